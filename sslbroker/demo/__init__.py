@@ -1,0 +1,1 @@
+"""The embedded fulfillment servers of the demo, and the shop they serve."""

@@ -1,0 +1,254 @@
+"""The whole extension surface: events, codecs, and what a backend protocol must answer.
+
+Decides how bytes become events and events become bytes, and which questions the broker asks of a
+protocol, a balancer, a classifier, a grouping or an observer. Invariant: an event carries the
+number of its exchange, so a connection may carry one exchange at a time (HTTP/1), many at once
+(HTTP/2) or one for its whole life (a stream). Nothing here does I/O or knows HTTP: a message is an
+object that only its protocol looks into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from zope.interface import Attribute, Interface
+
+from .errors import BrokerError, FramingError
+from .outcome import After, Replay
+
+if TYPE_CHECKING:
+    from .settings import Pool
+
+CONNECTION: Final = 0
+"""The exchange number of what concerns a whole connection; exchanges count from 1."""
+
+
+class Event:
+    """Something that arrived on, or goes out on, a connection; `exchange` says for which exchange."""
+
+    __slots__ = ("exchange",)
+
+    def __init__(self, exchange: int) -> None:
+        self.exchange = exchange
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and all(
+            getattr(self, name) == getattr(other, name) for name in self._names()
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        values = ", ".join(repr(getattr(self, name)) for name in self._names())
+        return f"{type(self).__name__}({values})"
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for base in reversed(cls.__mro__) for name in getattr(base, "__slots__", ())]
+
+
+class Head(Event):
+    """The head of a request, or of a final response: `message` is the protocol's own object."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, exchange: int, message: Any) -> None:
+        self.exchange = exchange
+        self.message = message
+
+
+class Body(Event):
+    """Some bytes of a message's content, freed of their framing; never empty."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, exchange: int, data: bytes) -> None:
+        self.exchange = exchange
+        self.data = data
+
+
+class End(Event):
+    """The message is whole; `trailers` is the protocol's own object, or None."""
+
+    __slots__ = ("trailers",)
+
+    def __init__(self, exchange: int, trailers: Any = None) -> None:
+        self.exchange = exchange
+        self.trailers = trailers
+
+
+class Interim(Event):
+    """A response before the final one (HTTP: 1xx but 101). `go_ahead`: the body may be sent now."""
+
+    __slots__ = ("message", "go_ahead")
+
+    def __init__(self, exchange: int, message: Any, go_ahead: bool = False) -> None:
+        self.exchange = exchange
+        self.message = message
+        self.go_ahead = go_ahead
+
+
+class Upgraded(Event):
+    """The server's final answer made the exchange a tunnel: from here `Body` is raw, both ways."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, exchange: int, message: Any) -> None:
+        self.exchange = exchange
+        self.message = message
+
+
+class Error(Event):
+    """The peer broke the protocol. For the exchange, or for the connection when it is `CONNECTION`.
+
+    After it the codec gives no further events of that exchange (or of the connection).
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, exchange: int, error: FramingError) -> None:
+        self.exchange = exchange
+        self.error = error
+
+
+class Reply(Event):
+    """Bytes that the codec itself owes its peer now (HTTP/2: SETTINGS, PING, WINDOW_UPDATE)."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, exchange: int, data: bytes) -> None:
+        self.exchange = exchange
+        self.data = data
+
+
+class Origin:
+    """Where a transaction comes from: one place for a client's address, however it was learnt."""
+
+    __slots__ = ("address", "port", "listener", "listener_port", "secure", "trusted")
+
+    def __init__(
+        self,
+        address: str,
+        port: int = 0,
+        *,
+        listener: str = "",
+        listener_port: int = 0,
+        secure: bool = False,
+        trusted: bool = False,
+    ) -> None:
+        self.address = address  # the client's address, as text without a zone
+        self.port = port
+        self.listener = listener
+        self.listener_port = listener_port
+        self.secure = secure  # the client's own connection is TLS
+        self.trusted = trusted  # the connection comes from the listener's `trusted` networks
+
+
+class ICodec(Interface):
+    """One connection's framing: bytes in, events out; events in, bytes out. No I/O, no clock.
+
+    A protocol makes two kinds: for a connection to a client (receives requests, sends responses)
+    and for a link to a server (sends requests, receives responses). The events of one `receive`
+    come in order. A codec never raises for what its peer sent: it gives an `Error`.
+    """
+
+    capacity: int = Attribute("How many exchanges may be open at once; 1 for HTTP/1 and a stream.")
+
+    def receive(data: bytes) -> Sequence[Event]:
+        """What these bytes complete. `b""` asks again for what is held (after `release`, `Upgraded`)."""
+
+    def receive_end() -> Sequence[Event]:
+        """The peer sends no more: what that completes (a body delimited by it) or breaks (`Error`)."""
+
+    def open() -> int:
+        """A link's side: the number of a new exchange, of which the next `send` is the `Head`."""
+
+    def send(event: Event) -> bytes:
+        """The event as bytes for the peer; `b""` when the peer must not or need not see it.
+
+        `ValueError` for an event that cannot follow what was sent: a mistake of the caller.
+        """
+
+    def after(exchange: int) -> After:
+        """What the connection is good for now: `REUSABLE` only when both messages of the exchange
+        ended exactly, the request first, nothing is left unread, and neither side said close."""
+
+    def release(exchange: int) -> None:
+        """Both messages ended and `after` was not `CLOSE`: forget the exchange, make room for the next."""
+
+    def held() -> int:
+        """Bytes received and not given as events yet (a partial head, pipelined requests)."""
+
+    def drain() -> bytes:
+        """Say at the next chance that this connection ends after its open exchanges."""
+
+
+class IExchangeRules(Interface):
+    """A protocol's answers about its messages, under the settings of one pool.
+
+    `request` and `response` are the messages of `Head`, `Interim` and `Upgraded` events.
+    """
+
+    def admit(request: Any, origin: Origin) -> BrokerError | None:
+        """Why this well-formed request is not carried (CONNECT, a loop), or None."""
+
+    def origin(request: Any, origin: Origin) -> Origin:
+        """The origin after what a trusted peer says of the client; `origin` itself otherwise."""
+
+    def replay(request: Any) -> Replay:
+        """`REPLAYABLE`, or the reason why a server must not see this request twice (`METHOD`)."""
+
+    def hedgeable(request: Any) -> bool:
+        """May two servers be doing this request at once, just to be faster?"""
+
+    def affinity(request: Any) -> bytes | None:
+        """The key that keeps a client at its server (a cookie's value), if it has one."""
+
+    def go_ahead_wait(request: Any) -> float:
+        """Seconds that a try holds the body back for the server's go-ahead; 0: none."""
+
+    def to_server(request: Any, origin: Origin, address: str, secure_link: bool) -> Any:
+        """The request as the chosen server (its "host:port") shall see it; never the same object."""
+
+    def to_client(response: Any, request: Any, origin: Origin) -> Any:
+        """The response, interim or final, as the client shall see it; never the same object."""
+
+    def error_answer(error: BrokerError, request: Any | None, exchange: int) -> Sequence[Event]:
+        """The broker's own answer: whole, `Head` to `End`. `request` is None when none was framed."""
+
+    def log_fields(request: Any | None, response: Any | None) -> Mapping[str, Any]:
+        """For the access log: `method`, `target`, `status` and whatever else the protocol adds."""
+
+
+class IResponseClassifier(Interface):
+    """Is a server's answer a failure?"""
+
+    def failing(response: Any) -> bool:
+        """True for an answer after which another server should be tried."""
+
+
+class IBackendProtocol(Interface):
+    """A protocol that the broker can carry; found as a Twisted plugin by its `name`."""
+
+    name: str = Attribute("The word for `protocol = …` in a pool.")
+    server_first: bool = Attribute("True when a server speaks first (SMTP), so a link comes at once.")
+
+    def client_codec(head_size: int, headers: int) -> ICodec:
+        """Framing for a connection to a client, within these limits (bytes and count of a head)."""
+
+    def server_codec(head_size: int, headers: int) -> ICodec:
+        """Framing for a link to a server, within these limits."""
+
+    def rules(pool: Pool, broker_name: str) -> IExchangeRules:
+        """The protocol's answers for one pool; `broker_name` is this broker's own pseudonym."""
+
+    def classifier(pool: Pool) -> IResponseClassifier:
+        """Which answers fail, for one pool."""
+
+
+class IObserver(Interface):
+    """Hears of every transaction, once, when it is over. Must return at once."""
+
+    def transaction_ended(record: Mapping[str, Any]) -> None:
+        """`record` has the access log's fields (spec §5)."""

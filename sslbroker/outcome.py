@@ -1,0 +1,75 @@
+"""The one vocabulary of what happens to a transaction.
+
+Decides the words: the phases of a transaction's life, the causes by which a phase can fail, and
+the reasons for which another try may or may not be made. Every state, error, log field and metric
+label uses these words and no others. Refuses to hold behaviour: it imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Phase(Enum):
+    """Where in its life a transaction is; also the label of its timings."""
+
+    ACCEPT = "accept"
+    TLS = "tls"
+    FRAME = "frame"
+    ADMIT = "admit"
+    STORE = "store"
+    CHOOSE = "choose"
+    LINK = "link"
+    RELAY = "relay"
+    WATCH = "watch"
+    LOG = "log"
+
+
+class Cause(Enum):
+    """How a phase, a try or a transaction ended."""
+
+    OK = "ok"
+    # of a link, before anything was sent
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    CONNECT_TIMEOUT = "connect-timeout"
+    TLS_FAILED = "tls-failed"
+    # of a try, after something was sent
+    STALE = "stale"
+    BROKEN = "broken"
+    EMPTY = "empty"
+    MALFORMED = "malformed"
+    TRUNCATED = "truncated"
+    SILENT = "silent"
+    STATUS = "status"
+    # of the choice
+    NO_SERVER = "no-server"
+    QUEUE_TIMEOUT = "queue-timeout"
+    # of the client
+    CLIENT_GONE = "client-gone"
+    CLIENT_TIMEOUT = "client-timeout"
+    BAD_REQUEST = "bad-request"
+    REFUSED_REQUEST = "refused-request"
+    # of the broker
+    LOOP = "loop"
+    SHUTDOWN = "shutdown"
+    INTERNAL = "internal"
+
+
+class Replay(Enum):
+    """Whether a request may be sent again, or why not. Logged with each try."""
+
+    NOTHING_SENT = "nothing-sent"
+    REPLAYABLE = "replayable"
+    METHOD = "method"
+    TOO_LARGE = "too-large"
+    STORAGE_FULL = "storage-full"
+    RESPONSE_BEGUN = "response-begun"
+
+
+class After(Enum):
+    """What a connection is good for after an exchange."""
+
+    REUSABLE = "reusable"
+    PINNED = "pinned"
+    CLOSE = "close"
