@@ -1,0 +1,147 @@
+"""What is counted while the broker runs: plain integers, bumped in place, read at a scrape.
+
+Decides which figures exist. Invariant: a counter never decreases, a gauge (named so) may; nothing
+here allocates per transaction, locks or formats. Refuses to know who reads: `observe` turns these
+objects into Prometheus text and JSON.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+#: Upper bounds of the buckets of a histogram of times, in seconds.
+TIME_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+
+
+class Times:
+    """A histogram, in seconds: `counts[i]` is up to ``TIME_BUCKETS[i]``, the last is above all."""
+
+    __slots__ = ("count", "counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(TIME_BUCKETS) + 1)
+        self.count = 0
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(TIME_BUCKETS, seconds)] += 1
+        self.count += 1
+        self.sum += seconds
+
+
+class ListenerFigures:
+    """One listener."""
+
+    __slots__ = (
+        "accepted",
+        "bytes_in",
+        "bytes_out",
+        "client_times",
+        "endpoint",
+        "ends",
+        "name",
+        "open",
+        "pool",
+        "refused",
+        "secure",
+        "tls_failed",
+        "transactions",
+    )
+
+    def __init__(self, name: str, endpoint: str, pool: str, secure: bool) -> None:
+        self.name = name
+        self.endpoint = endpoint
+        self.pool = pool
+        self.secure = secure
+        self.open = 0  # gauge: client connections
+        self.accepted = 0  # client connections
+        self.refused = 0  # client connections over `limits.connections`
+        self.tls_failed = 0  # handshakes
+        self.transactions = 0
+        self.bytes_in = 0  # content of requests
+        self.bytes_out = 0  # content of responses
+        self.ends: dict[str, int] = {}  # transactions by how they ended: "ok", "watch:silent", …
+        self.client_times = Times()  # request head received → first byte of the response written
+
+
+class ServerFigures:
+    """One server of a pool."""
+
+    __slots__ = (
+        "address",
+        "bytes_in",
+        "bytes_out",
+        "links_busy",
+        "links_connecting",
+        "links_draining",
+        "links_idle",
+        "links_opened",
+        "links_reused",
+        "outcomes",
+        "outstanding",
+        "server_times",
+        "statuses",
+        "weight",
+    )
+
+    def __init__(self, address: str, weight: int) -> None:
+        self.address = address
+        self.weight = weight
+        self.outstanding = 0  # gauge: tries under way
+        self.links_connecting = 0  # gauge
+        self.links_idle = 0  # gauge
+        self.links_busy = 0  # gauge
+        self.links_draining = 0  # gauge
+        self.links_opened = 0
+        self.links_reused = 0
+        self.bytes_out = 0  # content of requests sent to it
+        self.bytes_in = 0  # content of responses received from it
+        self.outcomes: dict[str, int] = {}  # tries by outcome: a `Cause` value
+        self.statuses: dict[str, int] = {}  # answers by class: "2xx"
+        self.server_times = Times()  # request sent → first byte of the response's head
+
+
+class PoolFigures:
+    """One pool and its servers."""
+
+    __slots__ = ("failovers", "name", "protocol", "servers", "transactions")
+
+    def __init__(self, name: str, protocol: str, servers: list[ServerFigures]) -> None:
+        self.name = name
+        self.protocol = protocol
+        self.servers = servers
+        self.transactions = 0
+        self.failovers: dict[str, int] = {}  # next tries by the reason that allowed them
+
+
+class StorageFigures:
+    """The storage budget of the process, in bytes."""
+
+    __slots__ = ("given_up", "grown", "maximum", "replay", "shrunk", "size", "unsent")
+
+    def __init__(self, size: int, maximum: int) -> None:
+        self.size = size  # gauge: what the budget has sized itself to
+        self.maximum = maximum  # gauge
+        self.unsent = 0  # gauge: bytes not yet sent to any server
+        self.replay = 0  # gauge: copies of sent bytes
+        self.grown = 0  # resizes up
+        self.shrunk = 0  # resizes down
+        self.given_up = 0  # transactions that lost their replay copy
+
+
+class BrokerFigures:
+    """Everything that is counted in one process."""
+
+    __slots__ = ("listeners", "pools", "started", "storage")
+
+    def __init__(
+        self,
+        listeners: list[ListenerFigures],
+        pools: list[PoolFigures],
+        storage: StorageFigures,
+        started: float,
+    ) -> None:
+        self.listeners = listeners
+        self.pools = pools
+        self.storage = storage
+        self.started = started  # seconds since the epoch
