@@ -1,0 +1,1 @@
+"""What runs the project's own checks; nothing here is installed with `sslbroker`."""
