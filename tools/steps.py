@@ -95,7 +95,7 @@ def run(step: Step) -> Result:
     if not passed:
         print(f"---- {step.name} failed: {' '.join(map(str, step.argv))}")
         print(output.rstrip() or "(no output)")
-        print(f"---- end of {step.name} ({log.relative_to(ROOT)})", flush=True)
+        print(f"---- end of {step.name} ({os.path.relpath(log)})", flush=True)
     return Result(step.name, passed, seconds, remark, tally)
 
 
