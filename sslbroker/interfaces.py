@@ -227,6 +227,9 @@ class IResponseClassifier(Interface):
     def failing(response: Any) -> bool:
         """True for an answer after which another server should be tried."""
 
+    def status(response: Any) -> int:
+        """The number under which the answer is counted; 0 when the protocol has none."""
+
 
 class IBackendProtocol(Interface):
     """A protocol that the broker can carry; found as a Twisted plugin by its `name`."""

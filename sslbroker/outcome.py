@@ -57,7 +57,11 @@ class Cause(Enum):
 
 
 class Replay(Enum):
-    """Whether a request may be sent again, or why not. Logged with each try."""
+    """Why another try may be made, or why not. Logged with each try.
+
+    The first two allow it; the others do not. `FINAL`: the failure is the client's or the broker's
+    own, and no server could mend it.
+    """
 
     NOTHING_SENT = "nothing-sent"
     REPLAYABLE = "replayable"
@@ -65,6 +69,8 @@ class Replay(Enum):
     TOO_LARGE = "too-large"
     STORAGE_FULL = "storage-full"
     RESPONSE_BEGUN = "response-begun"
+    TRIES = "tries"
+    FINAL = "final"
 
 
 class After(Enum):

@@ -1,0 +1,47 @@
+"""The one place that decides whether a transaction is tried on another server (spec §6).
+
+Decides from what was sent, what came back, what is still stored and how many tries were made.
+Invariant: a request whose bytes may have reached a server is sent again only when it is replayable
+and everything received of it is still stored; nothing is tried again once the response has begun to
+reach the client. Refuses to look at types of errors, to choose a server or to act.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..outcome import Replay
+
+
+class Decision(NamedTuple):
+    """Whether there is another try, and the reason, as it stands in the access log."""
+
+    again: bool
+    reason: Replay
+
+
+def decide(
+    *,
+    sent: bool,
+    begun: bool,
+    request: Replay,
+    stored: Replay,
+    tries: int,
+    allowed: int,
+) -> Decision:
+    """Is there another try after this one failed?
+
+    `sent`: a byte of the request may have reached the server in this or an earlier try. `begun`: the
+    response has begun to reach the client. `request`: may the request be repeated, by its method or
+    key. `stored`: is everything received of it still here. `tries` of `allowed` were made.
+    """
+    if begun:
+        return Decision(False, Replay.RESPONSE_BEGUN)
+    if sent:
+        if request is not Replay.REPLAYABLE:
+            return Decision(False, request)
+        if stored is not Replay.REPLAYABLE:
+            return Decision(False, stored)
+    if tries >= allowed:
+        return Decision(False, Replay.TRIES)
+    return Decision(True, Replay.REPLAYABLE if sent else Replay.NOTHING_SENT)

@@ -1,0 +1,278 @@
+"""The life of one transaction, from its request's head to its record in the log.
+
+Decides what is done next: which inputs a state accepts, which state follows, which actions the glue
+carries out. Invariant: exactly one of PASS, ANSWER or CUT ends what the client sees, every try that
+began is ended once, and DONE is final. Body bytes never come here: the relay moves them while this
+machine stands in WATCH or RELAY. Refuses I/O, clocks and HTTP.
+
+The table at the end of the file is the whole machine; ARCHITECTURE.md's diagram is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from ..errors import BrokerError
+from ..outcome import Cause, Phase, Replay
+from .balancing import Member
+from .failover import decide
+from .storage import Stored
+
+
+class State(Enum):
+    """Where the transaction is; the value is the phase that its time is counted for."""
+
+    CHOOSE = Phase.CHOOSE
+    LINK = Phase.LINK
+    WATCH = Phase.WATCH
+    RELAY = Phase.RELAY
+    DONE = Phase.LOG
+
+
+class Input(Enum):
+    """What can happen to a transaction."""
+
+    CHOSEN = "a server was chosen"
+    NO_SERVER = "no server can be chosen"
+    LINKED = "a link to the server is ready"
+    FAILED = "the try failed, or its answer is a failing one"
+    ANSWERED = "a good response head came"
+    ENDED = "the response is whole"
+    REFUSED = "the client broke its protocol or a limit"
+    LOST = "the client is gone"
+
+
+class Action(Enum):
+    """What the glue does after a transition, in the order given."""
+
+    CHOOSE = "choose a server"
+    LINK = "get a link to it"
+    SEND = "send the request, from storage"
+    DROP = "end the try: close its link"
+    PASS = "pass the response's head to the client"
+    ANSWER = "answer the client with an error of the broker's own"
+    CUT = "cut the client's connection, visibly"
+    FINISH = "log and forget"
+
+
+CHOOSE, LINK, WATCH, RELAY, DONE = State
+_NEXT_TRY = (Action.DROP, Action.CHOOSE)
+_GET_LINK = (Action.LINK,)
+_SEND = (Action.SEND,)
+_PASS = (Action.PASS,)
+_ANSWER = (Action.DROP, Action.ANSWER, Action.FINISH)
+_CUT = (Action.DROP, Action.CUT, Action.FINISH)
+_END = (Action.DROP, Action.FINISH)
+_FINISH = (Action.FINISH,)
+
+Actions = tuple[Action, ...]
+
+
+class Attempt:
+    """One try. Times are seconds of the clock that `now` comes from; 0.0: has not happened."""
+
+    __slots__ = ("began", "ended", "first_byte", "member", "outcome", "reason", "reused", "sent", "status")
+
+    def __init__(self, member: Member, now: float) -> None:
+        self.member = member
+        self.began = now
+        self.sent = 0.0  # the request, so far as it had been received, was written
+        self.first_byte = 0.0
+        self.ended = 0.0
+        self.reused = False
+        self.outcome: Cause | None = None
+        self.reason: Replay | None = None  # why another try was, or was not, made after it
+        self.status = 0  # of the answer, for protocols that have one
+
+    def log_fields(self) -> dict[str, object]:
+        """The try as the access log shows it."""
+        fields: dict[str, object] = {
+            "server": self.member.address,
+            "outcome": (self.outcome or Cause.INTERNAL).value,
+            "milliseconds": round((self.ended - self.began) * 1000, 3),
+            "reused": self.reused,
+        }
+        if self.reason is not None:
+            fields["next"] = self.reason.value
+        return fields
+
+
+class Transaction:
+    """One request's life. Call `receive`, then do the actions that it returns."""
+
+    __slots__ = (
+        "allowed",
+        "attempts",
+        "error",
+        "member",
+        "now",
+        "since",
+        "spent",
+        "state",
+        "stored",
+        "replay",
+    )
+
+    def __init__(self, replay: Replay, stored: Stored, allowed: int, now: float) -> None:
+        self.replay = replay
+        self.stored = stored
+        self.allowed = allowed
+        self.state = CHOOSE
+        self.attempts: list[Attempt] = []
+        self.member: Member | None = None
+        self.error: BrokerError | None = None
+        self.since = self.now = now
+        self.spent: dict[State, float] = {}
+
+    @property
+    def attempt(self) -> Attempt:
+        """The try under way, or the last one."""
+        return self.attempts[-1]
+
+    @property
+    def end(self) -> str:
+        """How it ended: ``ok``, or phase and cause."""
+        return Cause.OK.value if self.error is None else self.error.end
+
+    def receive(self, event: Input, now: float, subject: object = None) -> Actions:
+        """Change state, and say what to do. `subject`: the member, the error, or whether a link was used.
+
+        Raises `KeyError` for an input that the state does not know: a mistake of the caller.
+        """
+        act, _ = TRANSITIONS[self.state, event]
+        self.now = now
+        return act(self, subject)
+
+    def timings(self) -> dict[str, float]:
+        """Milliseconds for each phase that took part."""
+        return {state.value.value: round(spent * 1000, 3) for state, spent in self.spent.items()}
+
+    def waited(self) -> float:
+        """Seconds from the request's head to now, or to the response's first byte."""
+        return sum(spent for state, spent in self.spent.items() if state is not RELAY)
+
+    # --- transitions ---
+
+    def _to(self, state: State) -> None:
+        spent = self.spent
+        spent[self.state] = spent.get(self.state, 0.0) + self.now - self.since
+        self.since = self.now
+        self.state = state
+
+    def _chosen(self, subject: object) -> Actions:
+        assert isinstance(subject, Member)
+        self.member = subject
+        self.attempts.append(Attempt(subject, self.now))
+        self._to(LINK)
+        return _GET_LINK
+
+    def _no_server(self, subject: object) -> Actions:
+        assert isinstance(subject, BrokerError)
+        self.error = self.error or subject
+        self._to(DONE)
+        return _ANSWER
+
+    def _linked(self, reused: object) -> Actions:
+        attempt = self.attempts[-1]
+        attempt.reused = bool(reused)
+        attempt.sent = self.now
+        self._to(WATCH)
+        return _SEND
+
+    def _failed(self, subject: object) -> Actions:
+        assert isinstance(subject, BrokerError)
+        decision = decide(
+            sent=not subject.nothing_sent,
+            begun=False,
+            request=self.replay,
+            stored=self.stored.replay,
+            tries=len(self.attempts),
+            allowed=self.allowed,
+        )
+        self._end_attempt(subject.cause, decision.reason)
+        if decision.again:
+            self.error = subject
+            self.stored.rewind()
+            self._to(CHOOSE)
+            return _NEXT_TRY
+        if subject.cause is Cause.STATUS:
+            return self._pass()
+        self.error = subject
+        self._to(DONE)
+        return _ANSWER
+
+    def _answered(self, subject: object) -> Actions:
+        self.attempts[-1].outcome = Cause.OK
+        return self._pass()
+
+    def _pass(self) -> Actions:
+        self.error = None
+        self.stored.give_up(Replay.RESPONSE_BEGUN)
+        self._to(RELAY)
+        return _PASS
+
+    def _broke_off(self, subject: object) -> Actions:
+        assert isinstance(subject, BrokerError)
+        decision = decide(
+            sent=True,
+            begun=True,
+            request=self.replay,
+            stored=self.stored.replay,
+            tries=len(self.attempts),
+            allowed=self.allowed,
+        )
+        self._end_attempt(subject.cause, decision.reason)
+        self.error = subject
+        self._to(DONE)
+        return _CUT
+
+    def _ended(self, subject: object) -> Actions:
+        self.attempts[-1].ended = self.now
+        self._to(DONE)
+        return _FINISH
+
+    def _refused(self, subject: object) -> Actions:
+        begun = self.state is RELAY
+        self._client_failed(subject)
+        return _CUT if begun else _ANSWER
+
+    def _lost(self, subject: object) -> Actions:
+        self._client_failed(subject)
+        return _END
+
+    def _client_failed(self, subject: object) -> None:
+        assert isinstance(subject, BrokerError)
+        if self.state is not CHOOSE:
+            self._end_attempt(subject.cause, Replay.FINAL)
+        self.error = subject
+        self._to(DONE)
+
+    def _end_attempt(self, outcome: Cause, reason: Replay) -> None:
+        attempt = self.attempts[-1]
+        attempt.outcome = outcome
+        attempt.reason = reason
+        attempt.ended = self.now
+
+
+Transition = tuple[Callable[[Transaction, object], Actions], tuple[State, ...]]
+
+TRANSITIONS: dict[tuple[State, Input], Transition] = {
+    (CHOOSE, Input.CHOSEN): (Transaction._chosen, (LINK,)),
+    (CHOOSE, Input.NO_SERVER): (Transaction._no_server, (DONE,)),
+    (CHOOSE, Input.REFUSED): (Transaction._refused, (DONE,)),
+    (CHOOSE, Input.LOST): (Transaction._lost, (DONE,)),
+    (LINK, Input.LINKED): (Transaction._linked, (WATCH,)),
+    (LINK, Input.FAILED): (Transaction._failed, (CHOOSE, DONE)),
+    (LINK, Input.REFUSED): (Transaction._refused, (DONE,)),
+    (LINK, Input.LOST): (Transaction._lost, (DONE,)),
+    (WATCH, Input.FAILED): (Transaction._failed, (CHOOSE, RELAY, DONE)),
+    (WATCH, Input.ANSWERED): (Transaction._answered, (RELAY,)),
+    (WATCH, Input.REFUSED): (Transaction._refused, (DONE,)),
+    (WATCH, Input.LOST): (Transaction._lost, (DONE,)),
+    (RELAY, Input.FAILED): (Transaction._broke_off, (DONE,)),
+    (RELAY, Input.ENDED): (Transaction._ended, (DONE,)),
+    (RELAY, Input.REFUSED): (Transaction._refused, (DONE,)),
+    (RELAY, Input.LOST): (Transaction._lost, (DONE,)),
+}
+"""For each state and input: what is done, and the states that can follow."""

@@ -1,0 +1,145 @@
+"""A listener while it runs: makes a connection object for each client, and knows them all.
+
+Decides who may connect (`limits.connections`) and where a client's address comes from: here, and only
+here. Invariant: every transaction that began is given to the observers once. Refuses to know what
+clients send.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+
+from ..core.figures import ListenerFigures
+from ..errors import BrokerError
+from ..interfaces import IObserver, Origin
+from ..settings import Listener
+from .client import ClientConnection, Wait
+from .pool import Pool
+from .record import record, refusal
+from .relay import Relay
+
+
+class Frontend(Factory):
+    """The protocol factory of one listener."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        settings: Listener,
+        pool: Pool,
+        observers: Sequence[IObserver],
+        clock: Any,
+        identities: Callable[[], str],
+    ) -> None:
+        self.settings = settings
+        self.pool = pool
+        self.clock = clock
+        self.connections: set[ClientConnection] = set()
+        self.draining = False
+        self.figures = ListenerFigures(settings.name, settings.endpoint, settings.pool, settings.secure)
+        limits = settings.limits
+        self.seconds = {
+            Wait.HANDSHAKE: limits.handshake,
+            Wait.IDLE: limits.idle,
+            Wait.HEAD: limits.head,
+            Wait.BODY: limits.idle,
+            Wait.SERVER: 0.0,
+            Wait.READ: limits.read,
+            Wait.TUNNEL: limits.tunnel,
+            Wait.CLOSE: limits.close,
+        }
+        self._observers = observers
+        self._identities = identities
+        self._empty: list[Deferred[None]] = []
+
+    def buildProtocol(self, addr: IAddress | None) -> ClientConnection | None:
+        if len(self.connections) >= self.settings.limits.connections:
+            self.figures.refused += 1
+            return None
+        return ClientConnection(self)
+
+    def origin(self, transport: Any) -> Origin:
+        """Where the clients of this connection's transactions are, as the transport knows it."""
+        peer, here = transport.getPeer(), transport.getHost()
+        address = getattr(peer, "host", "").partition("%")[0]
+        trusted = False
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            address = "unix"
+        else:
+            if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+                ip = ip.ipv4_mapped
+                address = str(ip)
+            trusted = any(
+                ip.version == network.version and ip in network for network in self.settings.trusted
+            )
+        return Origin(
+            address,
+            getattr(peer, "port", 0),
+            listener=self.settings.name,
+            listener_port=getattr(here, "port", 0),
+            secure=self.settings.secure,
+            trusted=trusted,
+        )
+
+    def began(self) -> None:
+        self.figures.transactions += 1
+        self.pool.figures.transactions += 1
+
+    def ended(self, relay: Relay) -> None:
+        """A transaction is over: count it, and tell the observers."""
+        figures, transaction = self.figures, relay.transaction
+        figures.bytes_in += relay.bytes_in
+        figures.bytes_out += relay.bytes_out
+        figures.ends[transaction.end] = figures.ends.get(transaction.end, 0) + 1
+        figures.client_times.add(transaction.waited())
+        failovers = self.pool.figures.failovers
+        for attempt in transaction.attempts[:-1]:
+            if attempt.reason is not None:
+                failovers[attempt.reason.value] = failovers.get(attempt.reason.value, 0) + 1
+        if self._observers:
+            began = time.time() - (self.clock.seconds() - relay.arrived)
+            fields = record(relay, self._identities(), began)
+            for observer in self._observers:
+                observer.transaction_ended(fields)
+
+    def refused(self, origin: Origin, error: BrokerError, status: int) -> None:
+        """Something came that is no request; it is logged like one."""
+        ends = self.figures.ends
+        ends[error.end] = ends.get(error.end, 0) + 1
+        if self._observers:
+            fields = refusal(self.pool, origin, error, status, self._identities(), time.time())
+            for observer in self._observers:
+                observer.transaction_ended(fields)
+
+    def drain(self) -> Deferred[None]:
+        """Let every connection end after its transaction; fires when none is left."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+        if not self.connections:
+            return succeed(None)
+        empty: Deferred[None] = Deferred()
+        self._empty.append(empty)
+        return empty
+
+    def shut(self) -> None:
+        """End every connection now."""
+        for connection in list(self.connections):
+            connection.shut()
+
+    def connection_lost(self) -> None:
+        """A connection is gone; the last one of a drain ends it."""
+        if not self.connections:
+            empty, self._empty = self._empty, []
+            for waiting in empty:
+                waiting.callback(None)

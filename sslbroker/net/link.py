@@ -1,0 +1,204 @@
+"""One link to a server, through all the exchanges it carries.
+
+Decides when a server has been silent too long, and what an ended link means for the try on it.
+Invariant: a link serves one relay at a time, goes back to the idle ones only when its codec says
+`REUSABLE`, and is closed by a byte that nobody asked for. Refuses to know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..errors import AttemptError, EmptyResponse, LinkBroken, MalformedResponse, Silent, StaleLink
+from ..interfaces import Error, Event, ICodec, Reply
+from ..outcome import After
+from .deadline import Deadline
+
+if TYPE_CHECKING:
+    from .links import Links
+    from .relay import Relay
+
+
+@implementer(IPushProducer, IHalfCloseableProtocol)
+class Link(Protocol):
+    """One connection to a server. Made and kept by `Links`; a relay uses it for one exchange."""
+
+    transport: Any
+
+    def __init__(self, links: Links, codec: ICodec) -> None:
+        self.links = links
+        self.codec = codec
+        self.secure = False
+        self.state: dict[Link, None] = links.connecting
+        self.exchanges = 0  # that it has carried
+        self.answered = False  # a byte came since the exchange began
+        self.full = False  # the server does not take what was written
+        self._relay: Relay | None = None
+        self._reading = True
+        self._tunnel = False
+        self._deadline = Deadline(links.clock, self._expired)
+
+    # --- what a relay calls ---
+
+    @property
+    def reused(self) -> bool:
+        return self.exchanges > 1
+
+    def begin(self, relay: Relay) -> int:
+        """The link is `relay`'s: the number of its exchange."""
+        self._relay = relay
+        self.exchanges += 1
+        self.answered = False
+        self.links.move(self, self.links.busy)
+        self.progress()
+        return self.codec.open()
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def progress(self) -> None:
+        """The server has just done, or been given, something: its time limit begins anew."""
+        if not self._tunnel:
+            self._deadline.set(self.links.settings.failover.response_timeout)
+
+    def tunnel(self) -> None:
+        """The exchange became a tunnel: the client's connection limits its time."""
+        self._tunnel = True
+        self._deadline.clear()
+
+    def end_writing(self) -> None:
+        """The client of a tunnel sends no more."""
+        self.transport.loseWriteConnection()
+
+    def pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self.progress()
+            self.transport.resumeProducing()
+
+    def leave(self, exchange: int) -> None:
+        """The exchange is over: keep the link if it may serve another one, else close it."""
+        self._relay = None
+        if self.codec.after(exchange) is After.REUSABLE:
+            self.codec.release(exchange)
+            self.resume()
+            self.links.keep(self)
+        else:
+            self.close()
+
+    def drop(self) -> None:
+        """End the link at once; what was not sent is lost."""
+        self._relay = None
+        self._deadline.stop()
+        self.links.move(self, self.links.draining)
+        self.transport.abortConnection()
+
+    def close(self) -> None:
+        """Close the link when what was written has been sent, within the connect timeout."""
+        self._relay = None
+        self.links.move(self, self.links.draining)
+        self.transport.unregisterProducer()
+        self.resume()
+        self._deadline.set(self.links.settings.failover.connect_timeout)
+        self.transport.loseConnection()
+
+    def idle(self) -> None:
+        self._deadline.set(self.links.settings.links.idle_time)
+
+    # --- what Twisted calls ---
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        self.links.made(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        relay = self._relay
+        if relay is None:
+            # Nothing was asked: an early 408 or a stray byte. Whatever it is, no request may follow it.
+            self.drop()
+            return
+        self.answered = True
+        self.progress()
+        self._give(relay, self.codec.receive(data))
+
+    def readConnectionLost(self) -> None:
+        """The server sends no more; an answer delimited by that is whole now."""
+        relay = self._relay
+        if relay is not None:
+            self._give(relay, self.codec.receive_end(), at_end=True)
+        if self._relay is relay:
+            self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._deadline.stop()
+        self.links.lost(self)
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.link_failed(self, self._why_lost(reason))
+
+    def _give(self, relay: Relay, events: Sequence[Event], at_end: bool = False) -> None:
+        for event in events:
+            if isinstance(event, Reply):
+                self.write(event.data)
+            elif isinstance(event, Error):
+                detail = event.error.detail
+                error = self._why_lost(connectionDone, detail) if at_end else MalformedResponse(detail)
+                relay.link_failed(self, error)
+            else:
+                relay.link_event(self, event)
+        relay.flush()
+
+    def _why_lost(self, reason: Failure, detail: str = "") -> AttemptError:
+        clean = isinstance(reason.value, ConnectionDone)
+        detail = detail or ("closed" if clean else "reset")
+        if self.answered:
+            return LinkBroken(f"{detail} in the response")
+        if self.reused:
+            return StaleLink(detail)
+        return EmptyResponse(detail) if clean else LinkBroken(detail)
+
+    def _expired(self) -> None:
+        relay = self._relay
+        if relay is None:
+            if self.state is self.links.idle:
+                self.close()
+            else:
+                self.drop()
+        elif not self._reading or not (self.full or relay.request_sent):
+            # The client is what everybody waits for.
+            self.progress()
+        else:
+            seconds = self.links.settings.failover.response_timeout
+            relay.link_failed(self, Silent(f"nothing for {seconds:g} s"))
+
+    # --- a push producer of the requests that its transport takes ---
+
+    def pauseProducing(self) -> None:
+        self.full = True
+        if self._relay is not None:
+            self._relay.link_full()
+
+    def resumeProducing(self) -> None:
+        self.full = False
+        if self._relay is not None:
+            self.progress()
+            self._relay.link_ready()
+
+    def stopProducing(self) -> None:
+        pass

@@ -1,0 +1,29 @@
+"""Hears how every try ended, and keeps the account of each server.
+
+Decides nothing yet but what is counted: statuses, response times and outcomes of each server, which
+health and pacing read. Invariant: every try that began is heard once. Refuses to choose and to act.
+"""
+
+from __future__ import annotations
+
+from twisted.application.service import Service
+
+from ..core.transaction import Attempt
+from ..outcome import Cause
+
+_CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
+
+
+class MonitorService(Service):
+    """The broker's watch over status codes and response times."""
+
+    def heard(self, attempt: Attempt) -> None:
+        """A try has ended; its `outcome`, `status` and times are final."""
+        figures = attempt.member.figures
+        outcome = (attempt.outcome or Cause.INTERNAL).value
+        figures.outcomes[outcome] = figures.outcomes.get(outcome, 0) + 1
+        if attempt.status:
+            name = _CLASSES[attempt.status // 100 % 10]
+            figures.statuses[name] = figures.statuses.get(name, 0) + 1
+        if attempt.first_byte:
+            figures.server_times.add(attempt.first_byte - attempt.sent)
