@@ -1,0 +1,124 @@
+"""What happens now, as a plain dictionary for ``/state``.
+
+Decides the form that programs and people read when they ask a broker how it is. Invariant: the answer
+is bounded, however large the configuration, and says what it left out; times are seconds, sizes are
+bytes, and the words are those of the metrics and of the access log. Refuses to format: JSON is made
+by the page.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, Final
+
+from .. import __version__
+from ..core.figures import TIME_BUCKETS, BrokerFigures, ListenerFigures, PoolFigures, ServerFigures, Times
+
+LIST_LIMIT: Final = 1000
+"""How many listeners, how many pools, and how many servers of all pools together are shown."""
+
+
+def state(figures: BrokerFigures, now: float, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The broker's state at `now` (seconds since the epoch).
+
+    `extra` is shown beside it (what only the service knows); it cannot replace what is here.
+    """
+    listeners = [_listener(listener) for listener in figures.listeners[:LIST_LIMIT]]
+    pools: list[dict[str, Any]] = []
+    room = LIST_LIMIT
+    for pool in figures.pools[:LIST_LIMIT]:
+        pools.append(_pool(pool, room))
+        room -= len(pools[-1]["servers"])
+    storage = figures.storage
+    return {
+        **(extra or {}),
+        "version": __version__,
+        "pid": os.getpid(),
+        "started": figures.started,
+        "uptime": max(0.0, round(now - figures.started, 3)),
+        "listeners": listeners,
+        "listeners_left_out": len(figures.listeners) - len(listeners),
+        "pools": pools,
+        "pools_left_out": len(figures.pools) - len(pools),
+        "storage": {
+            "size": storage.size,
+            "maximum": storage.maximum,
+            "unsent": storage.unsent,
+            "replay": storage.replay,
+            "grown": storage.grown,
+            "shrunk": storage.shrunk,
+            "given_up": storage.given_up,
+        },
+    }
+
+
+def _listener(listener: ListenerFigures) -> dict[str, Any]:
+    return {
+        "name": listener.name,
+        "endpoint": listener.endpoint,
+        "pool": listener.pool,
+        "secure": listener.secure,
+        "open": listener.open,
+        "accepted": listener.accepted,
+        "refused": listener.refused,
+        "tls_failed": listener.tls_failed,
+        "transactions": listener.transactions,
+        "bytes_in": listener.bytes_in,
+        "bytes_out": listener.bytes_out,
+        "ends": dict(listener.ends),
+        "client_time": summary(listener.client_times),
+    }
+
+
+def _pool(pool: PoolFigures, room: int) -> dict[str, Any]:
+    servers = [_server(server) for server in pool.servers[:room]]
+    return {
+        "name": pool.name,
+        "protocol": pool.protocol,
+        "transactions": pool.transactions,
+        "failovers": dict(pool.failovers),
+        "servers": servers,
+        "servers_left_out": len(pool.servers) - len(servers),
+    }
+
+
+def _server(server: ServerFigures) -> dict[str, Any]:
+    return {
+        "address": server.address,
+        "weight": server.weight,
+        "outstanding": server.outstanding,
+        "links": {
+            "connecting": server.links_connecting,
+            "idle": server.links_idle,
+            "busy": server.links_busy,
+            "draining": server.links_draining,
+        },
+        "links_opened": server.links_opened,
+        "links_reused": server.links_reused,
+        "bytes_in": server.bytes_in,
+        "bytes_out": server.bytes_out,
+        "outcomes": dict(server.outcomes),
+        "statuses": dict(server.statuses),
+        "server_time": summary(server.server_times),
+    }
+
+
+def summary(times: Times) -> dict[str, float | int | None]:
+    """Count, mean and two quantiles in seconds.
+
+    A quantile is the upper bound of the bucket that it lies in: it is at most that. None: there is no
+    measurement, or it lies above the last bucket.
+    """
+    mean = round(times.sum / times.count, 6) if times.count else None
+    return {"count": times.count, "mean": mean, "p50": _at_most(times, 0.5), "p99": _at_most(times, 0.99)}
+
+
+def _at_most(times: Times, share: float) -> float | None:
+    totals = list(accumulate(times.counts))
+    if not totals[-1]:
+        return None
+    bucket = bisect_left(totals, share * totals[-1])
+    return TIME_BUCKETS[bucket] if bucket < len(TIME_BUCKETS) else None

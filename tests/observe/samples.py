@@ -1,0 +1,52 @@
+"""Figures in which every number is set, for the tests of this folder."""
+
+from __future__ import annotations
+
+from sslbroker.core.figures import (
+    BrokerFigures,
+    ListenerFigures,
+    PoolFigures,
+    ServerFigures,
+    StorageFigures,
+)
+
+
+def busy_broker() -> BrokerFigures:
+    """A broker with one listener and one server, whose figures differ from one another."""
+    listener = ListenerFigures("https", "tcp:8443", "shop", secure=True)
+    listener.open = 3
+    listener.accepted = 11
+    listener.refused = 2
+    listener.tls_failed = 1
+    listener.transactions = 40
+    listener.bytes_in = 512
+    listener.bytes_out = 4096
+    listener.ends = {"ok": 38, "watch:silent": 2}
+    for seconds in (0.001, 0.007, 5.0):
+        listener.client_times.add(seconds)
+
+    server = ServerFigures("10.0.0.1:80", weight=2)
+    server.outstanding = 6
+    server.links_connecting = 1
+    server.links_idle = 2
+    server.links_busy = 3
+    server.links_draining = 4
+    server.links_opened = 7
+    server.links_reused = 8
+    server.bytes_out = 1024
+    server.bytes_in = 2048
+    server.outcomes = {"ok": 30, "refused": 9}
+    server.statuses = {"2xx": 29, "5xx": 1}
+    server.server_times.add(0.002)
+
+    pool = PoolFigures("shop", "http", [server])
+    pool.transactions = 41
+    pool.failovers = {"nothing-sent": 4, "replayable": 5}
+
+    storage = StorageFigures(size=1000, maximum=2000)
+    storage.unsent = 300
+    storage.replay = 400
+    storage.grown = 5
+    storage.shrunk = 6
+    storage.given_up = 7
+    return BrokerFigures([listener], [pool], storage, started=1_700_000_000.0)

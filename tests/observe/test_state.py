@@ -1,0 +1,121 @@
+"""`/state` shows every figure under its own name, and stays bounded."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from sslbroker import __version__
+from sslbroker.core.figures import BrokerFigures, ListenerFigures, PoolFigures, ServerFigures, Times
+from sslbroker.observe.state import LIST_LIMIT, state, summary
+
+from .samples import busy_broker
+
+
+def test_every_figure_is_shown() -> None:
+    shown = state(busy_broker(), now=1_700_000_060.5)
+
+    assert shown["version"] == __version__
+    assert shown["pid"] == os.getpid()
+    assert (shown["started"], shown["uptime"]) == (1_700_000_000.0, 60.5)
+    assert shown["listeners"] == [
+        {
+            "name": "https",
+            "endpoint": "tcp:8443",
+            "pool": "shop",
+            "secure": True,
+            "open": 3,
+            "accepted": 11,
+            "refused": 2,
+            "tls_failed": 1,
+            "transactions": 40,
+            "bytes_in": 512,
+            "bytes_out": 4096,
+            "ends": {"ok": 38, "watch:silent": 2},
+            "client_time": {"count": 3, "mean": 1.669333, "p50": 0.01, "p99": 10.0},
+        }
+    ]
+    assert shown["pools"] == [
+        {
+            "name": "shop",
+            "protocol": "http",
+            "transactions": 41,
+            "failovers": {"nothing-sent": 4, "replayable": 5},
+            "servers": [
+                {
+                    "address": "10.0.0.1:80",
+                    "weight": 2,
+                    "outstanding": 6,
+                    "links": {"connecting": 1, "idle": 2, "busy": 3, "draining": 4},
+                    "links_opened": 7,
+                    "links_reused": 8,
+                    "bytes_in": 2048,
+                    "bytes_out": 1024,
+                    "outcomes": {"ok": 30, "refused": 9},
+                    "statuses": {"2xx": 29, "5xx": 1},
+                    "server_time": {"count": 1, "mean": 0.002, "p50": 0.0025, "p99": 0.0025},
+                }
+            ],
+            "servers_left_out": 0,
+        }
+    ]
+    assert shown["storage"] == {
+        "size": 1000,
+        "maximum": 2000,
+        "unsent": 300,
+        "replay": 400,
+        "grown": 5,
+        "shrunk": 6,
+        "given_up": 7,
+    }
+
+
+def test_what_the_service_adds_stands_beside_but_replaces_nothing() -> None:
+    shown = state(busy_broker(), now=0, extra={"draining": True, "version": "another"})
+
+    assert shown["draining"] is True
+    assert shown["version"] == __version__
+
+
+def test_it_can_be_written_as_strict_json() -> None:
+    json.dumps(state(busy_broker(), now=0), allow_nan=False)
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_uptime() -> None:
+    assert state(busy_broker(), now=1.0)["uptime"] == 0.0
+
+
+def test_lists_are_cut_and_say_how_much_is_left_out() -> None:
+    many = LIST_LIMIT + 3
+    pools = [
+        PoolFigures("a", "http", [ServerFigures(f"a:{n}", 1) for n in range(LIST_LIMIT - 1)]),
+        PoolFigures("b", "http", [ServerFigures(f"b:{n}", 1) for n in range(4)]),
+        *(PoolFigures(f"c{n}", "tcp", []) for n in range(many - 2)),
+    ]
+    listeners = [ListenerFigures(f"l{n}", "tcp:1", "a", False) for n in range(many)]
+
+    shown = state(BrokerFigures(listeners, pools, busy_broker().storage, 0.0), now=0)
+
+    assert (len(shown["listeners"]), shown["listeners_left_out"]) == (LIST_LIMIT, 3)
+    assert (len(shown["pools"]), shown["pools_left_out"]) == (LIST_LIMIT, 3)
+    assert (len(shown["pools"][0]["servers"]), shown["pools"][0]["servers_left_out"]) == (LIST_LIMIT - 1, 0)
+    assert (len(shown["pools"][1]["servers"]), shown["pools"][1]["servers_left_out"]) == (1, 3)
+
+
+def test_a_summary_of_nothing_has_no_times() -> None:
+    assert summary(Times()) == {"count": 0, "mean": None, "p50": None, "p99": None}
+
+
+def test_a_quantile_is_the_bound_of_its_bucket() -> None:
+    times = Times()
+    for seconds in [0.0009] * 50 + [0.2] * 49 + [3.0]:
+        times.add(seconds)
+
+    assert summary(times) == {"count": 100, "mean": 0.12845, "p50": 0.001, "p99": 0.25}
+
+
+def test_a_quantile_above_the_last_bucket_is_unknown() -> None:
+    times = Times()
+    times.add(31.0)
+
+    assert summary(times) == {"count": 1, "mean": 31.0, "p50": None, "p99": None}
