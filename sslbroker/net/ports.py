@@ -1,0 +1,149 @@
+"""Listening sockets: bound early, listened on late, always adopted by the reactor.
+
+Decides how an endpoint string becomes a socket. Invariant: a port that cannot be had is known before
+anything listens, and a socket is never shut down by a port that stops, so that it can be shared between
+processes. Refuses endpoints that do more than listen on a socket.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from ..errors import StartError
+
+#: Connections that the kernel holds for us until we accept them.
+BACKLOG = 1024
+
+
+class BoundPort:
+    """A socket that has its address and does not listen yet."""
+
+    def __init__(self, bound: socket.socket, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._socket = bound
+        self._path: str | None = None
+        if bound.family == socket.AF_UNIX:
+            name = bound.getsockname()
+            self._path = name if isinstance(name, str) and name else None
+
+    @property
+    def address(self) -> str:
+        """ "host:port", or the path of a UNIX socket."""
+        if self._socket.family == socket.AF_UNIX:
+            return self._path or ""
+        host, port = self._socket.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def port(self) -> int:
+        """The number of a TCP port, 0 of a UNIX socket."""
+        return 0 if self._path is not None else int(self._socket.getsockname()[1])
+
+    def listen(self, reactor: Any, factory: Any) -> IListeningPort:
+        """Listen, and let `reactor` accept; `StartError` when another program was faster."""
+        try:
+            self._socket.listen(BACKLOG)
+        except OSError as error:
+            raise _unusable(self.endpoint, error) from None
+        port: IListeningPort = reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
+        return port
+
+    def close(self) -> None:
+        """Give the address back."""
+        if self._path is not None:
+            with suppress(OSError):
+                os.unlink(self._path)
+        self._socket.close()
+
+
+def bind(endpoint: str) -> BoundPort:
+    """The socket of a Twisted server endpoint string.
+
+    Raises `StartError` when the string is not an endpoint of ours, or the address cannot be had.
+    """
+    binder = _Binder()
+    try:
+        listening: Any = serverFromString(binder, endpoint).listen(Factory())
+    except Exception as error:  # whatever an endpoint's parser raises is about the string
+        raise StartError(
+            f"endpoint {endpoint!r}: {_reason(error)}; expected a string like 'tcp:8443'"
+        ) from None
+    failures: list[Failure] = []
+    listening.addErrback(failures.append)
+    if failures:
+        raise _unusable(endpoint, failures[0].value)
+    if binder.bound is None:
+        raise StartError(f"endpoint {endpoint!r}: its kind is not supported; use tcp, tcp6, unix or systemd")
+    return BoundPort(binder.bound, endpoint)
+
+
+class _Binder:
+    """Stands in for the reactor, so that an endpoint tells what it would listen on."""
+
+    def __init__(self) -> None:
+        self.bound: socket.socket | None = None
+
+    def listenTCP(self, port: int, factory: object, backlog: int = 50, interface: str = "") -> _Binder:
+        family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        return self._bind(bound, (interface, port))
+
+    def listenUNIX(
+        self, address: str, factory: object, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+    ) -> _Binder:
+        with suppress(OSError):
+            # Left by a process that was killed: nobody answers there. A live one is not taken over.
+            if stat.S_ISSOCK(os.stat(address).st_mode) and not _answers(address):
+                os.unlink(address)
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bound.setblocking(False)
+        self._bind(bound, address)
+        os.chmod(address, mode)
+        return self
+
+    def adoptStreamPort(self, descriptor: int, family: socket.AddressFamily, factory: object) -> _Binder:
+        self.bound = socket.socket(family, socket.SOCK_STREAM, fileno=os.dup(descriptor))
+        self.bound.setblocking(False)
+        return self
+
+    def _bind(self, bound: socket.socket, address: Any) -> _Binder:
+        try:
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+        self.bound = bound
+        return self
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+        return True
+
+
+def _unusable(endpoint: str, error: BaseException | None) -> StartError:
+    return StartError(f"endpoint {endpoint!r}: cannot listen: {_reason(error)}")
+
+
+def _reason(error: BaseException | None) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,66 @@
+"""What the broker does when the operating system signals it.
+
+Decides: SIGTERM and SIGINT drain, and a second one ends at once; SIGHUP and SIGUSR1 reopen the logs.
+Invariant: nothing is done inside a signal's handler but waking the reactor; what was installed before
+is restored. Refuses to touch signals under a reactor that is not the process's own (a test's).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.base import ReactorBase
+from twisted.logger import Logger
+
+_log = Logger("sslbroker")
+
+
+class Signals:
+    """The broker's handlers; `stop` is called at the second request to stop, `reopen` for the logs."""
+
+    def __init__(self, reactor: Any, *, stop: Callable[[], None], reopen: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._stop = stop
+        self._reopen = reopen
+        self._stopping = False
+        self._before: dict[int, Any] = {}
+
+    def install(self) -> None:
+        """Take the signals; those of stopping when the reactor runs, for it sets its own as it starts."""
+        if not isinstance(self._reactor, ReactorBase):
+            return
+        self._take(signal.SIGHUP, self._wake_to_reopen)
+        self._take(signal.SIGUSR1, self._wake_to_reopen)
+        self._reactor.callWhenRunning(self._take_stopping)
+
+    def remove(self) -> None:
+        """Give the log's signals back; the stopping ones are ours to the end of the process."""
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            if number in self._before:
+                signal.signal(number, signal.SIG_IGN)
+        self._before.clear()
+
+    def request_stop(self) -> None:
+        """Stop the reactor, which drains; asked again, end now."""
+        if self._stopping:
+            self._stop()
+        else:
+            self._stopping = True
+            _log.info("stopping: transactions under way may end")
+            self._reactor.stop()
+
+    def _take_stopping(self) -> None:
+        # An exit after a drain is a clean one (status 0), not a death by the signal.
+        self._take(signal.SIGTERM, self._wake_to_stop)
+        self._take(signal.SIGINT, self._wake_to_stop)
+
+    def _take(self, number: int, receiver: Callable[[int, object], None]) -> None:
+        self._before[number] = signal.signal(number, receiver)
+
+    def _wake_to_reopen(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self._reopen)
+
+    def _wake_to_stop(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self.request_stop)

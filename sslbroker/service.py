@@ -1,0 +1,278 @@
+"""Configuration → objects → services: the one file that knows everyone.
+
+Decides who gets which object, and the order of starting and stopping. Invariant: everything that can be
+wrong with a start is found by `prepare` and `BrokerService.bind`, before anything listens; a stop ends
+when the last transaction has, or at the drain's deadline. Refuses to relay, to judge and to watch.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from twisted.application.service import Application, MultiService
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.plugin import getPlugins
+
+from . import plugins
+from .config import check
+from .core.figures import BrokerFigures, StorageFigures
+from .core.storage import Storage
+from .demo.configuration import configuration as demo_configuration
+from .demo.servers import DemoServers
+from .errors import ConfigurationError, StartError
+from .interfaces import IBackendProtocol, IObserver
+from .net import ports, tls
+from .net.frontend import Frontend
+from .net.monitor import MonitorService
+from .net.pool import Pool
+from .net.signals import Signals
+from .observe.accesslog import AccessLog
+from .observe.admin import admin_site
+from .protocols.http.backend import HTTP
+from .settings import Configuration
+
+_log = Logger("sslbroker")
+
+
+def protocols() -> dict[str, IBackendProtocol]:
+    """The backend protocols there are, by name: the built-in ones and those of installed plugins."""
+    found: dict[str, IBackendProtocol] = {
+        plugin.name: plugin for plugin in getPlugins(IBackendProtocol, plugins)
+    }
+    found[HTTP.name] = HTTP
+    return found
+
+
+def prepare(configuration: Configuration) -> dict[str, tls.ListenerContexts]:
+    """The TLS contexts of the secure listeners, by name; `StartError` with every problem at once."""
+    contexts: dict[str, tls.ListenerContexts] = {}
+    problems: list[str] = []
+    for listener in configuration.listeners:
+        if listener.tls is not None:
+            try:
+                contexts[listener.name] = tls.ListenerContexts(listener.tls)
+            except StartError as error:
+                problems += [f"listeners.{listener.name}.tls: {line}" for line in str(error).splitlines()]
+    if problems:
+        raise StartError("\n".join(problems))
+    return contexts
+
+
+class BrokerService(MultiService):
+    """The whole broker of one process: listeners, pools, monitor, observers."""
+
+    def __init__(self, configuration: Configuration, reactor: Any) -> None:
+        """Build every object; `StartError` when a certificate or the access log cannot be used."""
+        super().__init__()
+        self.configuration = configuration
+        self.reactor = reactor
+        self.contexts = prepare(configuration)
+        self.monitor = MonitorService()
+        self.monitor.setServiceParent(self)
+        storage = configuration.storage
+        self.storage = Storage(storage, StorageFigures(storage.initial, storage.maximum))
+        name = configuration.broker.name or f"sslbroker-{secrets.token_hex(4)}"
+        known = protocols()
+        self.pools = {
+            pool.name: Pool(pool, known[pool.protocol], self.storage, self.monitor, reactor, name)
+            for pool in configuration.pools
+        }
+        self.access_log = AccessLog(configuration.log.access, reactor) if configuration.log.access else None
+        observers: list[IObserver] = [self.access_log] if self.access_log else []
+        identities = _identities()
+        self.frontends = [
+            Frontend(listener, self.pools[listener.pool], observers, reactor, identities)
+            for listener in configuration.listeners
+        ]
+        self.figures = BrokerFigures(
+            [frontend.figures for frontend in self.frontends],
+            [pool.figures for pool in self.pools.values()],
+            self.storage.figures,
+            time.time(),
+        )
+        self._bound: dict[str, ports.BoundPort] = {}
+        self._admin: ports.BoundPort | None = None
+        self._listening: list[IListeningPort] = []
+        self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs)
+
+    def bind(self) -> None:
+        """Take every address; `StartError` with every one that cannot be had, and then none is kept."""
+        if self._bound or self._admin:
+            return
+        problems: list[str] = []
+        for listener in self.configuration.listeners:
+            try:
+                self._bound[listener.name] = ports.bind(listener.endpoint)
+            except StartError as error:
+                problems.append(f"listeners.{listener.name}: {error}")
+        if self.configuration.admin is not None:
+            try:
+                self._admin = ports.bind(self.configuration.admin.endpoint)
+            except StartError as error:
+                problems.append(f"admin: {error}")
+        if problems:
+            self._unbind()
+            raise StartError("\n".join(problems))
+
+    def address(self, listener: str) -> str:
+        """Where `listener` is bound, as "host:port"; `KeyError` before `bind`."""
+        return self._bound[listener].address
+
+    @property
+    def admin_address(self) -> str:
+        """Where the admin pages are, as "host:port"; "" when there are none."""
+        return self._admin.address if self._admin else ""
+
+    def reopen_logs(self) -> None:
+        """After a rotation: go on in a new file of the same name."""
+        if self.access_log is not None:
+            self.access_log.reopen()
+
+    def state(self) -> Mapping[str, Any]:
+        """What `/state` shows beside the figures."""
+        return {
+            "configuration": self.configuration.source,
+            "listening": {name: bound.address for name, bound in self._bound.items()},
+            "draining": any(frontend.draining for frontend in self.frontends),
+        }
+
+    # --- what Twisted calls ---
+
+    def privilegedStartService(self) -> None:
+        self.bind()
+        super().privilegedStartService()
+
+    def startService(self) -> None:
+        self.bind()
+        super().startService()
+        for frontend in self.frontends:
+            name = frontend.settings.name
+            contexts = self.contexts.get(name)
+            factory: Any = frontend
+            if contexts is not None:
+                factory = tls.wrap(frontend, contexts, self.reactor)
+                for warning in contexts.warnings:
+                    _log.warn("listeners.{name}.tls: {warning}", name=name, warning=warning)
+            self._listening.append(self._bound[name].listen(self.reactor, factory))
+            _log.info(
+                "listening on {address} for pool {pool} ({kind})",
+                address=self._bound[name].address,
+                pool=frontend.settings.pool,
+                kind="secure" if frontend.settings.secure else "plain",
+            )
+        if self._admin is not None:
+            site = admin_site(
+                lambda: self.figures, self.reactor, access_log=self.access_log, extra=self.state
+            )
+            self._listening.append(self._admin.listen(self.reactor, site))
+            _log.info("admin pages on http://{address}/", address=self._admin.address)
+        self._signals.install()
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop listening, let transactions end, and at the drain's deadline end what is left."""
+        stopping: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._listening]
+        self._listening = []
+        draining = [frontend.drain() for frontend in self.frontends]
+        deadline = self.reactor.callLater(self.configuration.broker.drain_timeout, self._deadline_passed)
+        ended: Deferred[Any] = DeferredList([*stopping, *draining])
+        ended.addCallback(self._drained, deadline)
+        return ended
+
+    def _deadline_passed(self) -> None:
+        left = sum(len(frontend.connections) for frontend in self.frontends)
+        _log.warn("drain deadline passed: {left} connections are ended", left=left)
+        self._shut()
+
+    def _shut(self) -> None:
+        for frontend in self.frontends:
+            frontend.shut()
+
+    def _stop_now(self) -> None:
+        """A second signal: whoever sent it does not want to wait."""
+        _log.warn("asked twice to stop: ending what is left now")
+        self._shut()
+
+    def _drained(self, _: object, deadline: Any) -> Any:
+        if deadline.active():
+            deadline.cancel()
+        for pool in self.pools.values():
+            pool.close()
+        self._unbind()
+        self._signals.remove()
+        if self.access_log is not None:
+            self.access_log.close()
+        return maybeDeferred(super().stopService)
+
+    def _unbind(self) -> None:
+        for bound in self._bound.values():
+            bound.close()
+        self._bound = {}
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+
+
+def broker(configuration: Configuration, reactor: Any) -> BrokerService:
+    """A broker that has checked everything and taken its addresses, ready to start.
+
+    Raises `ConfigurationError` or `StartError`, before anything listens.
+    """
+    check(configuration, protocols=protocols().keys())
+    service = BrokerService(configuration, reactor)
+    service.bind()
+    return service
+
+
+def demo(reactor: Any, *, https: int, http: int, admin: int) -> tuple[BrokerService, list[str]]:
+    """A broker with embedded servers behind it, and the lines that tell a user what to try.
+
+    Raises `StartError` when a port is taken.
+    """
+    servers = DemoServers(reactor)
+    servers.listen()
+    service = broker(demo_configuration(servers.addresses, https=https, http=http, admin=admin), reactor)
+    servers.setServiceParent(service)
+    secure, plain = service.address("https"), service.address("http")
+    return service, [
+        "sslbroker demo: three servers of a small shop behind one broker",
+        f"  secure  https://{secure}/   (a throwaway certificate: your browser will ask)",
+        f"  plain   http://{plain}/",
+        f"  figures http://{service.admin_address}/",
+        f"try it:           curl -k https://{secure}/products",
+        *servers.hints(),
+        "Ctrl-C ends it.",
+    ]
+
+
+def application(configuration: Configuration) -> Any:
+    """For the end of a ``.tac`` file: the `application` that ``twistd -y`` runs.
+
+    Ends the process with one message for each problem and exit code 1 when it cannot start.
+    """
+    from twisted.internet import reactor
+
+    made = Application("sslbroker")
+    try:
+        broker(configuration, reactor).setServiceParent(made)
+    except (ConfigurationError, StartError) as error:
+        raise SystemExit(explain(error)) from None
+    return made
+
+
+def explain(error: ConfigurationError | StartError) -> str:
+    """The error for a terminal: each line says which program it comes from."""
+    return "\n".join(f"sslbroker: {line}" for line in str(error).splitlines())
+
+
+def _identities() -> Callable[[], str]:
+    """Names for transactions, unique among all brokers that ever ran."""
+    prefix = f"{secrets.token_hex(4)}{os.getpid():x}-"
+    numbers = count(1)
+    return lambda: f"{prefix}{next(numbers):x}"
