@@ -2,5 +2,5 @@
 
 from twisted.plugin import pluginPackagePaths
 
-__path__.extend(pluginPackagePaths(__name__))  # type: ignore[no-untyped-call]
+__path__.extend(pluginPackagePaths(__name__))
 __all__: list[str] = []
