@@ -1,0 +1,314 @@
+"""How secure listeners speak TLS: contexts built from settings, chosen by the name a client asks for.
+
+Decides versions, ciphers, options, which certificate a client sees, and what a reload replaces.
+Invariants: all contexts of one listener have equal options, because a switch by SNI takes over the
+certificate and ALPN only; a context is never changed after it was built; a callback never raises,
+because OpenSSL would end the handshake. Refuses to know what the bytes inside mean.
+
+Sessions resume in TLS 1.2 (ids and tickets) and 1.3 (tickets), never with early data, which could be
+replayed. Options that are left alone are decisions too: the order of ciphers is the client's, because
+all of ours are strong and a client without AES hardware knows it (Mozilla, "intermediate"); an end of
+file without close_notify stays an error (no OP_IGNORE_UNEXPECTED_EOF), because a cut stream must not
+look like a whole one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IReactorTime
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from ..errors import Problem, StartError
+from ..settings import ListenerTLS
+from . import certificates
+from .certificates import Identity
+
+_MINIMUM = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
+
+#: Key agreement: what Mozilla's "intermediate" allows, after the post-quantum hybrid, for which a client
+#: is asked (HelloRetryRequest) when it supports it. Others would let a client choose how much a handshake
+#: costs the broker. The other forms are for an OpenSSL before 3.5, and for one that has NIST curves only.
+_GROUPS = (b"?X25519MLKEM768/?X25519:?secp256r1/?secp384r1", b"X25519:P-256:P-384", b"P-256:P-384")
+
+#: Seconds for which a session may be resumed; RFC 8446 §4.6.1 allows a week, two hours is OpenSSL's own.
+_SESSION_TIME = 7200
+
+_Alpn = Sequence[bytes]
+
+
+class _ByName:
+    """The contexts of one listener as built at one time: the SNI callback (RFC 6066 §3)."""
+
+    __slots__ = ("default", "exact", "used", "wildcards")
+
+    def __init__(self, settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity]) -> None:
+        """`StartError` when OpenSSL refuses a certificate."""
+        by_name: dict[bytes, dict[str, Identity]] = {}
+        for identity in identities:
+            for name in identity.names:
+                by_name.setdefault(name, {}).setdefault(identity.kind, identity)
+        first = identities[0]
+        default = {first.kind: first}
+        for identity in identities:
+            if first.names and set(first.names) <= set(identity.names):
+                default.setdefault(identity.kind, identity)
+
+        built: dict[tuple[Identity, ...], SSL.Context] = {}
+
+        def context(chosen: dict[str, Identity]) -> SSL.Context:
+            key = tuple(sorted(chosen.values(), key=identities.index))
+            if key not in built:
+                built[key] = _context(settings, alpn, key)
+                built[key].set_tlsext_servername_callback(self.choose)
+            return built[key]
+
+        self.default = context(default)
+        self.exact: dict[bytes, SSL.Context] = {}
+        self.wildcards: dict[bytes, SSL.Context] = {}
+        for name, chosen in by_name.items():
+            if name.startswith(b"*."):
+                self.wildcards[name[2:]] = context(chosen)
+            else:
+                # A wildcard certificate of another type still serves clients that need that type.
+                wild = by_name.get(b"*." + name.partition(b".")[2], {})
+                self.exact[name] = context({**wild, **chosen})
+        self.used = {identity for key in built for identity in key}
+
+    def choose(self, connection: SSL.Connection) -> None:
+        """Give a connection the context for the name it asks for; never raises.
+
+        Every context has this callback, so a connection keeps the whole table alive: after a
+        HelloRetryRequest OpenSSL calls it again, perhaps long after a reload.
+        """
+        found = self.context(connection.get_servername())
+        if found is not connection.get_context():
+            connection.set_context(found)
+
+    def context(self, name: bytes | None) -> SSL.Context:
+        """The context for a name as it came from a client: any bytes without a zero."""
+        if not name:
+            return self.default
+        name = name.lower().removesuffix(b".")
+        label, _, parent = name.partition(b".")
+        return self.exact.get(name) or (label and self.wildcards.get(parent)) or self.default
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ListenerContexts:
+    """The TLS of one secure listener; what `wrap` asks for each new connection.
+
+    `warnings` holds, after construction and each `reload`, what works but should be looked at.
+    `seconds` gives the Unix time against which certificates are judged.
+    """
+
+    def __init__(
+        self,
+        settings: ListenerTLS,
+        alpn: _Alpn = (b"http/1.1",),
+        *,
+        seconds: Callable[[], float] = time.time,
+    ) -> None:
+        """`StartError` with a line for each problem of the settings and their files."""
+        self.warnings: list[str] = []
+        self._settings = settings
+        self._alpn = tuple(alpn)
+        self._seconds = seconds
+        self._throwaway: Identity | None = None
+        self.reload()
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """A connection that will see what is current now, whatever is reloaded later."""
+        return SSL.Connection(self._contexts.default, None)
+
+    def reload(self, settings: ListenerTLS | None = None) -> None:
+        """Read all files anew, perhaps by new settings, and use them for new connections.
+
+        All or nothing: with any problem it raises `StartError` and everything stays as it was. Sessions
+        of before are not resumed (a full handshake follows); open connections notice nothing.
+        """
+        settings = settings or self._settings
+        warnings: list[str] = []
+        problems = _check(settings, warnings)
+        identities = self._read(settings, problems, warnings)
+        if problems:
+            raise StartError("\n".join(problems))
+        contexts = _ByName(settings, self._alpn, identities)
+        for identity in identities:
+            if identity not in contexts.used:
+                warnings.append(f"{identity.source}: never used: files before it have all its names")
+        self._settings, self._identities, self._contexts = settings, identities, contexts
+        self.warnings = warnings
+
+    def renew_ticket_keys(self) -> None:
+        """New keys for session tickets, without reading a file.
+
+        Whoever steals the memory of a process can read the recorded traffic of all sessions whose
+        tickets its keys protect: a long-lived process should call this about once a day.
+        """
+        self._contexts = _ByName(self._settings, self._alpn, self._identities)
+
+    def _read(self, settings: ListenerTLS, problems: list[str], warnings: list[str]) -> list[Identity]:
+        """The identities of all files in order; adds to `problems` and `warnings`."""
+        identities: list[Identity] = []
+        for entry in settings.certificates:
+            if entry == certificates.THROWAWAY:
+                if self._throwaway is None:
+                    made = certificates.throwaway(("localhost", "127.0.0.1", "::1"))
+                    self._throwaway = certificates.parse(made, str(entry))
+                identities.append(self._throwaway)
+                warnings.append(f"{entry}: a certificate made for this run only, which no client trusts")
+                continue
+            try:
+                paths = certificates.pem_files(entry)
+            except StartError as error:
+                problems.append(str(error))
+                continue
+            for path in paths:
+                try:
+                    identity = certificates.load(path)
+                    _context(settings, self._alpn, (identity,))
+                except StartError as error:
+                    problems.append(str(error))
+                else:
+                    identities.append(identity)
+        now = self._seconds()
+        for identity in identities:
+            warnings.extend(certificates.doubts(identity, now))
+        return identities
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What a handshake agreed on, as text for logs; "" where there is nothing."""
+
+    version: str  # "TLSv1.3"
+    cipher: str
+    group: str  # of the key agreement; "" also for a session resumed in TLS 1.2
+    alpn: str
+    sni: str  # as the client sent it, with backslash escapes for what is not ASCII
+    resumed: bool | None  # None: this pyOpenSSL does not tell
+
+
+def describe(connection: SSL.Connection) -> Negotiated:
+    """What was negotiated on a connection whose handshake is done."""
+    resumed: bool | None = None
+    with suppress(AttributeError):  # pyOpenSSL has no public name for it
+        resumed = bool(SSL._lib.SSL_session_reused(connection._ssl))  # type: ignore[attr-defined]
+    return Negotiated(
+        version=connection.get_protocol_version_name(),
+        cipher=connection.get_cipher_name() or "",
+        group=connection.get_group_name() or "",
+        alpn=connection.get_alpn_proto_negotiated().decode("ascii", "backslashreplace"),
+        sni=(connection.get_servername() or b"").decode("ascii", "backslashreplace"),
+        resumed=resumed,
+    )
+
+
+def wrap(
+    factory: IProtocolFactory, contexts: IOpenSSLServerConnectionCreator, clock: IReactorTime
+) -> IProtocolFactory:
+    """`factory` behind TLS: the one place that knows which transport does it."""
+    return TLSMemoryBIOFactory(contexts, False, factory, clock=clock)
+
+
+def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:
+    """The problems of settings that are no files."""
+    problems: list[Problem] = []
+    if not settings.certificates:
+        expected = "at least one PEM file or directory"
+        problems.append(Problem("tls.certificates", "none", expected, "every secure listener needs one"))
+    if settings.minimum not in _MINIMUM:
+        expected = " or ".join(f'"{name}"' for name in _MINIMUM)
+        problems.append(
+            Problem("tls.minimum", f'"{settings.minimum}"', expected, "older versions are unsafe")
+        )
+    if settings.client_certificate or settings.client_ca:
+        # Whoever asks for it relies on it: never listen without it.
+        found, expected = "a client certificate asked for", "none: this version cannot check one"
+        problems.append(Problem("tls.client_certificate", found, expected, "remove it and client_ca"))
+    scratch = SSL.Context(SSL.TLS_SERVER_METHOD)
+    try:
+        scratch.set_cipher_list(settings.ciphers.encode())
+    except SSL.Error:
+        expected = "OpenSSL names for TLS 1.2, divided by colons"
+        problems.append(
+            Problem(
+                "tls.ciphers", f'"{settings.ciphers}"', expected, "`openssl ciphers -s -tls1_2 -v` lists them"
+            )
+        )
+    else:
+        for name in filter(None, re.split("[:, ]+", settings.ciphers)):
+            if name[0] not in ("!", "-", "+", "@"):
+                try:
+                    scratch.set_cipher_list(name.encode())
+                except SSL.Error:
+                    warnings.append(f'tls.ciphers: OpenSSL knows no usable cipher by the name "{name}"')
+    if settings.cipher_suites:
+        try:
+            scratch.set_tls13_ciphersuites(settings.cipher_suites.encode())
+        except SSL.Error:
+            expected = "names of TLS 1.3, divided by colons"
+            suggestion = "for example TLS_AES_256_GCM_SHA384"
+            problems.append(Problem("tls.cipher_suites", f'"{settings.cipher_suites}"', expected, suggestion))
+    return [str(problem) for problem in problems]
+
+
+def _context(settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity]) -> SSL.Context:
+    """A context with one identity of each type; the client's abilities choose among them."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(_MINIMUM.get(settings.minimum, SSL.TLS1_2_VERSION))
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KiB less for each idle connection
+    with suppress(SSL.Error):  # `_check` tells of it
+        context.set_cipher_list(settings.ciphers.encode())
+        if settings.cipher_suites:
+            context.set_tls13_ciphersuites(settings.cipher_suites.encode())
+    _limit_groups(context)
+    context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
+    context.set_session_id(b"sslbroker")  # equal in all contexts, or no session resumes after a switch
+    context.set_timeout(_SESSION_TIME)
+
+    def select(_connection: SSL.Connection, offered: list[bytes]) -> bytes | object:
+        # Without a common protocol the handshake goes on without ALPN: the client has HTTP/1.1 left.
+        return next((name for name in alpn if name in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
+
+    context.set_alpn_select_callback(select)  # type: ignore[arg-type]
+    for identity in identities:
+        try:
+            with _readable(identity.pem()) as path:
+                # Only this call gives each certificate of a context a chain of its own.
+                context.use_certificate_chain_file(path)
+            context.use_privatekey(identity.key)
+        except (SSL.Error, TypeError) as error:
+            reasons = [each[-1] for each in error.args[0]] if isinstance(error, SSL.Error) else [str(error)]
+            found = f"a certificate that OpenSSL refuses: {', '.join(reasons)}"
+            expected = "an ECDSA or Ed25519 key, or RSA of 2048 bits or more, signed with SHA-256 or better"
+            raise StartError(str(Problem(identity.source, found, expected, "have it issued anew"))) from None
+    return context
+
+
+def _limit_groups(context: SSL.Context) -> None:
+    # pyOpenSSL has no public call for several groups; without this one OpenSSL's own groups remain.
+    with suppress(AttributeError):
+        set_groups, clear_errors = SSL._lib.SSL_CTX_set1_curves_list, SSL._lib.ERR_clear_error  # type: ignore[attr-defined]
+        any(set_groups(context._context, groups) for groups in _GROUPS)  # the first that works
+        clear_errors()
+
+
+@contextmanager
+def _readable(data: bytes) -> Iterator[str]:
+    """A path under which OpenSSL can read public bytes; in memory where the system can."""
+    in_memory = hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")
+    with os.fdopen(os.memfd_create("chain"), "wb") if in_memory else tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}" if in_memory else file.name
