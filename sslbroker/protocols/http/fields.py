@@ -1,0 +1,151 @@
+"""Which header fields belong to one connection, which claim who the client is, and how names are spelt.
+
+Decides the sets of field names that the rules work with. Invariant: every name is in lower case, as in
+`message.Field`. Refuses to touch a message: `forwarding` does.
+"""
+
+from __future__ import annotations
+
+from .message import Field
+
+#: Meant for one connection (RFC 9110 §7.6.1), or written by the codec from the message itself. The
+#: ``Proxy-*`` fields are for a proxy that the client chose, which the broker is not, and credentials
+#: for one never concern a server (RFC 9110 §11.7).
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+#: What the codec writes from the message and the rules therefore take out of a request's fields.
+WRITTEN = frozenset((b"content-length", b"expect", b"host"))
+
+#: ``Proxy`` becomes ``HTTP_PROXY`` in a CGI program, which then sends its own requests where the
+#: client wants them (CVE-2016-5385). No standard gives this field a meaning.
+NEVER_SENT = frozenset((b"proxy",))
+
+X_FORWARDED = b"x-forwarded-"
+X_FORWARDED_FOR = b"x-forwarded-for"
+X_FORWARDED_PROTO = b"x-forwarded-proto"
+X_FORWARDED_HOST = b"x-forwarded-host"
+X_FORWARDED_PORT = b"x-forwarded-port"
+FORWARDED = b"forwarded"
+VIA = b"via"
+
+#: What claims who the client is and is believed from trusted peers only; all other names that begin
+#: with ``X-Forwarded-`` as well. ``Client-Cert*`` is RFC 9440's: §2.4 wants it taken from a client.
+CLAIMS = frozenset(
+    (
+        b"client-cert",
+        b"client-cert-chain",
+        FORWARDED,
+        X_FORWARDED_FOR,
+        X_FORWARDED_HOST,
+        X_FORWARDED_PORT,
+        X_FORWARDED_PROTO,
+        b"x-real-ip",
+    )
+)
+
+#: What ``Connection`` may not take away, although RFC 9110 §7.6.1 has an intermediary remove whatever
+#: it names: the same section forbids senders to name fields meant for all recipients. Taking these away
+#: turns a conditional request into an unconditional one, a private response into a shared one, or hides
+#: what a trusted peer said of the client (CVE-2022-31813).
+END_TO_END = CLAIMS | frozenset(
+    (
+        b"accept-ranges",
+        b"age",
+        b"allow",
+        b"authorization",
+        b"cache-control",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-location",
+        b"content-range",
+        b"content-security-policy",
+        b"content-type",
+        b"cookie",
+        b"date",
+        b"etag",
+        b"expect",
+        b"expires",
+        b"host",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"last-modified",
+        b"location",
+        b"max-forwards",
+        b"origin",
+        b"pragma",
+        b"range",
+        b"retry-after",
+        b"set-cookie",
+        b"strict-transport-security",
+        b"vary",
+        VIA,
+        b"www-authenticate",
+    )
+)
+
+#: Names no field by naming it in ``Connection``: the options proper, and what goes or stays anyway.
+_NOT_NAMED = END_TO_END | HOP_BY_HOP | {b"close"}
+
+_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-"
+_DASHED = bytes(c if c in _PLAIN else ord("-") for c in range(256))
+_SEPARATOR = b"\n"
+_DELETED = _PLAIN + _SEPARATOR
+
+
+def named(options: tuple[bytes, ...], kept: frozenset[bytes]) -> list[bytes]:
+    """The fields that ``Connection`` takes away by naming them (RFC 9110 §7.6.1), but none of `kept`."""
+    return [
+        option
+        for option in options
+        if option not in _NOT_NAMED and option not in kept and not option.startswith(X_FORWARDED)
+    ]
+
+
+def dashed(name: bytes) -> bytes:
+    """The name with every sign but letters and digits turned to ``-``.
+
+    Two fields of which this is the same become one variable in a CGI or WSGI server.
+    """
+    return name.translate(_DASHED)
+
+
+def suspicious(fields: list[Field], trusted: bool) -> bool:
+    """Whether `without_forgeries` has to look: an unusual sign in a name, or an unlisted claim."""
+    names = _SEPARATOR.join([field[0] for field in fields])
+    return bool(names.translate(None, _DELETED)) or (not trusted and X_FORWARDED in names)
+
+
+def without_forgeries(fields: list[Field], guarded: frozenset[bytes], trusted: bool) -> list[Field]:
+    """The fields less those that a server may take for one of `guarded`, or for ``X-Forwarded-…``.
+
+    Names like ``X_Forwarded_For`` go whoever sent them: a trusted peer removes the real name and
+    passes this one on from a client. From an untrusted peer every ``X-Forwarded-…`` goes too.
+    """
+    kept = []
+    for field in fields:
+        name = field[0]
+        spelt = dashed(name)
+        claim = spelt.startswith(X_FORWARDED)
+        disguised = spelt != name and (claim or spelt in guarded)
+        if not disguised and (trusted or not claim):
+            kept.append(field)
+    return kept

@@ -1,0 +1,228 @@
+"""How a message is rewritten on its way through the broker, for one pool.
+
+Decides which fields go on, which are written anew, and their order: the sender's own fields in their
+order, the broker's (``X-Forwarded-*``, ``Forwarded``, ``Via``), then the operator's (`header_rules`).
+Invariant: no field of one connection reaches the other, and no claim of an untrusted client about
+itself reaches a server, in whatever spelling; the broker's own fields are added after all removals,
+so no sender can take them away. Refuses to change the message it is given, to judge it or to write it.
+"""
+
+from __future__ import annotations
+
+from ...interfaces import Origin
+from ...settings import Pool
+from .claims import ClaimedOrigin, agrees, claimed
+from .fields import (
+    CLAIMS,
+    FORWARDED,
+    HOP_BY_HOP,
+    NEVER_SENT,
+    VIA,
+    WRITTEN,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PORT,
+    X_FORWARDED_PROTO,
+    dashed,
+    named,
+    suspicious,
+    without_forgeries,
+)
+from .header_rules import own_headers
+from .message import Field, Framing, Request, Response
+
+_HTTP: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"http")
+_HTTPS: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"https")
+
+#: An Upgrade to these would carry further requests past every rule of the broker: they are not offered.
+_NOT_OFFERED = frozenset((b"h2", b"h2c", b"h3", b"http", b"tls"))
+
+_UPGRADE_ANSWERS = (101, 426)  # a 426 must say what it wants (RFC 9110 §15.5.22)
+_MAXIMUM_FORWARDS = 255
+_MAX_FORWARDS_METHODS = (b"TRACE", b"OPTIONS")
+
+_RESPONSE_DROP = HOP_BY_HOP | {b"content-length"}
+
+
+class Forwarding:
+    """The rewriting of requests and responses under the settings of one pool.
+
+    Making one raises `ConfigurationError` when the operator's header rules cannot be used.
+    """
+
+    __slots__ = (
+        "_drop_trusted",
+        "_drop_untrusted",
+        "_fixed_host",
+        "_guarded",
+        "_kept",
+        "_own",
+        "_server_host",
+        "_unwritten",
+        "_via",
+    )
+
+    def __init__(self, pool: Pool, broker_name: str) -> None:
+        own = own_headers(pool, broker_name)
+        base = HOP_BY_HOP | WRITTEN | NEVER_SENT | own.drop
+        self._own = own.write
+        self._unwritten = own.drop
+        self._fixed_host = own.host
+        self._server_host = pool.headers.host == "server"
+        self._drop_untrusted = base | CLAIMS
+        self._drop_trusted = base | {X_FORWARDED_FOR, FORWARDED}
+        self._guarded = frozenset(dashed(name) for name in self._drop_untrusted)
+        # `replay` believes this field, so the server has to see it.
+        self._kept = frozenset((pool.failover.idempotency_header.lower().encode("latin-1"),))
+        self._via: tuple[Field, Field] | None = None
+        if pool.headers.via:
+            name = broker_name.encode("ascii")
+            self._via = ((VIA, b"Via", b"1.0 " + name), (VIA, b"Via", b"1.1 " + name))
+
+    def to_server(self, request: Request, origin: Origin, address: str, secure_link: bool) -> Request:
+        """The request as the server at `address` ("host:port") shall see it.
+
+        `origin` may be that of the connection or what `claims.claimed` made of it.
+        """
+        trusted = origin.trusted
+        drop = self._drop_trusted if trusted else self._drop_untrusted
+        if request.options:
+            taken = named(request.options, self._kept)
+            if taken:
+                drop = drop.union(taken)
+        fields = [field for field in request.fields if field[0] not in drop]
+        if suspicious(fields, trusted):
+            fields = without_forgeries(fields, self._guarded, trusted)
+        if request.method in _MAX_FORWARDS_METHODS:
+            fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
+        if request.framing is Framing.CHUNKED:
+            fields += [field for field in request.fields if field[0] == b"trailer"]
+        fields += self._after_trusted(request, origin, fields) if trusted else self._anew(request, origin)
+        if self._via is not None and VIA not in self._unwritten:
+            fields.append(self._via[1 if request.minor else 0])
+        fields += self._own
+        host = self._fixed_host or (None if self._server_host else request.host)
+        return Request(
+            method=request.method,
+            target=request.target,
+            minor=1,
+            fields=fields,
+            host=host or host_of(address, secure_link),
+            framing=request.framing,
+            length=request.length,
+            upgrade=offered(request.upgrade) if request.upgrade else b"",
+            expects_continue=request.expects_continue,
+            accepts_trailers=request.accepts_trailers,
+        )
+
+    def _anew(self, request: Request, origin: Origin) -> list[Field]:
+        """What the broker itself knows of the client, in every form that servers read."""
+        client = _address(origin)
+        fields: list[Field] = [
+            (X_FORWARDED_FOR, b"X-Forwarded-For", client or b"unknown"),
+            _HTTPS if origin.secure else _HTTP,
+            (FORWARDED, b"Forwarded", _element(client, origin.secure, request.host)),
+        ]
+        if request.host:
+            fields.append((X_FORWARDED_HOST, b"X-Forwarded-Host", request.host))
+        if origin.listener_port:
+            fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
+        return self._permitted(fields)
+
+    def _after_trusted(self, request: Request, origin: Origin, kept: list[Field]) -> list[Field]:
+        """The trusted peer's lists with the peer added; what it left unsaid, from what is known."""
+        if not isinstance(origin, ClaimedOrigin):
+            origin = claimed(request.fields, origin)
+        peer = origin.peer if isinstance(origin, ClaimedOrigin) else origin
+        hop = _address(peer)
+        client = _address(origin) if origin.address != peer.address else b""
+        # A list of which only the other form came is begun with the client, so that both agree.
+        chain = [value for name, _, value in request.fields if name == X_FORWARDED_FOR and value]
+        elements = [value for name, _, value in request.fields if name == FORWARDED]
+        if not agrees(elements, origin if chain else None):
+            elements = [_element(client, origin.secure, None)] if client else []
+        chain = [*(chain or ([client] if client else [])), hop or b"unknown"]
+        elements.append(_element(hop, peer.secure, request.host))
+        fields: list[Field] = [
+            (X_FORWARDED_FOR, b"X-Forwarded-For", b", ".join(chain)),
+            (FORWARDED, b"Forwarded", b", ".join(elements)),
+        ]
+        said = {field[0] for field in kept}
+        if X_FORWARDED_HOST not in said and request.host:
+            fields.append((X_FORWARDED_HOST, b"X-Forwarded-Host", request.host))
+        if X_FORWARDED_PROTO not in said:
+            fields.append(_HTTPS if origin.secure else _HTTP)
+            # The listener's port beside another scheme than its own would name a URL that nobody serves.
+            if X_FORWARDED_PORT not in said and origin.secure == peer.secure and origin.listener_port:
+                fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
+        return self._permitted(fields)
+
+    def _permitted(self, fields: list[Field]) -> list[Field]:
+        if not self._unwritten:
+            return fields
+        return [field for field in fields if field[0] not in self._unwritten]
+
+    def to_client(self, response: Response, request: Request) -> Response:
+        """The response, interim or final, as the client that sent `request` shall see it."""
+        drop = _RESPONSE_DROP
+        if response.options:
+            taken = named(response.options, frozenset())
+            if taken:
+                drop = drop.union(taken)
+        fields = [field for field in response.fields if field[0] not in drop]
+        status = response.status
+        if response.framing is Framing.NONE:
+            # Of an answer to HEAD and of a 304 the length is a statement, not framing (RFC 9110 §8.6).
+            if status >= 200 and status != 204:
+                fields += [field for field in response.fields if field[0] == b"content-length"]
+        elif response.framing is Framing.CHUNKED and request.accepts_trailers and request.minor:
+            fields += [field for field in response.fields if field[0] == b"trailer"]
+        if self._via is not None:
+            fields.append(self._via[1 if response.minor else 0])
+        return Response(
+            status=status,
+            reason=response.reason,
+            minor=1,
+            fields=fields,
+            framing=response.framing,
+            length=response.length,
+            upgrade=response.upgrade if status in _UPGRADE_ANSWERS else b"",
+        )
+
+
+def offered(upgrade: bytes) -> bytes:
+    """What of an ``Upgrade`` the broker passes on; empty when nothing is left."""
+    protocols = [protocol.strip(b" \t") for protocol in upgrade.split(b",")]
+    return b", ".join(p for p in protocols if p and p.partition(b"/")[0].lower() not in _NOT_OFFERED)
+
+
+def host_of(address: str, secure_link: bool) -> bytes:
+    """The server's "host:port" as a Host: without the port that the scheme implies (RFC 9110 §4.2)."""
+    return address.removesuffix(":443" if secure_link else ":80").encode("ascii")
+
+
+def _one_fewer(field: Field) -> Field:
+    """``Max-Forwards`` after this hop (RFC 9110 §7.6.2); what is no number goes on as it came."""
+    name, spelt, value = field
+    if not value.isdigit():
+        return field
+    # The length is looked at first: a number of thousands of digits costs more than it says.
+    forwards = _MAXIMUM_FORWARDS if len(value) > 9 else min(int(value) - 1, _MAXIMUM_FORWARDS)
+    return name, spelt, b"%d" % max(forwards, 0)
+
+
+def _address(origin: Origin) -> bytes:
+    """The address as bytes; empty for what is none (a UNIX socket)."""
+    address = origin.address
+    return address.encode("ascii") if address[:1].isdigit() or ":" in address else b""
+
+
+def _element(address: bytes, secure: bool, host: bytes | None) -> bytes:
+    """One element of ``Forwarded`` (RFC 7239 §4): an IPv6 address in brackets, and then quoted."""
+    node = b'"[%b]"' % address if b":" in address else address or b"unknown"
+    proto = b"https" if secure else b"http"
+    if not host:
+        return b"for=%b;proto=%b" % (node, proto)
+    if b'"' in host or b"\\" in host:
+        host = host.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'for=%b;host="%b";proto=%b' % (node, host, proto)

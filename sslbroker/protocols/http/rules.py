@@ -1,0 +1,174 @@
+"""What HTTP answers to the broker's questions, under the settings of one pool.
+
+Decides which requests are carried, which may be seen twice by servers, which answers fail, what a
+client's key is, and what the access log shows. Invariant: no answer depends on anything but the message,
+its origin and the settings; what depends on settings alone is worked out once. Refuses to rewrite
+messages (`forwarding`), to read claims (`claims`) and to word answers (`answers`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from zope.interface import implementer
+
+from ...errors import BrokerError, LoopDetected, RequestRefused
+from ...interfaces import Event, IExchangeRules, IResponseClassifier, Origin
+from ...outcome import Replay
+from ...settings import Pool
+from .answers import Answers
+from .claims import claimed
+from .fields import VIA
+from .forwarding import Forwarding, offered
+from .message import Framing, Request, Response
+
+GO_AHEAD_WAIT = 1.0
+"""Seconds that a body is held back for a ``100 Continue`` (spec §6)."""
+
+_TARGET = 2048  # bytes of a target, and of a host, that the log shows
+_KEY = 256  # bytes of a cookie's value that keeps a client at its server
+_HEDGED = frozenset((b"GET", b"HEAD", b"OPTIONS"))  # safe methods without content (RFC 9110 §9.2.1)
+
+
+@implementer(IExchangeRules)
+class HTTPRules:
+    """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
+
+    __slots__ = ("_answers", "_any_method", "_cookie", "_forwarding", "_key_field", "_methods", "_name")
+
+    def __init__(self, pool: Pool, broker_name: str, answers: Answers) -> None:
+        self._answers = answers
+        self._forwarding = Forwarding(pool, broker_name)
+        self._name = broker_name.lower().encode("ascii")
+        failover = pool.failover
+        self._any_method = "*" in failover.methods
+        self._methods = frozenset(method.encode("latin-1") for method in failover.methods)
+        header = failover.idempotency_header.lower()
+        # A key that the operator's own rules take away is no key for the server.
+        dropped = {name.lower() for name in (*pool.headers.remove, *pool.headers.set)}
+        self._key_field = b"" if header in dropped else header.encode("latin-1")
+        self._cookie: re.Pattern[bytes] | None = None
+        if pool.sticky is not None:
+            name = re.escape(pool.sticky.cookie.encode("latin-1"))
+            self._cookie = re.compile(rb"(?:^|;)[ \t]*+" + name + rb"=([^; \t]*+)")
+
+    def admit(self, request: Request, origin: Origin) -> BrokerError | None:
+        """Why the request is not carried: CONNECT, a loop, a TRACE or OPTIONS meant for the broker.
+
+        CONNECT is 405 and not 501: the method is known, and that it is not carried is no failure of
+        a server, so it should not be counted with the 5xx.
+        """
+        if request.method == b"CONNECT":
+            return RequestRefused("CONNECT asks for a forward proxy, and this is none")
+        if request.method in (b"TRACE", b"OPTIONS"):
+            refused = _meant_for_us(request)
+            if refused is not None:
+                return refused
+        passed = [value for name, _, value in request.fields if name == VIA]
+        if passed and _times(self._name, passed) > 1:
+            return LoopDetected("Via names this broker twice")
+        return None
+
+    def origin(self, request: Request, origin: Origin) -> Origin:
+        """The origin after what a trusted peer says of the client."""
+        return claimed(request.fields, origin) if origin.trusted else origin
+
+    def replay(self, request: Request) -> Replay:
+        """Replayable by its method (RFC 9110 §9.2.2) or by a key; an Upgrade only with GET."""
+        if request.upgrade and request.method != b"GET" and offered(request.upgrade):
+            return Replay.METHOD
+        if self._any_method or request.method in self._methods:
+            return Replay.REPLAYABLE
+        if self._key_field:
+            for name, _, value in request.fields:
+                if name == self._key_field and value:
+                    return Replay.REPLAYABLE
+        return Replay.METHOD
+
+    def hedgeable(self, request: Request) -> bool:
+        """A safe method without content and without an Upgrade."""
+        return (
+            request.method in _HEDGED
+            and (
+                request.framing is Framing.NONE or (request.framing is Framing.LENGTH and not request.length)
+            )
+            and not request.upgrade
+        )
+
+    def affinity(self, request: Request) -> bytes | None:
+        """The value of the pool's sticky cookie (RFC 6265 §5.4), if it is there and not overlong."""
+        if self._cookie is None:
+            return None
+        for name, _, value in request.fields:
+            if name == b"cookie":
+                found = self._cookie.search(value)
+                if found is not None:
+                    key = found.group(1)
+                    return key if 0 < len(key) <= _KEY else None
+        return None
+
+    def go_ahead_wait(self, request: Request) -> float:
+        """Seconds: one for a request that expects ``100 Continue``, none for others."""
+        return GO_AHEAD_WAIT if request.expects_continue else 0.0
+
+    def to_server(self, request: Request, origin: Origin, address: str, secure_link: bool) -> Request:
+        """The request as the chosen server shall see it."""
+        return self._forwarding.to_server(request, origin, address, secure_link)
+
+    def to_client(self, response: Response, request: Request, origin: Origin) -> Response:
+        """The response as the client shall see it."""
+        return self._forwarding.to_client(response, request)
+
+    def error_answer(self, error: BrokerError, request: Request | None, exchange: int) -> Sequence[Event]:
+        """The broker's own answer: whole, `Head` to `End`."""
+        return self._answers.error(error, request, exchange)
+
+    def log_fields(self, request: Request | None, response: Response | None) -> Mapping[str, object]:
+        """`method`, `target`, `host`, `version` of the request and `status` of the response."""
+        fields: dict[str, object] = {}
+        if request is not None:
+            fields["method"] = request.method.decode("latin-1")
+            fields["target"] = request.target[:_TARGET].decode("latin-1")
+            fields["host"] = (request.host or b"")[:_TARGET].decode("latin-1")
+            fields["version"] = f"1.{request.minor}"
+        if response is not None:
+            fields["status"] = response.status
+        return fields
+
+
+@implementer(IResponseClassifier)
+class StatusClassifier:
+    """An answer fails by its status alone, as ``failover.statuses`` says."""
+
+    __slots__ = ("_failing",)
+
+    def __init__(self, pool: Pool) -> None:
+        ranges = pool.failover.statuses
+        self._failing = frozenset(status for first, last in ranges for status in range(first, last + 1))
+
+    def failing(self, response: Response) -> bool:
+        """Whether another server should be tried."""
+        return response.status in self._failing
+
+    def status(self, response: Response) -> int:
+        """The status code, under which the answer is counted."""
+        return response.status
+
+
+def _meant_for_us(request: Request) -> RequestRefused | None:
+    """``Max-Forwards: 0`` makes the broker the last to see it (RFC 9110 §7.6.2): it offers no methods."""
+    if request.method == b"TRACE" and request.framing is not Framing.NONE:
+        return RequestRefused("a TRACE has no content (RFC 9110 §9.3.8)", status=400)
+    for name, _, value in request.fields:
+        if name == b"max-forwards" and value.isdigit() and not value.strip(b"0"):
+            return RequestRefused(f"Max-Forwards: 0 ends a {request.method.decode()} here")
+    return None
+
+
+def _times(name: bytes, values: list[bytes]) -> int:
+    """How often `name` is the received-by of a ``Via`` entry (RFC 9110 §7.6.3)."""
+    if not any(name in value.lower() for value in values):
+        return 0
+    entries = (entry.split() for value in values for entry in value.lower().split(b","))
+    return sum(1 for entry in entries if len(entry) > 1 and entry[1] == name)

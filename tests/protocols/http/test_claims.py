@@ -1,0 +1,177 @@
+"""What a trusted peer says of the client, and what of it is believed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sslbroker.interfaces import Origin
+from sslbroker.protocols.http.claims import ClaimedOrigin, agrees, claimed, parse_address, parse_forwarded
+
+from .written import PROXY, fields
+
+
+def client(*head: str) -> tuple[str, int, bool]:
+    origin = claimed(fields(*head), PROXY)
+    return origin.address, origin.port, origin.secure
+
+
+def unchanged(*head: str) -> bool:
+    return claimed(fields(*head), PROXY) is PROXY
+
+
+# --- X-Forwarded-For and -Proto ---------------------------------------------------------------
+
+
+def test_nothing_said_changes_nothing() -> None:
+    assert unchanged("Accept: text/html")
+
+
+def test_the_rightmost_address_is_the_client() -> None:
+    assert client("X-Forwarded-For: 1.1.1.1, 203.0.113.5") == ("203.0.113.5", 0, False)
+
+
+def test_the_last_field_of_several_is_the_peers() -> None:
+    assert client("X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 203.0.113.5")[0] == "203.0.113.5"
+
+
+def test_what_stands_left_of_it_may_be_anything() -> None:
+    assert client('X-Forwarded-For: "<script>, 203.0.113.5')[0] == "203.0.113.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (b"203.0.113.5", ("203.0.113.5", 0)),
+        (b"203.0.113.5:4711", ("203.0.113.5", 4711)),
+        (b"2001:DB8::1", ("2001:db8::1", 0)),
+        (b"[2001:db8::1]", ("2001:db8::1", 0)),
+        (b"[2001:db8::1]:4711", ("2001:db8::1", 4711)),
+        (b"::ffff:203.0.113.5", ("203.0.113.5", 0)),
+        (b"203.0.113.5:_hidden", ("203.0.113.5", 0)),
+        (b"", None),
+        (b"unknown", None),
+        (b"203.0.113", None),
+        (b"203.0.113.256", None),
+        (b"203.0.113.5:65536", None),
+        (b"203.0.113.5:", None),
+        (b"203.0.113.005", None),
+        (b"[203.0.113.5]", None),
+        (b"2001:db8:::1", None),
+        (b"[2001:db8::1", None),
+        (b"fe80::1%eth0", None),
+        (b"[::1]:999999", None),
+        (b"1" * 5000, None),
+        (b"203.0.113.5\n", None),
+        (b"203.0.113.5, 1.1.1.1", None),
+    ],
+)
+def test_an_address_is_read_strictly(text: bytes, address: tuple[str, int] | None) -> None:
+    assert parse_address(text) == address
+
+
+def test_the_scheme_is_taken_too() -> None:
+    assert client("X-Forwarded-For: 203.0.113.5", "X-Forwarded-Proto: HTTPS") == ("203.0.113.5", 0, True)
+    assert client("X-Forwarded-Proto: wss") == (PROXY.address, PROXY.port, True)
+    secure = Origin("10.0.0.1", secure=True, trusted=True)
+    assert claimed(fields("X-Forwarded-Proto: http"), secure).secure is False
+
+
+def test_an_unreadable_part_makes_the_whole_claim_void() -> None:
+    assert unchanged("X-Forwarded-For: 203.0.113.5", "X-Forwarded-Proto: gopher")
+    assert unchanged("X-Forwarded-For: 203.0.113.5,", "X-Forwarded-Proto: https")
+
+
+def test_the_rest_of_the_origin_stays_and_the_peer_is_remembered() -> None:
+    origin = claimed(fields("X-Forwarded-For: 203.0.113.5"), PROXY)
+    assert isinstance(origin, ClaimedOrigin)
+    assert origin.peer is PROXY
+    assert (origin.listener, origin.listener_port, origin.trusted) == ("http", 8080, True)
+
+
+# --- Forwarded (RFC 7239) ---------------------------------------------------------------------
+
+
+def test_x_forwarded_wins_over_forwarded_which_proxies_pass_on_unread() -> None:
+    said = ("Forwarded: for=6.6.6.6;proto=https", "X-Forwarded-For: 203.0.113.5")
+    assert client(*said) == ("203.0.113.5", 0, False)
+
+
+def test_the_rightmost_element_is_the_client() -> None:
+    assert client("Forwarded: for=1.1.1.1, For=203.0.113.5;Proto=https;by=_me") == ("203.0.113.5", 0, True)
+
+
+def test_an_ipv6_address_comes_quoted_with_a_port() -> None:
+    assert client('Forwarded: for="[2001:db8::1]:4711"')[:2] == ("2001:db8::1", 4711)
+
+
+@pytest.mark.parametrize("node", ["unknown", "Unknown", "_hidden", ""])
+def test_a_hidden_client_leaves_the_peers_address_but_the_scheme_counts(node: str) -> None:
+    said = f"Forwarded: for={node};proto=https" if node else "Forwarded: proto=https"
+    assert client(said) == (PROXY.address, PROXY.port, True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " , ,",
+        "for",
+        "for=",
+        "for=2001:db8::1",
+        'for="203.0.113.5',
+        'for="203.0.113.5"x',
+        'for="2001:db8::1"',
+        "for=203.0.113.5;for=203.0.113.6",
+        "for=203.0.113.5;FOR=203.0.113.5",
+        "for = 203.0.113.5",
+        "for=203.0.113.5 proto=https",
+        "for=203.0.113.999",
+        "for=203.0.113.5;proto=gopher",
+        "for=203.0.113.5, =x",
+        "for=203.0.113.5;proto=ht tp",
+    ],
+)
+def test_a_malformed_field_is_ignored_as_a_whole(value: str) -> None:
+    assert unchanged(f"Forwarded: {value}")
+
+
+def test_one_malformed_field_of_several_makes_all_void() -> None:
+    assert unchanged('Forwarded: for="', "Forwarded: for=203.0.113.5")
+
+
+def test_empty_parts_blanks_and_escapes_are_read() -> None:
+    assert parse_forwarded([rb' , for=a ; host="a\"b,c";; , by=d,']) == [
+        {b"for": b"a", b"host": b'a"b,c'},
+        {b"by": b"d"},
+    ]
+
+
+def test_more_elements_than_any_chain_of_proxies_has_are_malformed() -> None:
+    assert len(parse_forwarded([b",".join([b"for=a"] * 100)]) or []) == 100
+    assert parse_forwarded([b",".join([b"for=a"] * 101)]) is None
+
+
+def test_a_forwarded_that_names_another_client_than_x_forwarded_for_is_not_passed_on() -> None:
+    known = Origin("203.0.113.5")
+    assert agrees([b"for=1.1.1.1, for=203.0.113.5"], known)
+    assert not agrees([b"for=1.1.1.1"], known)
+    assert not agrees([b"for=_hidden"], known)
+    assert not agrees([b'for="'], known)
+    assert not agrees([], None)
+    assert agrees([b"for=_hidden"], None)
+
+
+# --- what nobody thought of -------------------------------------------------------------------
+
+_SIGNS = st.text(alphabet='for=;,"\\ 1.:[]a_-%\tpt\xe9', max_size=60)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_SIGNS, _SIGNS, _SIGNS)
+def test_no_spelling_makes_it_fail_or_gives_more_than_an_address(one: str, two: str, three: str) -> None:
+    for head in ([f"X-Forwarded-For: {one}", f"X-Forwarded-Proto: {two}"], [f"Forwarded: {three}"]):
+        origin = claimed(fields(*head), PROXY)
+        assert parse_address(origin.address.encode()) == (origin.address, 0)
+        assert 0 <= origin.port <= 65535
