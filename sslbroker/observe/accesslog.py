@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
-from math import isfinite
 from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -196,9 +195,7 @@ class AccessLog:
         self._stuck = False
         if self._failing:
             self._failing = False
-            self._say(
-                "again", "writing works again, {detail} lines were lost since the start", str(self.lost)
-            )
+            self._say("again", "writing works again; lost since the start: {detail} lines", str(self.lost))
 
     def _write_some(self, block: memoryview) -> int:
         """Bytes that the file took; 0: none now."""
@@ -248,7 +245,7 @@ class LineEncoder:
         self._json = json.JSONEncoder(
             separators=(",", ":"), check_circular=False, allow_nan=False, default=_plain
         ).encode
-        self._second = -1
+        self._second: int | None = None
         self._second_text = ""
 
     def __call__(self, record: Mapping[str, Any]) -> bytes:
@@ -291,7 +288,7 @@ def _tame(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        return value if isfinite(value) and abs(value) < 2**63 else None
+        return value if abs(value) < 2**63 else None
     if isinstance(value, Mapping | list | tuple):
         return "…"
     text = value if isinstance(value, str) else _plain(value)

@@ -175,8 +175,7 @@ class _Rendering:
         self._next = self._clock.callLater(0, self._step)
 
     def _gone(self, reason: Failure) -> None:  # noqa: ARG002
-        if self._next.active():
-            self._next.cancel()
+        self._next.cancel()
 
 
 def _answer(request: Request, kind: bytes, content: bytes) -> None:
@@ -233,7 +232,7 @@ class _AdminChannel(HTTPChannel):
         return False
 
     def requestDone(self, request: ChannelRequest) -> None:
-        self.setTimeout(self.timeOut)
+        self.setTimeout(TIMEOUT)
         super().requestDone(request)
 
     def timeoutConnection(self) -> None:
