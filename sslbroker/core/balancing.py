@@ -35,36 +35,48 @@ class Balancer(Protocol):
 
 
 class RoundRobin:
-    """Each in turn."""
+    """Each in turn: the one whose last turn is longest ago."""
 
-    __slots__ = ("_turn",)
+    __slots__ = ("_turns",)
 
     def __init__(self) -> None:
-        self._turn = 0
+        self._turns = Turns()
 
     def choose(self, members: Sequence[Member]) -> Member:
-        self._turn += 1
-        return members[(self._turn - 1) % len(members)]
+        return self._turns.took(min(members, key=self._turns.last))
 
 
 class LeastConnections:
-    """The one with the fewest tries under way; equal ones in turn."""
+    """The one with the fewest tries under way; of equal ones, the one whose last turn is longest ago."""
 
-    __slots__ = ("_turn",)
+    __slots__ = ("_turns",)
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+
+    def choose(self, members: Sequence[Member]) -> Member:
+        last = self._turns.last
+        return self._turns.took(min(members, key=lambda m: (m.figures.outstanding, last(m))))
+
+
+class Turns:
+    """Who was chosen when. Turns are kept for each member, so that leaving some out skews nothing."""
+
+    __slots__ = ("_last", "_turn")
 
     def __init__(self) -> None:
         self._turn = 0
+        self._last: dict[Member, int] = {}
 
-    def choose(self, members: Sequence[Member]) -> Member:
+    def last(self, member: Member) -> int:
+        """The number of its last turn, 0 before the first."""
+        return self._last.get(member, 0)
+
+    def took(self, member: Member) -> Member:
+        """It is the member's turn now."""
         self._turn += 1
-        start = self._turn - 1
-        count = len(members)
-        best = members[start % count]
-        for step in range(1, count):
-            member = members[(start + step) % count]
-            if member.figures.outstanding < best.figures.outstanding:
-                best = member
-        return best
+        self._last[member] = self._turn
+        return member
 
 
 BALANCERS: dict[str, type[RoundRobin] | type[LeastConnections]] = {

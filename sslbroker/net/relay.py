@@ -268,6 +268,9 @@ class Relay:
                 self.request_sent = True
                 self.transaction.attempt.sent = self.pool.clock.seconds()
                 link.progress()
+                if self._tunnel:
+                    self.flush()
+                    link.end_writing()
         else:
             link.progress()
         self.connection.go_on()

@@ -1,0 +1,489 @@
+"""A network in memory, a broker on a test clock, and clients and servers that a test plays by hand.
+
+Decides nothing of the broker's: it carries bytes between protocols as TCP does, with a window, half-close,
+reset and refusal. Invariant: nothing moves but in `Network.settle`, so a test is a transcript. The
+transport here passes the same tests as a real one (tests/test_memory.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    NoRouteError,
+    TimeoutError,
+)
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IOpenSSLClientConnectionCreator,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from sslbroker.net import tls
+from sslbroker.service import BrokerService
+from sslbroker.settings import (
+    Broker,
+    Configuration,
+    Failover,
+    Limits,
+    Listener,
+    ListenerTLS,
+    Pool,
+    Server,
+    Storage,
+)
+
+WINDOW = 65536
+
+
+@implementer(ITCPTransport, IConsumer, IPushProducer)
+class MemoryTransport:
+    """One end of a connection."""
+
+    def __init__(self, network: Network, host: IPv4Address, peer: IPv4Address) -> None:
+        self.network = network
+        self.host, self.peer_address = host, peer
+        self.other: MemoryTransport
+        self.protocol: Any = None
+        self.connected = True
+        self.disconnecting = False
+        self.reading = True
+        self.out = bytearray()
+        self.closing_write = False
+        self.wrote_eof = False
+        self.got_eof = False
+        self.aborted = False
+        self.producer: Any = None
+        self.streaming = False
+        self.producer_paused = False
+
+    # ITransport
+    def write(self, data: bytes) -> None:
+        assert isinstance(data, bytes)
+        if (
+            not self.connected
+            or self.wrote_eof
+            or self.closing_write
+            or (self.disconnecting and not self.producer)
+        ):
+            return
+        self.out += data
+        if self.producer is not None and len(self.out) > WINDOW and not self.producer_paused:
+            self.producer_paused = True
+            self.producer.pauseProducing()
+
+    def writeSequence(self, data: Any) -> None:
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+
+    def getPeer(self) -> IPv4Address:
+        return self.peer_address
+
+    def getHost(self) -> IPv4Address:
+        return self.host
+
+    # ITCPTransport
+    def loseWriteConnection(self) -> None:
+        self.closing_write = True
+
+    def getTcpNoDelay(self) -> bool:
+        return True
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    def getTcpKeepAlive(self) -> bool:
+        return False
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        pass
+
+    # IConsumer and IPushProducer
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        if self.producer is not None:
+            raise RuntimeError("a producer is registered already")
+        self.producer, self.streaming = producer, streaming
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+        self.producer_paused = False
+
+    def pauseProducing(self) -> None:
+        self.reading = False
+
+    def resumeProducing(self) -> None:
+        if self.connected and not self.disconnecting:
+            self.reading = True
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    # the network's side
+    @property
+    def dataBuffer(self) -> bytes:
+        return bytes(self.out)
+
+    def step(self) -> bool:
+        """Do one thing that can be done now; False when there is none."""
+        if not self.connected:
+            return False
+        if self.aborted:
+            self.lost(ConnectionAborted())
+            self.other.reset()
+            return True
+        other = self.other
+        if self.out and not other.connected:
+            self.lost(ConnectionLost())
+            return True
+        if self.out and other.reading:
+            data = bytes(self.out[:WINDOW])
+            del self.out[:WINDOW]
+            if not self.out and self.producer_paused and self.producer is not None:
+                self.producer_paused = False
+                self.producer.resumeProducing()
+            if other.connected:
+                other.protocol.dataReceived(data)
+            return True
+        if self.out:
+            return False
+        if (self.disconnecting and self.producer is None) or (
+            self.disconnecting and not self.producer_paused
+        ):
+            self.wrote_eof = True
+            self.lost(ConnectionDone())
+            other.eof()
+            return True
+        if self.closing_write and not self.wrote_eof:
+            self.wrote_eof = True
+            if IHalfCloseableProtocol.providedBy(self.protocol):
+                self.protocol.writeConnectionLost()
+            other.eof()
+            return True
+        return False
+
+    def eof(self) -> None:
+        if not self.connected or self.got_eof:
+            return
+        self.got_eof = True
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.readConnectionLost()
+            if self.wrote_eof:
+                self.lost(ConnectionDone())
+        else:
+            self.lost(ConnectionDone())
+            self.other.eof()
+
+    def reset(self) -> None:
+        if self.connected:
+            self.lost(ConnectionLost())
+
+    def lost(self, why: Exception) -> None:
+        self.connected = False
+        self.protocol.connectionLost(Failure(why))
+
+
+class Network:
+    """Connects protocols; `settle` moves everything that can move."""
+
+    def __init__(self, clock: MemoryReactorClock) -> None:
+        self.clock = clock
+        self.ends: list[MemoryTransport] = []
+
+    def connect(self, near: Any, far: Any, address: str, port: int, peer: str = "192.0.2.1") -> None:
+        """`near` has called `far`, which listens on `address`:`port`; `peer` is where near is."""
+        here = IPv4Address("TCP", address, port)
+        there = IPv4Address("TCP", peer, 40000 + len(self.ends))
+        a, b = MemoryTransport(self, there, here), MemoryTransport(self, here, there)
+        a.other, b.other = b, a
+        a.protocol, b.protocol = near, far
+        self.ends += [a, b]
+        far.makeConnection(b)
+        near.makeConnection(a)
+
+    def settle(self) -> None:
+        for _ in range(10_000):
+            self.clock.advance(0)
+            moved = [end.step() for end in list(self.ends)]
+            now = self.clock.seconds()
+            due = [call for call in self.clock.getDelayedCalls() if call.getTime() <= now]
+            if not any(moved) and not due:
+                return
+        raise AssertionError("the network does not settle")
+
+
+@implementer(IHalfCloseableProtocol)
+class Peer(Protocol):
+    """A client or a server that a test plays: what it received, and what it says."""
+
+    def __init__(self, case: BrokerCase) -> None:
+        self.case = case
+        self.received = b""
+        self.ended = False  # the broker sends no more
+        self.lost: Exception | None = None
+        self.stays = False  # keep our side open after the broker has ended its own
+
+    def sends(self, data: bytes) -> None:
+        self.transport.write(data)  # type: ignore[union-attr]
+        self.case.settle()
+
+    def takes(self) -> bytes:
+        """What came since the last call."""
+        self.case.settle()
+        data, self.received = self.received, b""
+        return data
+
+    def closes(self) -> None:
+        self.transport.loseConnection()  # type: ignore[union-attr]
+        self.case.settle()
+
+    def half_closes(self) -> None:
+        self.transport.loseWriteConnection()  # type: ignore[union-attr]
+        self.case.settle()
+
+    def resets(self) -> None:
+        self.transport.abortConnection()  # type: ignore[union-attr]
+        self.case.settle()
+
+    def stops_reading(self) -> None:
+        self.transport.pauseProducing()  # type: ignore[union-attr]
+
+    def reads_on(self) -> None:
+        self.transport.resumeProducing()  # type: ignore[union-attr]
+        self.case.settle()
+
+    @property
+    def closed(self) -> bool:
+        self.case.settle()
+        return self.lost is not None or self.ended
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def readConnectionLost(self) -> None:
+        self.ended = True
+        if not self.stays:
+            self.transport.loseConnection()  # type: ignore[union-attr]
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        assert reason.value is not None
+        self.lost = reason.value  # type: ignore[assignment]
+
+
+class ScriptedServer:
+    """A server of the pool: `accepts` links while it is not told to refuse, be unreachable or be silent."""
+
+    def __init__(self, case: BrokerCase, address: str) -> None:
+        self.case = case
+        self.address = address
+        self.behaviour = "accept"
+        self.links: deque[Peer] = deque()
+        self.accepted = 0
+
+    def link(self) -> Peer:
+        """The next link that the broker made to it."""
+        self.case.settle()
+        assert self.links, f"no link to {self.address}"
+        return self.links.popleft()
+
+    def called(self, factory: Any, network: Network) -> bool:
+        errors = {
+            "refuse": ConnectionRefusedError(),
+            "unreachable": NoRouteError(),
+            "timeout": TimeoutError(),
+        }
+        if self.behaviour in errors:
+            factory.clientConnectionFailed(None, Failure(errors[self.behaviour]))
+        elif self.behaviour == "accept":
+            peer = Peer(self.case)
+            self.links.append(peer)
+            self.accepted += 1
+            host, _, port = self.address.rpartition(":")
+            network.connect(factory.buildProtocol(None), peer, host, int(port))
+        else:
+            return False
+        return True
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Trusting:
+    """TLS of a test's client: believes everybody."""
+
+    def __init__(self, context: SSL.Context) -> None:
+        self.context = context
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        connection = SSL.Connection(self.context, None)
+        connection.set_tlsext_host_name(b"localhost")
+        return connection
+
+
+class Records:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.all: list[Mapping[str, Any]] = []
+
+    def transaction_ended(self, record: Mapping[str, Any]) -> None:
+        self.all.append(record)
+
+
+class BrokerCase(SynchronousTestCase):
+    """A test of the whole broker. Nothing may be left behind at its end."""
+
+    def setUp(self) -> None:
+        self.clock = MemoryReactorClock()
+        self.network = Network(self.clock)
+        self.records = Records()
+        self.clients: list[Peer] = []
+
+    def start(
+        self,
+        servers: int = 3,
+        *,
+        limits: Limits | None = None,
+        failover: Failover | None = None,
+        storage: Storage | None = None,
+        balance: str = "round-robin",
+        **pool: Any,
+    ) -> None:
+        """A broker with a plain and a secure listener; its servers are `self.servers`."""
+        addresses = [f"10.0.0.{number}:80" for number in range(1, servers + 1)]
+        self.servers = [ScriptedServer(self, address) for address in addresses]
+        limits = limits or Limits()
+        self.configuration = Configuration(
+            listeners=(
+                Listener("plain", "tcp:80", "shop", limits=limits),
+                Listener("secure", "tcp:443", "shop", tls=ListenerTLS((Path("throwaway"),)), limits=limits),
+            ),
+            pools=(
+                Pool(
+                    "shop",
+                    tuple(Server(address) for address in addresses),
+                    balance=balance,
+                    failover=failover or Failover(),
+                    **pool,
+                ),
+            ),
+            storage=storage or Storage(),
+            broker=Broker(name="test-broker"),
+        )
+        self.broker = BrokerService(self.configuration, self.clock)
+        self.pool = self.broker.pools["shop"]
+        self.frontends = {frontend.settings.name: frontend for frontend in self.broker.frontends}
+        for frontend in self.broker.frontends:
+            frontend._observers = [self.records]
+
+    def client(self, secure: bool = False, peer: str = "192.0.2.1") -> Peer:
+        """A client that has connected (and shaken hands)."""
+        self.settle()
+        client = Peer(self)
+        self.clients.append(client)
+        if secure:
+            context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            near: Any = TLSMemoryBIOFactory(
+                _Trusting(context), True, _one(client), clock=self.clock
+            ).buildProtocol(IPv4Address("TCP", "192.0.2.9", 443))
+            far: Any = tls.wrap(
+                self.frontends["secure"], self.broker.contexts["secure"], self.clock
+            ).buildProtocol(IPv4Address("TCP", peer, 1))
+        else:
+            near = client
+            far = self.frontends["plain"].buildProtocol(None)
+        if far is None:
+            client.lost = ConnectionRefusedError()
+            return client
+        self.network.connect(near, far, "192.0.2.9", 443 if secure else 80, peer)
+        self.settle()
+        return client
+
+    def settle(self) -> None:
+        """Let everything happen that can happen now."""
+        while True:
+            self.network.settle()
+            calls = self.clock.tcpClients
+            waiting: list[Any] = []
+            moved = False
+            while calls:
+                call = calls.pop(0)
+                host, port, factory = call[:3]
+                server = next(s for s in self.servers if s.address == f"{host}:{port}")
+                if server.called(factory, self.network):
+                    moved = True
+                else:
+                    waiting.append(call)
+            calls.extend(waiting)
+            if not moved:
+                return
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, in steps small enough that every timer of interest fires in its turn."""
+        self.settle()
+        end = self.clock.seconds() + seconds
+        while self.clock.seconds() < end - 1e-9:
+            calls = [call.getTime() for call in self.clock.getDelayedCalls()]
+            self.clock.advance(max(0.0, min([end, *calls]) - self.clock.seconds()))
+            self.settle()
+
+    def tries(self, transaction: int = -1) -> Sequence[tuple[str, str]]:
+        """The tries of a finished transaction: server's last number and outcome."""
+        return [(t["server"][7], t["outcome"]) for t in self.records.all[transaction]["tries"]]
+
+    @property
+    def end(self) -> str:
+        """How the last transaction ended."""
+        self.settle()
+        return str(self.records.all[-1]["end"])
+
+    def tearDown(self) -> None:
+        if not hasattr(self, "broker"):
+            return
+        for client in self.clients:
+            if client.lost is None:
+                client.resets()
+        self.settle()
+        figures = self.broker.storage.figures
+        self.assertEqual((figures.unsent, figures.replay), (0, 0), "storage is not given back")
+        for member in self.pool.members:
+            self.assertEqual(member.figures.outstanding, 0, f"{member.address} has outstanding tries")
+        for frontend in self.broker.frontends:
+            self.assertEqual(frontend.connections, set())
+            self.assertEqual(frontend.figures.open, 0)
+        self.pool.close()
+        self.settle()
+        for links in self.pool.links.values():
+            self.assertEqual((links.idle, links.busy), ({}, {}), "links are left")
+            for link in list(links.draining):
+                link.transport.abortConnection()
+        self.settle()
+        self.assertEqual(self.clock.getDelayedCalls(), [], "timers are left")
+
+
+def _one(protocol: Protocol) -> Factory:
+    factory = Factory()
+    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign,assignment]
+    return factory
