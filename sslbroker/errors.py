@@ -81,11 +81,13 @@ class LoopDetected(ClientError):
     status = 508
 
 
-class ClientTimeout(ClientError):
+class ClientTimeout(FramingError):
     """The client did not send its request, or did not read its response, in time."""
 
     cause = Cause.CLIENT_TIMEOUT
-    status = 408
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, 408)
 
 
 class ClientGone(ClientError):

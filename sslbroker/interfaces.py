@@ -161,6 +161,12 @@ class ICodec(Interface):
     def receive_end() -> Sequence[Event]:
         """The peer sends no more: what that completes (a body delimited by it) or breaks (`Error`)."""
 
+    def refuse(error: FramingError) -> Sequence[Event]:
+        """No more of what is coming in is waited for (a time limit passed in the middle of it).
+
+        Gives the `Error` that a breach of the protocol at this place would give.
+        """
+
     def open() -> int:
         """A link's side: the number of a new exchange, of which the next `send` is the `Head`."""
 

@@ -408,9 +408,7 @@ class BrokerCase(SynchronousTestCase):
             near: Any = TLSMemoryBIOFactory(
                 _Trusting(context), True, _one(client), clock=self.clock
             ).buildProtocol(IPv4Address("TCP", "192.0.2.9", 443))
-            far: Any = tls.wrap(
-                self.frontends["secure"], self.broker.contexts["secure"], self.clock
-            ).buildProtocol(IPv4Address("TCP", peer, 1))
+            far: Any = self.secure_factory().buildProtocol(IPv4Address("TCP", peer, 1))
         else:
             near = client
             far = self.frontends["plain"].buildProtocol(None)
@@ -420,6 +418,10 @@ class BrokerCase(SynchronousTestCase):
         self.network.connect(near, far, "192.0.2.9", 443 if secure else 80, peer)
         self.settle()
         return client
+
+    def secure_factory(self) -> Any:
+        """What the secure listener's port would make connections with."""
+        return tls.wrap(self.frontends["secure"], self.broker.contexts["secure"], self.clock)
 
     def settle(self) -> None:
         """Let everything happen that can happen now."""

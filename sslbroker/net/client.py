@@ -72,7 +72,6 @@ class ClientConnection(Protocol):
         self._ended = False  # the client sends no more
         self._closing = False
         self._tunnel = False
-        self._exchange = 0  # the last one that began
         self._backlog = -1
 
     # --- what a relay calls ---
@@ -254,7 +253,6 @@ class ClientConnection(Protocol):
             kind = type(event)
             relay = self._relays.get(event.exchange)
             if kind is Head:
-                self._exchange = event.exchange
                 relay = Relay(self, event.exchange, event.message, self.frontend.clock.seconds())  # type: ignore[attr-defined]
                 self._relays[event.exchange] = relay
                 self.frontend.began()
@@ -326,10 +324,9 @@ class ClientConnection(Protocol):
         elif wait is Wait.IDLE:
             self.close()
         elif wait is Wait.HEAD:
-            self._client_failed(self._exchange + 1, ClientTimeout(f"no whole head within {seconds:g} s"))
+            self._events(self.codec.refuse(ClientTimeout(f"no whole head within {seconds:g} s")))
         elif wait is Wait.BODY:
-            for relay in list(self._relays.values()):
-                relay.client_failed(ClientTimeout(f"nothing of the body for {seconds:g} s"))
+            self._events(self.codec.refuse(ClientTimeout(f"nothing of the body for {seconds:g} s")))
         else:
             self._give_up(ClientTimeout(f"{wait.value}: nothing for {seconds:g} s"))
 

@@ -40,6 +40,7 @@ class Relay:
         "_ahead",
         "_attempt",
         "_connecting",
+        "_half_closed",
         "_link_exchange",
         "_response",
         "_to_client",
@@ -87,6 +88,7 @@ class Relay:
         self._response: Any = None
         self._trailers: Any = None
         self._tunnel = False
+        self._half_closed = False
         self._to_client: list[bytes] = []
         self._to_link: list[bytes] = []
 
@@ -115,6 +117,8 @@ class Relay:
                 self.pool.storage.when_room(self._room)
 
     def request_end(self, trailers: Any) -> None:
+        """The request is whole; or, in a tunnel, the client sends no more."""
+        self._half_closed = self._tunnel
         self.request_ended = True
         self._trailers = trailers
         link = self.link
@@ -262,15 +266,15 @@ class Relay:
         for data in self.stored.take():
             self._to_link.append(codec.send(Body(exchange, data)))
             link.links.member.figures.bytes_out += len(data)
-        if self.request_ended:
+        if self._half_closed:
+            self.flush()
+            link.end_writing()
+        elif self.request_ended:
             if not self.request_sent:
                 self._to_link.append(codec.send(End(exchange, self._trailers)))
                 self.request_sent = True
                 self.transaction.attempt.sent = self.pool.clock.seconds()
                 link.progress()
-                if self._tunnel:
-                    self.flush()
-                    link.end_writing()
         else:
             link.progress()
         self.connection.go_on()

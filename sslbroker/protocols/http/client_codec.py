@@ -93,6 +93,12 @@ class ClientCodec(Connection):
         self._end_input(events)
         return events
 
+    def refuse(self, error: FramingError) -> Sequence[Event]:
+        """Wait no longer for the rest of a request; its `Error`, whose exchange can be answered."""
+        if self._incoming is READ_HEAD:
+            self._exchange += 1
+        return super().refuse(error)
+
     def _read_head(self, data: bytes, events: list[Event]) -> bytes:
         """Give the request that `data` completes; return the bytes that are of its body."""
         seen = self._seen

@@ -8,6 +8,7 @@ or a `ValueError` (out), and nothing is kept of an exchange that was released. R
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -169,6 +170,10 @@ class Connection:
         self._held = b""
         self._chunks = None
         return Error(self._exchange if exchange is None else exchange, error)
+
+    def refuse(self, error: FramingError) -> Sequence[Event]:
+        """Wait no longer for the rest of the message that is coming in; its `Error`."""
+        return [self._broken(error)]
 
     def _body_broke_off(self) -> Error:
         if self._incoming is READ_LENGTH:
