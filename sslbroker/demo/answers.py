@@ -162,7 +162,9 @@ def text_field(fields: dict[str, Any], name: str) -> str:
 
 def number_field(fields: dict[str, Any], name: str, default: int | None = None) -> int:
     """A field that must be a whole number, or digits in a form; `Refused` 422 otherwise."""
-    value = fields.get(name, default)
+    value = fields.get(name)
+    if value is None:
+        value = default
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -214,11 +216,18 @@ class Stream:
 
 
 class Leaf(Resource):
-    """A resource without children, whose `Refused` becomes an answer."""
+    """A resource without children, whose refusals become answers."""
 
     isLeaf = True
 
     def render(self, request: AnsweringRequest) -> int:
+        allowed = [method for method in ("GET", "POST", "PUT") if hasattr(self, f"render_{method}")]
+        if "GET" in allowed:
+            allowed.append("HEAD")
+        method = request.method.decode("latin-1")
+        if method not in allowed:
+            request.setHeader(b"Allow", ", ".join(allowed).encode())
+            return request.answer_error(405, f"method: found {method[:20]}, expected {' or '.join(allowed)}")
         try:
             result: int = super().render(request)
             return result
@@ -231,8 +240,8 @@ class Missing(Leaf):
 
     def __init__(self, hint: str) -> None:
         super().__init__()
-        self._hint = hint
+        self.hint = hint
 
     def render(self, request: AnsweringRequest) -> int:
         path = request.path.decode("utf-8", "replace")[:100]
-        return request.answer_error(404, f"{path}: nothing is here. {self._hint}")
+        return request.answer_error(404, f"{path}: nothing is here. {self.hint}")

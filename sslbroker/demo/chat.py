@@ -26,8 +26,7 @@ from .websocket import GOING_AWAY, VERSION, Conversation, accept_token
 if TYPE_CHECKING:
     from .channel import Channel
 
-POLL: Final = 20.0
-"""Seconds for which a request for new messages waits for one."""
+LONG: Final = 3600  # seconds; a server's own patience ends sooner
 
 PING: Final = 20.0
 """Seconds between two pings on a WebSocket; a peer that was silent for a whole one is given up."""
@@ -48,8 +47,9 @@ class Messages(Leaf):
         self._shop = shop
 
     def render_GET(self, request: TroubledRequest) -> int:
-        query = {"after": request.query("after") or "0", "wait": request.query("wait") or f"{POLL:.0f}"}
-        after, wait = number_field(query, "after"), min(number_field(query, "wait"), POLL)
+        query = {"after": request.query("after") or "0", "wait": request.query("wait") or None}
+        after = number_field(query, "after")
+        wait = min(number_field(query, "wait", LONG), request.server.patience)
         if request.method == b"HEAD" or not wait or self._shop.messages_after(after):
             return self._answer(request, after)
 
@@ -112,8 +112,8 @@ class Socket(Leaf):
 def _check_origin(request: TroubledRequest) -> None:
     """A page of another site must not listen in; browsers say truly which page asks."""
     origin = request.header("Origin")
-    own = (request.header("Host"), request.header("X-Forwarded-Host"))
-    if origin and origin.partition("://")[2] not in own:
+    host = origin.partition("://")[2]
+    if origin and (not host or host not in (request.header("Host"), request.header("X-Forwarded-Host"))):
         raise Refused(403, f"Origin: found {origin[:100]!r}, expected the shop's own pages")
 
 

@@ -20,16 +20,17 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 
 from ..errors import StartError
-from .answers import AnsweringRequest, Leaf, Missing
+from .answers import AnsweringRequest, Leaf
 from .channel import CountingSite
 from .content import Fixed
-from .resources import CSS, HTML, Static, page, page_text
+from .resources import CSS, HTML, Folder, Static, page, page_text
 from .server import FulfillmentServer
 from .shop import Refused
 from .trouble import Trouble
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-ALL: Final = "all"
+ALL: Final = b"all"
+HINT: Final = "POST to /<server>/<trouble>, or see / and /state."
 KINDS: Final = {
     Trouble.NONE: "well",
     Trouble.STATUS_500: "answers 500",
@@ -44,14 +45,13 @@ class ControlSite(CountingSite):
     """GET / shows the servers, POST /<server>/<trouble> breaks one; `all` means every server."""
 
     def __init__(self, servers: Sequence[FulfillmentServer], clock: IReactorTime) -> None:
-        root = Resource()
-        root.putChild(b"", _Overview(servers))
-        root.putChild(b"state", _State(servers))
-        root.putChild(b"style.css", Static(Fixed(page_text("style.css").encode(), CSS)))
-        for server in servers:
-            root.putChild(server.name.encode(), _Troubles([server]))
-        root.putChild(ALL.encode(), _Troubles(servers))
-        super().__init__(root, AnsweringRequest, clock)
+        below: dict[bytes, Resource] = {
+            b"state": _State(servers),
+            b"style.css": Static(Fixed(page_text("style.css").encode(), CSS)),
+            ALL: _Troubles(servers),
+            **{server.name.encode(): _Troubles([server]) for server in servers},
+        }
+        super().__init__(Folder(_Overview(servers), below, HINT), AnsweringRequest, clock)
 
     def getResourceFor(self, request: AnsweringRequest) -> Resource:
         try:
@@ -59,8 +59,6 @@ class ControlSite(CountingSite):
         except Refused as refusal:
             return _Refusal(refusal)
         found: Resource = super().getResourceFor(request)
-        if not isinstance(found, Leaf):
-            return Missing("POST to /<server>/<trouble>, or see / and /state.")
         return found
 
 

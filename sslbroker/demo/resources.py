@@ -176,7 +176,7 @@ class Images(Missing):
     def getChild(self, path: bytes, request: TroubledRequest) -> Resource:
         number = _number(path.removesuffix(b".svg"))
         if number is None or not 1 <= number <= PICTURES or request.postpath or not path.endswith(b".svg"):
-            return self
+            return Missing(self.hint)
         return Static(Fixed(picture(number), SVG))
 
 
@@ -191,7 +191,7 @@ class Bytes(Missing):
     def getChild(self, path: bytes, request: TroubledRequest) -> Resource:
         number = _number(path)
         if number is None or number > MAXIMUM_NOISE or request.postpath:
-            return self
+            return Missing(self.hint)
         return Static(Noise(number))
 
 
@@ -205,19 +205,20 @@ class Echo(Leaf):
 
 
 class Folder(Resource):
-    """An address with a page of its own and others below; whatever else is asked for is missing."""
+    """An address with an answer of its own and others below; whatever else is asked for is missing."""
 
-    def __init__(self, front: Static, below: Mapping[bytes, Resource]) -> None:
+    def __init__(self, front: Leaf, below: Mapping[bytes, Resource], hint: str = HINT) -> None:
         super().__init__()
         self._front = front
+        self._hint = hint
         self.putChild(b"", front)
         for path, resource in below.items():
             self.putChild(path, resource)
 
-    def getChild(self, path: bytes, request: TroubledRequest) -> Resource:
-        return Missing(HINT)
+    def getChild(self, path: bytes, request: AnsweringRequest) -> Resource:
+        return Missing(self._hint)
 
-    def render(self, request: TroubledRequest) -> int:
+    def render(self, request: AnsweringRequest) -> int:
         return self._front.render(request)
 
 

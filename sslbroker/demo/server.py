@@ -33,6 +33,8 @@ class FulfillmentServer(CountingSite):
         self.clock = clock
         self.slowness = 2.0
         """Seconds by which `Trouble.SLOW` delays an answer."""
+        self.patience = 20.0
+        """Seconds for which a request for new chat messages waits for one, at most."""
         self.silent: set[TroubledRequest] = set()  # requests that `Trouble.SILENCE` left without answer
         self._trouble = Trouble.NONE
         self._reactor: IReactorTCP | None = None

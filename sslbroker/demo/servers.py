@@ -32,8 +32,14 @@ class DemoServers(Service):
 
     name = "demo servers"
 
-    def __init__(self, reactor: IReactorTCP, count: int = 3, control_port: int = 0) -> None:
-        """`control_port` 0: any free port."""
+    def __init__(
+        self, reactor: IReactorTCP, count: int = 3, control_port: int = 0, patience: float = 0.8
+    ) -> None:
+        """`control_port` 0: any free port.
+
+        `patience` is the seconds for which a poll for chat messages waits at most. It must be shorter
+        than the broker's `response_timeout`, or waiting looks like silence.
+        """
         self._reactor = reactor
         self._control_number = control_port
         self._control: IListeningPort | None = None
@@ -42,6 +48,8 @@ class DemoServers(Service):
         self.servers = [
             FulfillmentServer(f"server-{number}", self.shop, clock) for number in range(1, count + 1)
         ]
+        for server in self.servers:
+            server.patience = patience
         self.control_site = ControlSite(self.servers, clock)
 
     @property

@@ -39,6 +39,7 @@ class Troubled(Protocol):
     name: str
     clock: IReactorTime
     slowness: float
+    patience: float
     silent: set[TroubledRequest]
 
     @property
@@ -85,8 +86,7 @@ class TroubledRequest(AnsweringRequest):
     def hang_up(self) -> None:
         """End the connection at once, without an answer."""
         self._gone = True
-        if self.channel is not None:
-            self._connection.abort()
+        self._connection.abort()
 
     def become(self, tunnel: Tunnel, fields: list[tuple[str, str]]) -> None:
         """Make the connection a WebSocket (RFC 6455 §4.2.2), with these further fields in the answer."""

@@ -47,7 +47,7 @@ function connect() {
 
 async function poll() {
   link.textContent = "You are connected by long polling.";
-  for (let pause = 0; ; ) {
+  for (let pause = 0; ;) {
     try {
       const answer = await fetch(`/chat/messages?after=${after}`, { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.status);
