@@ -248,6 +248,7 @@ class _AdminSite(Site):
 
     protocol = _AdminChannel  # type: ignore[assignment]  # the base class adds HTTP/2 to it
     displayTracebacks = False
+    noisy = False
 
     def __init__(self, pages: Resource, clock: IReactorTime) -> None:
         super().__init__(pages, timeout=TIMEOUT, reactor=clock, parsePOSTFormSubmission=False)

@@ -274,7 +274,8 @@ class Refusals(AdminCase):
         assert answer.transport.disconnecting
 
     def test_only_http_1_is_offered_over_tls(self) -> None:
-        assert self.site.acceptableProtocols() == [b"http/1.1"]
+        with patch("twisted.web.http.H2_ENABLED", True):
+            assert self.site.acceptableProtocols() == [b"http/1.1"]
 
 
 class Rebinding(AdminCase):
