@@ -10,11 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
-from . import __version__, config
+from . import __version__
+from .config import load
 from .errors import ConfigurationError, StartError
 from .settings import Configuration
 
@@ -24,8 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     path: Path = options.file
     try:
-        configuration = config.load(path)
-        _prepare(configuration)
+        configuration = _examined(path)
     except ConfigurationError as error:
         return _refused(str(error).splitlines())
     except StartError as error:
@@ -34,13 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _prepare(configuration: Configuration) -> None:
-    """The checks that need more than the text: certificates are parsed, endpoints, ciphers, plugins.
+def _examined(path: Path) -> Configuration:
+    """The configuration after all checks that a start makes before it takes addresses."""
+    # Imported late: help and version are answered without loading Twisted.
+    from .service import prepare, protocols
 
-    Imported late, so that a configuration with mistakes is answered without loading Twisted.
-    """
-    if find_spec("sslbroker.service") is not None:
-        import_module("sslbroker.service").prepare(configuration)
+    configuration = load(path, protocols=protocols().keys())
+    prepare(configuration)
+    return configuration
 
 
 def _parser() -> argparse.ArgumentParser:

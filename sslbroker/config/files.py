@@ -43,13 +43,15 @@ def read(path: Path) -> dict[str, object]:
 
 def _syntax(path: Path, text: str, message: str) -> ConfigurationError:
     """`message` is of `tomllib`: "Expected '=' after a key in a key/value pair (at line 3, column 5)"."""
-    match = re.search(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)", message, re.DOTALL)
-    if match is None:
-        return _unusable(
-            path, "file", "text that is not TOML", "TOML", message.removesuffix(" (at end of document)")
-        )
-    line = text.split("\n")[int(match[2]) - 1]
-    return _unusable(path, f"line {match[2]}, column {match[3]}", shown(line.strip()), "TOML", match[1])
+    lines = text.rstrip().split("\n")
+    place, reason = f"line {len(lines)}", message.removesuffix(" (at end of document)")
+    match = re.fullmatch(r"(.*) \(at (line ([0-9]+), column [0-9]+)\)", message, re.DOTALL)
+    if match is not None:
+        reason, place = match[1], match[2]
+        lines = text.split("\n")[: int(match[3])]
+    elif reason == message:  # not about the syntax: an integer that Python refuses to read
+        return _unusable(path, "file", "a value that cannot be read", "TOML", message)
+    return _unusable(path, place, shown(lines[-1].strip()), "TOML", reason)
 
 
 def _unusable(path: Path, place: str, found: str, expected: str, suggestion: str = "") -> ConfigurationError:

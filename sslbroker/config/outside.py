@@ -35,8 +35,11 @@ class Protocol(Kind):
         known = at.reading.protocols
         unfinished = at.not_built is not None and at.not_built.refuses(value)
         if not isinstance(value, str) or not (value in known or unfinished):
-            names = either([f'"{name}"' for name in sorted(known)])
-            raise Unfit(f"{names}, or the name of a protocol plugin", did_you_mean(value, known))
+            raise Unfit(suggestion=did_you_mean(value, known))
+
+    def expectation(self, at: Place) -> str:
+        names = [f'"{name}"' for name in sorted(at.reading.protocols)]
+        return f"{either(names)}, or the name of a protocol plugin"
 
 
 class Network(Kind):
@@ -149,13 +152,11 @@ class AccessLog(Kind):
             raise Unfit()
         if value in ("", "-"):
             return
-        folder = Path(value).parent
-        try:
-            known = folder.is_dir() and not Path(value).is_dir()
-        except OSError:
-            known = False
-        if not known:
-            raise Unfit(suggestion=f"is {_told(folder)} a folder, and the name in it not one?")
+        path = Path(value)
+        if not os.path.isdir(path.parent):
+            raise Unfit(suggestion=f"{_told(path.parent)} is not a folder")
+        if os.path.isdir(path):
+            raise Unfit(suggestion=f"{_told(path)} is a folder")
 
 
 class HeaderName(Kind):
@@ -196,7 +197,7 @@ class HeaderFields(Kind):
             if not isinstance(value, str) or not _field_value(value):
                 place.refuse(value, self.value_expected)
             if isinstance(name, str) and seen.setdefault(name.lower(), name) != name:
-                place.refuse(name, f"each field once: {shown(seen[name.lower()])} is the same field")
+                place.refuse(name, "each field once", f"{shown(seen[name.lower()])} is the same field")
         return dict(found)
 
 

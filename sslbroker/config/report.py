@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -67,23 +67,25 @@ class Reading:
     not_built: Mapping[str, NotBuilt]
     homes: Mapping[str, Collection[str]]  # a key → the patterns of the tables that have it
     problems: list[Problem] = field(default_factory=list)
-    _doubted: list[str] = field(default_factory=list)
+    _doubted: set[str] = field(default_factory=set)
+    _around: set[str] = field(default_factory=set)  # the doubted places and all that they are in
 
     def tell(self, path: str, found: str, expected: str, suggestion: str = "") -> None:
         self.problems.append(Problem(path, found, expected, suggestion))
-        self._doubted.append(path)
+        self.doubt(path)
 
     def doubt(self, path: str) -> None:
         """Something else that is wrong explains this place: tell nothing of it."""
-        self._doubted.append(path)
+        self._doubted.add(path)
+        self._around.update(_outwards(path))
 
     def doubted(self, path: str) -> bool:
         """True when something is wrong at this place or above it; what is inside does not count."""
-        return any(_within(path, outer) for outer in self._doubted)
+        return not self._doubted.isdisjoint(_outwards(path))
 
     def sound(self, *paths: str) -> bool:
         """True when nothing is wrong at these places, above them or inside them."""
-        return not any(_within(a, b) or _within(b, a) for a in paths for b in self._doubted)
+        return not any(path in self._around or self.doubted(path) for path in paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def shown(found: object) -> str:
 
 def meant(found: object, words: Collection[str], closeness: float = 0.6) -> str:
     """The one of `words` that a mistyped `found` most resembles, or ""."""
-    if not isinstance(found, str) or len(found) > 80:  # difflib is quadratic
+    if not isinstance(found, str) or len(found) > 80 or len(words) > 200:  # difflib is slow
         return ""
     by_lower = {word.lower(): word for word in words}
     close = difflib.get_close_matches(found.lower(), by_lower, 1, closeness)
@@ -172,5 +174,10 @@ def _key(name: object) -> str:
     return name if isinstance(name, str) and _BARE_KEY.fullmatch(name) else shown(name)
 
 
-def _within(path: str, outer: str) -> bool:
-    return path == outer or outer == "" or path.startswith((f"{outer}.", f"{outer}["))
+def _outwards(path: str) -> Iterator[str]:
+    """`path`, what it is in, what that is in, and so on to the whole configuration."""
+    yield path
+    for index in range(len(path) - 1, 0, -1):
+        if path[index] in ".[":
+            yield path[:index]
+    yield ""

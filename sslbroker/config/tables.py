@@ -140,15 +140,15 @@ class Named(Kind):
         seen: set[str] = set()
         for index, value in enumerate(found):
             name = getattr(value, "name", None)
-            if isinstance(name, str) and name not in seen:
+            if isinstance(value, self.table.made) and isinstance(name, str) and name not in seen:
                 seen.add(name)
-                place = at.named(name)
-                self.name.read(name, place.key("name"))
-            else:
-                place = at.item(index)
-                if isinstance(value, self.table.made):
-                    place.key("name").refuse(name, "a name of its own, as text")
-            yield self.table.read(value, place, name=name)
+                self.name.read(name, at.named(name).key("name"))
+                yield self.table.read(value, at.named(name), name=name)
+                continue
+            if isinstance(value, self.table.made):
+                at.item(index).key("name").refuse(name, "a name of its own, as text")
+            self.table.read(value, at.item(index), name=name)
+            at.reading.doubt(at.path)  # what refers to it by name is not wrong
 
 
 def _belongs(key: object, at: Place) -> str:

@@ -39,7 +39,7 @@ _NUMERIC_END = re.compile(r"(?:.*\.)?[0-9]+\.?")  # such a name could only be a 
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")  # RFC 9110 §5.6.2, bounded
 
-ENDPOINTS = ("tcp", "tcp6", "unix", "systemd", "fd")
+ENDPOINTS = ("tcp", "tcp6", "unix", "systemd")
 
 
 def duration(found: object) -> float:
@@ -142,6 +142,8 @@ def endpoint(found: object) -> tuple[str, ...]:
     prefix, *arguments = re.split(r"(?<!\\):", found)
     if prefix in ("ssl", "tls"):
         raise Unfit("a plain endpoint", 'TLS is added by the listener\'s tls table: write "tcp:…" here')
+    if prefix == "fd":
+        raise Unfit("a tcp, tcp6, unix or systemd endpoint: taking over a descriptor is not built yet")
     if prefix not in ENDPOINTS:
         raise Unfit(suggestion=_endpoint_meant(found, prefix))
     named: dict[str, str] = {}
@@ -193,8 +195,8 @@ def _endpoint_meant(found: str, prefix: str) -> str:
         return f'write "tcp:{port}"'
     try:
         host, number = address(found)
-    except Unfit:
+        interface = str(ip_address(host)).replace(":", "\\:")
+    except (Unfit, ValueError):
         word = meant(prefix, ENDPOINTS)
         return f"did you mean '{word}'?" if word else ""
-    interface = host.replace(":", "\\:")
     return f'write "tcp:{number}:interface={interface}"'

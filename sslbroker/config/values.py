@@ -127,13 +127,19 @@ class Choice(Kind):
         if self.other is not None and not isinstance(value, str):
             self.other.hold(value, at)
             return
-        choices = [choice for choice in self.choices if not (at.not_built and at.not_built.refuses(choice))]
-        words = [written(choice, at) for choice in choices or self.choices]
-        if self.other is not None:
-            words.append(self.other.expectation(at))
         texts = [choice for choice in self.choices if isinstance(choice, str)]
-        guess = self.advice or _unquotable(value, choices) or did_you_mean(value, texts)
-        raise Unfit(either(words), guess)
+        unquoted = _unquotable(value, self._offered(at))
+        raise Unfit(suggestion=self.advice or unquoted or did_you_mean(value, texts))
+
+    def expectation(self, at: Place) -> str:
+        words = [written(choice, at) for choice in self._offered(at)]
+        return either(words if self.other is None else [*words, self.other.expectation(at)])
+
+    def _offered(self, at: Place) -> Sequence[object]:
+        """The choices that work already; all of them where none does."""
+        unfinished = at.not_built
+        works = [one for one in self.choices if unfinished is None or not unfinished.refuses(one)]
+        return works or self.choices
 
 
 class Flag(Choice):

@@ -1,0 +1,60 @@
+"""A configuration as a whole: from a file, from plain data, or from objects built in Python.
+
+Decides whether a configuration can be used. Invariant: one `ConfigurationError` has every mistake,
+and no other exception comes out, whatever was written. Refuses to know any setting: `schema` has
+the settings, `rules` what they must agree on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from ..settings import Configuration
+from .files import read
+from .report import Form, Place, Reading
+from .rules import RULES
+from .schema import CONFIGURATION, NOT_BUILT, homes
+
+BUILT_IN = ("http",)
+"""The protocols that need no plugin."""
+
+_HOMES = homes()
+
+
+def load(path: Path, *, protocols: Collection[str] = BUILT_IN) -> Configuration:
+    """The configuration in a TOML file; relative paths in it are relative to its folder.
+
+    `protocols` are the names that a pool's `protocol` may have. Raises `ConfigurationError`, also
+    for a file that cannot be read, is over 1 MiB or is not TOML.
+    """
+    return from_dict(read(path), base=path.absolute().parent, source=str(path), protocols=protocols)
+
+
+def from_dict(
+    data: object, *, base: Path, source: str, protocols: Collection[str] = BUILT_IN
+) -> Configuration:
+    """The configuration in what `tomllib` gives. Raises `ConfigurationError`.
+
+    `base` is the folder of relative paths, `source` the file's name for messages.
+    """
+    return _read(data, Reading(Form.TOML, base, protocols, NOT_BUILT, _HOMES), source)
+
+
+def check(configuration: Configuration, *, protocols: Collection[str] = BUILT_IN) -> Configuration:
+    """`configuration` itself, built in Python, when it keeps the rules. Raises `ConfigurationError`."""
+    source = getattr(configuration, "source", None)
+    source = source if isinstance(source, str) else "configuration"
+    _read(configuration, Reading(Form.PYTHON, Path(), protocols, NOT_BUILT, _HOMES), source)
+    return configuration
+
+
+def _read(found: object, reading: Reading, source: str) -> Configuration:
+    configuration = CONFIGURATION.read(found, Place(reading), source=source)
+    assert isinstance(configuration, Configuration)
+    for rule in RULES:
+        reading.problems += rule(configuration, reading)
+    if reading.problems:
+        raise ConfigurationError(source, reading.problems)
+    return configuration

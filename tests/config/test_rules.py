@@ -1,0 +1,161 @@
+"""What settings must agree on among themselves, in TOML and in objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from sslbroker import config
+from sslbroker.settings import Admin, Listener, Pool, Server, Storage
+from tests.config.support import LISTENER, MINIMAL, OBJECTS, POOL, only, problems, refused, told
+
+
+@pytest.mark.parametrize("same", ["tcp:8080", "tcp:port=8080", "tcp:08080:backlog=9"])
+def test_two_listeners_on_one_endpoint(same: str) -> None:
+    assert told(MINIMAL + f'[listeners.other]\nendpoint = "{same}"\npool = "shop"') == [
+        f"listeners.other.endpoint: found {same!r}, expected one that is not used yet "
+        "(listeners.web.endpoint has it)"
+    ]
+
+
+def test_a_listener_and_the_admin_page_on_one_endpoint() -> None:
+    problem = only(problems(MINIMAL + '[admin]\nendpoint = "tcp:8080"'))
+    assert (problem.path, problem.suggestion) == ("admin.endpoint", "listeners.web.endpoint has it")
+
+
+@pytest.mark.parametrize("other", ["tcp:8081", "tcp:8080:interface=127.0.0.1", "tcp6:8080", "unix:/run/8080"])
+def test_listeners_on_different_endpoints(other: str) -> None:
+    assert told(MINIMAL + f'[admin]\nendpoint = "{other}"') == []
+
+
+def test_any_free_port_is_never_the_same() -> None:
+    text = MINIMAL.replace("8080", "0")
+    assert told(text + '[admin]\nendpoint = "tcp:0"') == []
+
+
+def test_endpoints_that_are_wrong_are_told_once() -> None:
+    text = LISTENER.replace("tcp", "ssl") + '[admin]\nendpoint = "ssl:8080"' + POOL
+    assert [problem.path for problem in problems(text)] == ["listeners.web.endpoint", "admin.endpoint"]
+
+
+def test_a_pool_that_is_not_there() -> None:
+    assert told(MINIMAL.replace('pool = "shop"', 'pool = "shpo"')) == [
+        "listeners.web.pool: found 'shpo', expected the name of a pool (did you mean 'shop'?)"
+    ]
+    assert told(MINIMAL.replace('pool = "shop"', 'pool = "x"')) == [
+        "listeners.web.pool: found 'x', expected the name of a pool (the pools are ['shop'])"
+    ]
+
+
+def test_a_pool_with_problems_of_its_own_is_there() -> None:
+    assert [problem.path for problem in problems(LISTENER + "[pools]\nshop = 3")] == ["pools.shop"]
+
+
+def test_a_listener_without_a_pool_is_told_once() -> None:
+    assert len(problems('[listeners.web]\nendpoint = "tcp:80"' + POOL)) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("127.0.0.1:80", "127.0.0.1:80"), ("Shop:80", "shop.:80"), ("[::1]:80", "[0::1]:80")],
+)
+def test_a_server_twice_in_a_pool(one: str, two: str) -> None:
+    assert told(LISTENER + f'[pools.shop]\nservers = ["{one}", "b:1", {{ address = "{two}" }}]') == [
+        f"pools.shop.servers[2]: found {two!r}, expected one that is not used yet "
+        "(pools.shop.servers[0] has it)"
+    ]
+
+
+def test_a_server_in_two_pools_is_fine() -> None:
+    assert told(MINIMAL + '[pools.other]\nservers = ["127.0.0.1:9001"]') == []
+
+
+def test_a_server_twice_is_told_beside_other_problems_of_it() -> None:
+    found = problems(LISTENER + '[pools.shop]\nservers = ["a:1", { address = "a:1", weight = 0 }, 3, 3]')
+    assert [problem.path for problem in found] == [
+        "pools.shop.servers[1].weight",
+        "pools.shop.servers[2]",
+        "pools.shop.servers[3]",
+        "pools.shop.servers[1]",
+    ]
+
+
+def test_a_network_in_two_groups() -> None:
+    groups = """
+[groups.gold]
+networks = ["192.0.2.0/24", "192.0.2.0/25", "x"]
+priority = 5
+[groups.silver]
+networks = ["2001:db8::/32", "192.0.2.0/24", "x"]
+priority = 4
+"""
+    problem = problems(MINIMAL + groups)[-1]
+    assert problem.path == "groups.silver.networks[1]"
+    assert problem.suggestion == "groups.gold.networks[0] has it"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            'minimum = "8MiB"',
+            "storage.minimum: found 8MiB, expected at most storage.initial, which is 4MiB",
+        ),
+        (
+            'maximum = "2MiB"',
+            "storage.initial: found 4MiB, expected at most storage.maximum, which is 2MiB "
+            "(that is the default: set it too)",
+        ),
+        (
+            'minimum = "1GiB"\ninitial = "1GiB"',
+            "storage.minimum: found 1GiB, expected at most storage.maximum, which is 256MiB",
+        ),
+        (
+            'per_transaction = "1GiB"',
+            "storage.per_transaction: found 1GiB, expected at most storage.maximum, which is 256MiB",
+        ),
+        (
+            "shrink_below = 0.95",
+            "storage.shrink_below: found 0.95, expected less than storage.grow_above, which is 0.95",
+        ),
+        (
+            'initial = "4097B"\nminimum = "5KiB"',
+            "storage.minimum: found 5KiB, expected at most storage.initial, which is 4097B",
+        ),
+    ],
+)
+def test_storage_out_of_order(settings: str, expected: str) -> None:
+    assert expected in told(MINIMAL + f"[storage]\n{settings}")
+
+
+def test_storage_may_have_one_size_for_ever() -> None:
+    sizes = "\n".join(f'{name} = "1MiB"' for name in ("minimum", "initial", "maximum", "per_transaction"))
+    assert told(MINIMAL + f"[storage]\n{sizes}") == []
+
+
+def test_storage_with_a_wrong_size_is_not_compared() -> None:
+    assert [problem.path for problem in problems(MINIMAL + '[storage]\nmaximum = "1"')] == ["storage.maximum"]
+
+
+def test_objects_keep_the_same_rules() -> None:
+    wrong = replace(
+        OBJECTS,
+        listeners=(Listener("web", "tcp:8080", "shpo"), Listener("other", "tcp:8080", "shop")),
+        pools=(Pool("shop", (Server("a:1"), Server("A:1"))),),
+        admin=Admin("tcp:8080"),
+        storage=Storage(minimum=8192, initial=4096),
+    )
+    assert [problem.path for problem in refused(lambda: config.check(wrong))] == [
+        "listeners.other.endpoint",
+        "admin.endpoint",
+        "listeners.web.pool",
+        "pools.shop.servers[1]",
+        "storage.minimum",
+    ]
+
+
+def test_a_pool_object_that_is_none_is_not_missed_by_its_listeners() -> None:
+    wrong = replace(OBJECTS, pools=(cast(Pool, "shop"),))
+    assert [problem.path for problem in refused(lambda: config.check(wrong))] == ["pools[0]"]

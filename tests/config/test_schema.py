@@ -1,0 +1,155 @@
+"""The list of settings agrees with the objects, and what is not built yet is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sslbroker import config, settings
+from sslbroker.config import configuration
+from sslbroker.config.report import Form, Place, Reading
+from sslbroker.config.schema import CONFIGURATION, NOT_BUILT, homes
+from sslbroker.config.tables import Items, Named, Table
+from sslbroker.config.values import Kind
+from tests.config.support import LISTENER, MINIMAL, OBJECTS, POOL, problems, refused
+
+
+def tables(kind: Kind = CONFIGURATION) -> Iterator[Table]:
+    if isinstance(kind, Named):
+        yield from tables(kind.table)
+    elif isinstance(kind, Items):
+        yield from tables(kind.item)
+    elif isinstance(kind, Table):
+        yield kind
+        for inner in kind.kinds.values():
+            yield from tables(inner)
+
+
+def patterns(kind: Kind = CONFIGURATION, pattern: str = "") -> Iterator[str]:
+    if isinstance(kind, Named):
+        yield from patterns(kind.table, f"{pattern}.*")
+    elif isinstance(kind, Items):
+        yield from patterns(kind.item, f"{pattern}[*]")
+    elif isinstance(kind, Table):
+        for key, inner in kind.kinds.items():
+            yield f"{pattern}.{key}".lstrip(".")
+            yield from patterns(inner, f"{pattern}.{key}".lstrip("."))
+
+
+def test_every_class_of_settings_has_a_table() -> None:
+    classes = {value for value in vars(settings).values() if hasattr(value, "__dataclass_fields__")}
+    assert {table.made for table in tables()} == classes
+
+
+@pytest.mark.parametrize("table", list(tables()), ids=lambda table: table.made.__name__)
+def test_every_setting_of_a_class_has_a_kind(table: Table) -> None:
+    names = {field.name for field in fields(table.made)}
+    own_name = table.made in (settings.Listener, settings.Pool, settings.Group)
+    left_out = {"name"} if own_name else {"source"} if table.made is settings.Configuration else set()
+    assert set(table.kinds) == names - left_out
+
+
+@pytest.mark.parametrize("table", list(tables()), ids=lambda table: table.made.__name__)
+def test_every_default_fits_its_own_kind(table: Table) -> None:
+    for key, kind in table.kinds.items():
+        default = table.default(key)
+        if default is MISSING or default is None or default == ():
+            continue
+        reading = Reading(Form.PYTHON, Path(), ("http",), {}, {})
+        assert kind.read(default, Place(reading).key(key)) == default
+        assert reading.problems == []
+
+
+def test_what_is_not_built_is_in_the_schema() -> None:
+    assert set(NOT_BUILT) <= set(patterns())
+
+
+def test_a_key_is_known_by_its_tables() -> None:
+    assert homes()["certificates"] == ("listeners.*.tls",)
+    assert homes()["weight"] == ("pools.*.servers[*]",)
+    assert homes()["pools"] == ("",)
+
+
+#: For each part that is not built: a TOML text that asks for it.
+WISHES = {
+    "listeners.*.tls.client_ca": LISTENER
+    + 'tls = { certificates = ["throwaway"], client_ca = "/dev/null" }'
+    + POOL,
+    "listeners.*.tls.client_certificate": LISTENER
+    + 'tls = { certificates = ["throwaway"], client_certificate = "optional" }'
+    + POOL,
+    "pools.*.protocol": MINIMAL + 'protocol = "tcp"',
+    "pools.*.balance": MINIMAL + 'balance = "least-time"',
+    "pools.*.continue_secure_link": MINIMAL + 'continue_secure_link = "auto"',
+    "pools.*.tls": MINIMAL + "tls = { verify = true }",
+    "pools.*.servers[*].weight": LISTENER + '[pools.shop]\nservers = [{ address = "a:1", weight = 2 }]',
+    "pools.*.servers[*].maximum_transactions": LISTENER
+    + '[pools.shop]\nservers = [{ address = "a:1", maximum_transactions = 64 }]',
+    "pools.*.servers[*].maximum_links": LISTENER
+    + '[pools.shop]\nservers = [{ address = "a:1", maximum_links = 64 }]',
+    "pools.*.servers[*].continue_secure_link": LISTENER
+    + '[pools.shop]\nservers = [{ address = "a:1", continue_secure_link = true }]',
+    "pools.*.failover.hedge": MINIMAL + "failover = { hedge = true }",
+    "pools.*.failover.resume": MINIMAL + "failover = { resume = true }",
+    "pools.*.failover.budget": MINIMAL + "failover = { budget = { share = 0.1, minimum = 3 } }",
+    "pools.*.health": MINIMAL + 'health = { path = "/healthz" }',
+    "pools.*.ejection": MINIMAL + "ejection = { failures = 5 }",
+    "pools.*.queue": MINIMAL + "queue = { length = 1000 }",
+    "pools.*.pacing": MINIMAL + "pacing = { breaches = 1 }",
+    "pools.*.sticky": MINIMAL + 'sticky = { cookie = "SRV" }',
+    "groups": MINIMAL + '[groups.gold]\nnetworks = ["192.0.2.0/24"]\npriority = 5\nthreshold = "10ms"',
+    "broker.workers": MINIMAL + '[broker]\nworkers = "auto"',
+    "broker.state_directory": MINIMAL + '[broker]\nstate_directory = "state"',
+    "broker.transport": MINIMAL + '[broker]\ntransport = "own"',
+}
+
+
+@pytest.mark.parametrize("pattern", NOT_BUILT)
+def test_what_is_not_built_yet_is_refused_with_a_message_that_says_so(pattern: str) -> None:
+    (problem,) = problems(WISHES[pattern])
+    assert problem.expected.endswith(f"{NOT_BUILT[pattern].what} is not built yet")
+    place = (
+        pattern.replace("listeners.*", "listeners.web").replace("pools.*", "pools.shop").replace("[*]", "[0]")
+    )
+    assert problem.path == place
+
+
+@pytest.mark.parametrize("pattern", NOT_BUILT)
+def test_what_is_not_built_yet_is_nothing_else_that_is_wrong(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration, "NOT_BUILT", {})
+    data = tomllib.loads(WISHES[pattern])
+    config.from_dict(data, base=Path("/"), source="test", protocols=("http", "tcp"))
+
+
+def pool(**changes: Any) -> settings.Configuration:
+    return replace(OBJECTS, pools=(replace(OBJECTS.pools[0], **changes),))
+
+
+@pytest.mark.parametrize(
+    ("path", "wish"),
+    [
+        ("pools.shop.servers[0].weight", pool(servers=(settings.Server("a:1", weight=2),))),
+        ("pools.shop.failover.hedge", pool(failover=settings.Failover(hedge=True))),
+        ("pools.shop.failover.budget", pool(failover=settings.Failover(budget=settings.RetryBudget(0.2)))),
+        ("pools.shop.health", pool(health=settings.Health("/healthz"))),
+        ("pools.shop.pacing", pool(pacing=settings.Pacing(breaches=2))),
+        ("pools.shop.sticky", pool(sticky=settings.Sticky("SRV"))),
+        ("pools.shop.tls", pool(tls=settings.LinkTLS())),
+        ("pools.shop.balance", pool(balance="hash")),
+        ("groups", replace(OBJECTS, groups=(settings.Group("gold", (), 5),))),
+        ("broker.workers", replace(OBJECTS, broker=settings.Broker(workers=2))),
+    ],
+)
+def test_objects_that_ask_for_what_is_not_built_yet_are_refused_too(
+    path: str, wish: settings.Configuration
+) -> None:
+    problem = refused(lambda: config.check(wish))[-1]
+    assert problem.path == path
+    assert problem.expected.endswith("is not built yet")
