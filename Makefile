@@ -20,7 +20,7 @@ test:
 	@.venv/bin/python -m tools.check
 
 demo:
-	@$(PYTHON) tools/environment.py
+	@$(PYTHON) tools/environment.py --any-python
 	@.venv/bin/python -m tools.demo $(DEMO)
 
 test-all:

@@ -26,19 +26,20 @@ class SetUpError(Exception):
     """The environment cannot be set up; the text says what was found and what to do."""
 
 
-def key(root: Path, python: str) -> str:
-    """What an environment depends on, as one word."""
+def key(root: Path) -> str:
+    """What an environment depends on besides its Python, as one word."""
     digest = hashlib.sha256()
-    for part in (os.fsencode(root), python.encode(), (root / "pyproject.toml").read_bytes()):
+    for part in (os.fsencode(root), (root / "pyproject.toml").read_bytes()):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
 
-def is_current(venv: Path, wanted: str, extras: Sequence[str]) -> bool:
-    """Whether `venv` was set up whole for `wanted`, with at least these extras."""
+def is_current(venv: Path, wanted: str, extras: Sequence[str], python: str | None) -> bool:
+    """Whether `venv` was set up whole for `wanted`, with at least these extras; `python` None: any."""
     try:
         stamp = json.loads((venv / "sslbroker-stamp.json").read_text())
-        return stamp["key"] == wanted and set(extras) <= set(stamp["extras"])
+        same = stamp["key"] == wanted and python in (None, stamp["python"])
+        return same and set(extras) <= set(stamp["extras"]) and (venv / "bin" / "python").exists()
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -51,20 +52,20 @@ def run(argv: Sequence[str], what: str) -> None:
         raise SetUpError(f"{what} failed:\n{done.stdout.rstrip()}")
 
 
-def set_up(venv: Path, extras: Sequence[str]) -> None:
+def set_up(venv: Path, extras: Sequence[str], *, any_python: bool) -> None:
     """Make `venv` current, with the project installed in it editable; at once when it is already.
 
-    Raises `SetUpError`.
+    `any_python`: a current one that another Python made will do. Raises `SetUpError`.
     """
+    python = f"{sys.executable} {sys.version}"
+    wanted = key(ROOT)
+    if is_current(venv, wanted, extras, None if any_python else python):
+        return
     if sys.version_info < OLDEST:
         found = ".".join(str(part) for part in sys.version_info[:3])
         others = [name for name in ("python3.13", "python3.12", "python3.11") if shutil.which(name)]
         advice = f"PYTHON={others[0]}" if others else "PYTHON=/path/to/python3.11"
         raise SetUpError(f"{sys.executable} is Python {found}; sslbroker needs 3.11 or newer: say {advice}")
-    python = f"{sys.executable} {sys.version}"
-    wanted = key(ROOT, python)
-    if is_current(venv, wanted, extras):
-        return
     started = time.monotonic()
     version = ".".join(str(part) for part in sys.version_info[:3])
     print(f"setting up {venv.name} with Python {version} …", flush=True)
@@ -80,7 +81,7 @@ def set_up(venv: Path, extras: Sequence[str]) -> None:
         [*pip, "-e", project],
         "installing the project and what it needs (from PyPI or your pip's index)",
     )
-    stamp.write_text(json.dumps({"key": wanted, "extras": list(extras)}))
+    stamp.write_text(json.dumps({"key": wanted, "python": python, "extras": list(extras)}))
     print(f"set up {venv.name} in {time.monotonic() - started:.0f} s", flush=True)
 
 
@@ -88,9 +89,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Set up the checkout's virtual environment.")
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
     parser.add_argument("--extra", action="append", default=[], help="an extra of pyproject.toml")
+    parser.add_argument("--any-python", action="store_true", help="keep an environment of another Python")
     options = parser.parse_args()
     try:
-        set_up(options.venv.absolute(), options.extra)
+        set_up(options.venv.absolute(), options.extra, any_python=options.any_python)
     except SetUpError as error:
         print(error, file=sys.stderr)
         return 1

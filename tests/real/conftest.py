@@ -45,6 +45,7 @@ def site(
     site = Site(tmp_path_factory.mktemp("site"), files, certificates)
     yield site
     site.close()
+    assert site.complaints() == ""
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def own_site(tmp_path: Path, files: nginx.Files, certificates: Certificates) -> 
     site = Site(tmp_path, files, certificates)
     yield site
     site.close()
+    assert site.complaints() == ""
 
 
 @pytest.fixture(params=["https", "http"])

@@ -109,6 +109,12 @@ class Site:
     def close(self) -> None:
         self._programs.close()
 
+    def complaints(self) -> str:
+        """The tracebacks in the broker's log; after `close`, so that they are all there."""
+        text = "" if self.broker is None else self.broker.log.read_text(errors="replace")
+        _, found, rest = text.partition("Traceback")
+        return found + rest[:4000]
+
     def _start_servers(self) -> None:
         self.origin_port, self.socket_port = free_ports(2)
         origin: list[str | Path] = [sys.executable, HERE / "origin.py", str(self.origin_port)]

@@ -14,7 +14,7 @@ import pytest
 
 from . import nginx
 from .nginx import Files
-from .programs import Program, find, free_ports, listens, until
+from .programs import ROOT, Program, find, free_ports, listens, until
 from .site import DIRECT, LISTENER, POOL, TLS, TWISTD, Certificates, issue, plugin_problem, start_broker
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that is started here")
@@ -191,3 +191,30 @@ def test_daemonized_it_keeps_a_pidfile_and_sigterm_ends_both(setup: Setup) -> No
     assert until(lambda: not pidfile.exists(), 40), log.read_text()
     assert not listens(setup.plain_port)
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("form", ["-ny", "--config"])
+def test_the_configurations_in_etc_work_as_they_are(form: str, setup: Setup) -> None:
+    if plugin_problem():
+        pytest.skip(plugin_problem())
+    admin_port, *dead = free_ports(3)
+    # Only the ports are changed: those in the files may be taken here.
+    ports = {"8443": setup.secure_port, "8080": setup.plain_port, "9100": admin_port}
+    ports |= dict(zip(("9001", "9002", "9003"), (setup.server_port, *dead), strict=True))
+    name = "sslbroker.tac" if form == "-ny" else "sslbroker.toml"
+    text = (ROOT / "etc" / name).read_text()
+    for port, free in ports.items():
+        assert port in text
+        text = text.replace(port, str(free))
+    file = setup.directory / name
+    file.write_text(text)
+    argv: list[str | Path] = [TWISTD, "-n", "--pidfile="]
+    argv += ["-y", file] if form == "-ny" else ["sslbroker", "--config", file]
+    listening = [setup.secure_port, setup.plain_port, admin_port]
+    with Program("etc", argv, setup.directory, ports=listening) as broker:
+        with download(setup, "--range", "0-9", "-o", "/dev/null", "--fail") as child:
+            error = child.communicate(timeout=60)[1]
+        assert child.returncode == 0, error
+        broker.end()
+        assert "Traceback" not in broker.output()

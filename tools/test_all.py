@@ -1,0 +1,123 @@
+"""``make test-all``: `make test`, real programs, other Pythons, packaging; one summary at the end.
+
+Decides what is tried and what may be installed for it: Debian packages when run by root where there is
+apt-get, and Python clients in an environment of their own. Invariant: whatever could not run is in the
+summary as ``NOT RUN: name: why``; it never counts as passed. Refuses to install anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from glob import glob
+from pathlib import Path
+
+from .check import check, pytest_step
+from .steps import ROOT, WORK, Result, Step, run, summary
+
+CACHE = ROOT / ".cache"
+CLIENTS = CACHE / "venv-real"
+CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "sslyze")
+PYTHONS = ("3.11", "3.12", "3.13")
+
+#: Programs that the tests in tests/real use, and the Debian packages that have them.
+PROGRAMS = {
+    "nginx": "nginx",
+    "curl": "curl",
+    "node": "nodejs",
+    "chromium": "chromium",
+    "openssl": "openssl",
+    "testssl": "testssl.sh",
+}
+
+Missing = list[tuple[str, str]]
+
+
+def installed(program: str) -> bool:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+def install_programs(missing: Missing) -> list[Result]:
+    """Install what is not there, where that is allowed; what is still absent goes to `missing`."""
+    absent = [program for program in PROGRAMS if not installed(program)]
+    results = []
+    if absent and os.geteuid() == 0 and shutil.which("apt-get"):
+        packages = [PROGRAMS[program] for program in absent]
+        env = {"DEBIAN_FRONTEND": "noninteractive"}
+        run(Step("apt-get update", ("apt-get", "-q", "update"), env=env))
+        argv = ("apt-get", "-q", "install", "-y", "--no-install-recommends", *packages)
+        results.append(run(Step("install programs", argv, env=env)))
+        absent = [program for program in absent if not installed(program)]
+    why = "not installed, and only root with apt-get may" if not results else "could not be installed"
+    missing += [(program, f"{why} (Debian: {PROGRAMS[program]})") for program in absent]
+    return results
+
+
+def install_clients() -> list[Result]:
+    """The Python clients, once; they need not share the project's versions of anything."""
+    stamp = CLIENTS / "packages"
+    wanted = " ".join(CLIENT_PACKAGES)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return []
+    made = run(Step("make .cache/venv-real", (sys.executable, "-m", "venv", "--clear", str(CLIENTS))))
+    pip = (str(CLIENTS / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    filled = run(Step("install clients", (*pip, *CLIENT_PACKAGES)))
+    if filled.passed:
+        stamp.write_text(wanted)
+    return [made, filled]
+
+
+def real_programs(missing: Missing) -> list[Result]:
+    results = [*install_programs(missing), *install_clients()]
+    junit = WORK / "real.xml"
+    argv = (sys.executable, "-m", "pytest", "tests/real", f"--junitxml={junit}", "-o", "junit_family=xunit2")
+    step = Step("real programs", (*argv, "-p", "no:cacheprovider", "-rP"), limit=2700, junit=junit)
+    return [*results, run(step)]
+
+
+def find_python(version: str) -> str | None:
+    """A Python of this minor version that starts; a pyenv shim may be there and not start."""
+    found = [shutil.which(f"python{version}"), f"/usr/bin/python{version}"]
+    found += sorted(glob(os.path.expanduser(f"~/.pyenv/versions/{version}*/bin/python")))
+    for path in found:
+        if path is None or not Path(path).exists():
+            continue
+        code = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
+        done = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
+        if done.stdout.strip() == version:
+            return path
+    return None
+
+
+def other_pythons(missing: Missing) -> list[Result]:
+    """The tests once more under each other Python; what `make test` used is not repeated."""
+    results = []
+    for version in PYTHONS:
+        if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+            continue
+        python = find_python(version)
+        if python is None:
+            missing.append((f"Python {version}", "not found on PATH, in /usr/bin or in ~/.pyenv"))
+            continue
+        venv = CACHE / f"venv-{version}"
+        argv = (python, "tools/environment.py", "--venv", str(venv), "--extra", "dev")
+        results.append(run(Step(f"set up Python {version}", argv)))
+        if results[-1].passed:
+            step = pytest_step(venv / "bin" / "python", f"tests on {version}", WORK, measured=False)
+            results.append(run(step))
+    return results
+
+
+def main() -> int:
+    missing: Missing = []
+    results = check()
+    results += real_programs(missing)
+    results += other_pythons(missing)
+    results.append(run(Step("packaging", (sys.executable, "-m", "tools.check_packaging"))))
+    return summary(results, missing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
