@@ -174,7 +174,7 @@ class _Rendering:
         self._done.append(piece)
         self._next = self._clock.callLater(0, self._step)
 
-    def _gone(self, reason: Failure) -> None:  # noqa: ARG002
+    def _gone(self, reason: Failure) -> None:
         self._next.cancel()
 
 
@@ -226,7 +226,7 @@ class _AdminChannel(HTTPChannel):
         )
         self.loseConnection()
 
-    def checkPersistence(self, request: ChannelRequest, version: bytes) -> bool:  # noqa: ARG002
+    def checkPersistence(self, request: ChannelRequest, version: bytes) -> bool:
         # Pipelined requests would each be answered before anything is read: megabytes for a few bytes.
         request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         return False

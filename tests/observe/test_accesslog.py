@@ -405,7 +405,7 @@ class Rotation(AccessLogCase):
         log.close()
 
         assert self.ids() == [1]
-        assert len(self.flushLoggedErrors(OSError)) == 1  # type: ignore[no-untyped-call]
+        assert len(self.flushLoggedErrors(OSError)) == 1
 
 
 class Trouble(AccessLogCase):

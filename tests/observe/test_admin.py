@@ -215,7 +215,7 @@ class Pages(AdminCase):
         assert answer.status == 500
         assert b"secret" not in answer.received
         assert b"Traceback" not in answer.received
-        assert len(self.flushLoggedErrors(RuntimeError)) == 1  # type: ignore[no-untyped-call]
+        assert len(self.flushLoggedErrors(RuntimeError)) == 1
         self.finish(answer)
 
 
