@@ -114,7 +114,7 @@ class Relay:
         elif stored.over_share or self.pool.storage.full:
             self.connection.hold()
             if self.pool.storage.full:
-                self.pool.storage.when_room(self._room)
+                stored.when_room(self._room)
 
     def request_end(self, trailers: Any) -> None:
         """The request is whole; or, in a tunnel, the client sends no more."""
