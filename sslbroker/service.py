@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from twisted.application.service import Application, MultiService
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
@@ -100,6 +100,7 @@ class BrokerService(MultiService):
         self._bound: dict[str, ports.BoundPort] = {}
         self._admin: ports.BoundPort | None = None
         self._listening: list[IListeningPort] = []
+        self._admin_listening: IListeningPort | None = None  # to the end: a drain can be watched
         self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs)
 
     def bind(self) -> None:
@@ -171,7 +172,7 @@ class BrokerService(MultiService):
             site = admin_site(
                 lambda: self.figures, self.reactor, access_log=self.access_log, extra=self.state
             )
-            self._listening.append(self._admin.listen(self.reactor, site))
+            self._admin_listening = self._admin.listen(self.reactor, site)
             _log.info("admin pages on http://{address}/", address=self._admin.address)
         self._signals.install()
 
@@ -202,13 +203,15 @@ class BrokerService(MultiService):
     def _drained(self, _: object, deadline: Any) -> Any:
         if deadline.active():
             deadline.cancel()
+        admin, self._admin_listening = self._admin_listening, None
+        closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
         for pool in self.pools.values():
             pool.close()
         self._unbind()
         self._signals.remove()
         if self.access_log is not None:
             self.access_log.close()
-        return maybeDeferred(super().stopService)
+        return DeferredList([closed, maybeDeferred(super().stopService)])
 
     def _unbind(self) -> None:
         for bound in self._bound.values():

@@ -36,6 +36,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from sslbroker.interfaces import IObserver
 from sslbroker.net import tls
 from sslbroker.service import BrokerService
 from sslbroker.settings import (
@@ -189,8 +190,6 @@ class MemoryTransport:
         self.got_eof = True
         if IHalfCloseableProtocol.providedBy(self.protocol):
             self.protocol.readConnectionLost()
-            if self.wrote_eof:
-                self.lost(ConnectionDone())
         else:
             self.lost(ConnectionDone())
             self.other.eof()
@@ -342,6 +341,7 @@ class _Trusting:
         return connection
 
 
+@implementer(IObserver)
 class Records:
     """An observer that remembers."""
 
@@ -487,5 +487,5 @@ class BrokerCase(SynchronousTestCase):
 
 def _one(protocol: Protocol) -> Factory:
     factory = Factory()
-    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign,assignment]
+    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
     return factory

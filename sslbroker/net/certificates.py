@@ -122,7 +122,7 @@ def parse(
             try:
                 certificate = x509.load_pem_x509_certificate(block)
                 # Both are parsed when first asked for: here is the place that can say so.
-                _ = certificate.public_key(), certificate.extensions, names(certificate)
+                _ = certificate.public_key(), certificate.extensions
             except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
                 number = len(certificates) + 1
                 raise _bad(

@@ -274,7 +274,7 @@ def _context(settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity])
             context.set_tls13_ciphersuites(settings.cipher_suites.encode())
     _limit_groups(context)
     context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
-    context.set_session_id(b"sslbroker")  # equal in all contexts, or no session resumes after a switch
+    context.set_session_id(b"sslbroker")  # without one nothing resumes once clients are verified
     context.set_timeout(_SESSION_TIME)
 
     def select(_connection: SSL.Connection, offered: list[bytes]) -> bytes | object:
@@ -299,9 +299,8 @@ def _context(settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity])
 def _limit_groups(context: SSL.Context) -> None:
     # pyOpenSSL has no public call for several groups; without this one OpenSSL's own groups remain.
     with suppress(AttributeError):
-        set_groups, clear_errors = SSL._lib.SSL_CTX_set1_curves_list, SSL._lib.ERR_clear_error  # type: ignore[attr-defined]
+        set_groups = SSL._lib.SSL_CTX_set1_curves_list  # type: ignore[attr-defined]
         any(set_groups(context._context, groups) for groups in _GROUPS)  # the first that works
-        clear_errors()
 
 
 @contextmanager

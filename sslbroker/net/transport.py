@@ -39,6 +39,6 @@ def backlog(transport: Any) -> int:
     if socket is not None:
         try:
             size += struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-        except OSError:
+        except (OSError, ValueError):  # closed meanwhile
             return size
     return int(size)

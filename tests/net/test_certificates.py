@@ -89,7 +89,7 @@ def test_leaf_chain_and_names_come_from_one_file(tmp_path: Path) -> None:
 
 def test_blocks_may_come_in_any_order_with_commentary_and_windows_line_ends() -> None:
     first, *rest = (each.bytes() for each in issued(("a.example",)).cert_chain_pems)
-    text = b"\xef\xbb\xbfchain\n" + b"".join(rest) + b"leaf: \xff\n" + first + key("a.example")
+    text = b"\xef\xbb\xbf" + b"".join(rest) + b"leaf: \xff\n" + first + key("a.example")
     identity = certificates.parse(text.replace(b"\n", b"\r\n"), "a")
     assert identity.pem() == chain("a.example")
 

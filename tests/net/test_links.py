@@ -1,0 +1,139 @@
+"""The links to one server, without any relay."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
+from twisted.internet.protocol import ClientFactory
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from sslbroker.core.balancing import Member
+from sslbroker.errors import ConnectTimeout, Refused, Unreachable
+from sslbroker.net.link import Link
+from sslbroker.net.links import Links
+from sslbroker.protocols.http.backend import HTTP
+from sslbroker.settings import LinkLimits, Pool, Server
+
+
+class Transport(StringTransport):
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.no_delay = enabled
+
+
+class OneServersLinks(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = MemoryReactorClock()
+        self.member = Member(Server("[::1]:80"))
+        self.links = self.make()
+
+    def make(self, **limits: float) -> Links:
+        settings = Pool("p", (self.member.settings,), links=LinkLimits(**limits))  # type: ignore[arg-type]
+        return Links(self.member, settings, HTTP.server_codec, self.clock)
+
+    def opened(self) -> Link:
+        """The server accepts the oldest call."""
+        factory = self.clock.tcpClients.pop(0)[2]
+        assert isinstance(factory, ClientFactory)
+        link = factory.buildProtocol(None)
+        assert isinstance(link, Link)
+        link.makeConnection(Transport())
+        return link
+
+    def figures(self) -> tuple[int, int, int, int]:
+        f = self.member.figures
+        return f.links_connecting, f.links_idle, f.links_busy, f.links_draining
+
+    def test_it_calls_the_address_with_the_connect_timeout(self) -> None:
+        self.links.connect()
+        host, port, factory, timeout, _ = self.clock.tcpClients[0]
+        self.assertEqual((host, port, factory, timeout), ("::1", 80, self.links, 2.0))
+        self.assertEqual(self.figures(), (1, 0, 0, 0))
+
+    def test_the_first_link_goes_to_who_waits_longest(self) -> None:
+        first, second = self.links.connect(), self.links.connect()
+        link = self.opened()
+        self.assertIs(self.successResultOf(first), link)
+        self.assertNoResult(second)
+
+    def test_who_stops_waiting_leaves_a_link_for_the_next(self) -> None:
+        waiting = self.links.connect()
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        link = self.opened()
+        self.assertEqual(self.figures(), (0, 1, 0, 0))
+        self.assertIs(self.links.take(), link)
+
+    def test_failures_are_told_in_our_words(self) -> None:
+        for error, expected in (
+            (ConnectionRefusedError(), Refused),
+            (TimeoutError(), ConnectTimeout),
+            (NoRouteError(), Unreachable),
+            (OSError("anything else"), Unreachable),
+        ):
+            waiting = self.links.connect()
+            self.links.clientConnectionFailed(None, Failure(error))  # type: ignore[arg-type]
+            self.failureResultOf(waiting, expected)
+        self.assertEqual(self.figures(), (0, 0, 0, 0))
+
+    def test_a_failure_that_nobody_waits_for_is_forgotten(self) -> None:
+        self.links.connect().addErrback(lambda _: None)
+        self.links._waiting.popleft()
+        self.links.clientConnectionFailed(None, Failure(TimeoutError()))  # type: ignore[arg-type]
+
+    def test_the_link_used_last_is_taken_first(self) -> None:
+        for _ in range(2):
+            self.links.connect()
+        first, second = self.opened(), self.opened()
+        self.links.keep(first)
+        self.links.keep(second)
+        self.assertIs(self.links.take(), second)
+
+    def test_no_more_idle_links_than_allowed_are_kept(self) -> None:
+        self.links = self.make(idle=1)
+        for _ in range(2):
+            self.links.connect()
+        first, second = self.opened(), self.opened()
+        self.links.keep(first)
+        self.links.keep(second)
+        self.assertEqual(self.figures(), (0, 1, 0, 1))
+        self.assertTrue(second.transport.disconnecting)
+
+    def test_an_idle_link_is_closed_after_its_time(self) -> None:
+        self.links.connect()
+        link = self.opened()
+        self.links.keep(link)
+        self.clock.advance(49)
+        self.assertFalse(link.transport.disconnecting)
+        self.clock.advance(2)
+        self.assertTrue(link.transport.disconnecting)
+
+    def test_a_byte_on_an_idle_link_ends_it(self) -> None:
+        self.links.connect()
+        link = self.opened()
+        self.links.keep(link)
+        link.dataReceived(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        self.assertTrue(link.transport.disconnected or link.transport.disconnecting)
+        self.assertIsNone(self.links.take())
+
+    def test_a_link_that_does_not_close_is_dropped(self) -> None:
+        self.links.connect()
+        link = self.opened()
+        link.close()
+        self.assertEqual(self.figures(), (0, 0, 0, 1))
+        self.clock.advance(2)
+        link.connectionLost()
+        self.assertEqual(self.figures(), (0, 0, 0, 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_after_close_nothing_is_kept(self) -> None:
+        self.links.connect()
+        idle = self.opened()
+        self.links.keep(idle)
+        self.links.close()
+        self.assertTrue(idle.transport.disconnecting)
+        self.links.connect()
+        late = self.opened()
+        self.links.keep(late)
+        self.assertTrue(late.transport.disconnecting)

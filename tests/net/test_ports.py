@@ -1,0 +1,109 @@
+"""Addresses are taken before anything listens, and given back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.protocol import Factory
+from twisted.trial.unittest import SynchronousTestCase
+
+from sslbroker.errors import StartError
+from sslbroker.net import ports
+
+
+class Adopting:
+    """The part of a reactor that a bound port uses."""
+
+    def __init__(self) -> None:
+        self.adopted: list[tuple[int, int, Any]] = []
+
+    def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> object:
+        self.adopted.append((descriptor, family, factory))
+        return self
+
+
+class Binding(SynchronousTestCase):
+    def bound(self, endpoint: str) -> ports.BoundPort:
+        port = ports.bind(endpoint)
+        self.addCleanup(port.close)
+        return port
+
+    def test_a_bound_port_refuses_until_it_listens(self) -> None:
+        port = self.bound("tcp:0:interface=127.0.0.1")
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port.port), timeout=1)
+        reactor = Adopting()
+        factory = Factory()
+        port.listen(reactor, factory)
+        socket.create_connection(("127.0.0.1", port.port), timeout=1).close()
+        self.assertEqual([call[1:] for call in reactor.adopted], [(socket.AF_INET, factory)])
+
+    def test_its_address_reads_like_one(self) -> None:
+        self.assertRegex(self.bound("tcp:0:interface=127.0.0.1").address, r"^127\.0\.0\.1:\d+$")
+        self.assertRegex(self.bound(r"tcp6:0:interface=\:\:1").address, r"^\[::1\]:\d+$")
+
+    def test_a_taken_port_is_told_with_its_endpoint(self) -> None:
+        port = self.bound("tcp:0:interface=127.0.0.1")
+        port.listen(Adopting(), Factory())
+        endpoint = f"tcp:{port.port}:interface=127.0.0.1"
+        error = self.assertRaises(StartError, ports.bind, endpoint)
+        self.assertEqual(str(error), f"endpoint '{endpoint}': cannot listen: Address already in use")
+
+    def test_strings_that_are_no_endpoints(self) -> None:
+        for text in ("", "tcp", "tcp:http", "nonsense:1", "tcp:99999999", "tcp:1:bogus=2"):
+            error = self.assertRaises(StartError, ports.bind, text)
+            self.assertIn(f"endpoint {text!r}", str(error))
+
+    def test_kinds_that_do_more_than_listen_are_refused(self) -> None:
+        error = self.assertRaises(StartError, ports.bind, "stdio:")
+        self.assertIn("endpoint 'stdio:'", str(error))
+
+
+class UnixSockets(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = str(Path(self.mktemp()).absolute())[-90:]
+        if len(str(Path(self.mktemp()).absolute())) > 90:
+            self.path = f"/tmp/sslbroker-test-{os.getpid()}.sock"
+
+    def test_it_is_made_with_its_mode_and_removed(self) -> None:
+        port = ports.bind(f"unix:{self.path}:mode=660")
+        self.assertEqual(port.address, self.path)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o660)
+        port.close()
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_one_left_by_a_killed_process_is_taken_over(self) -> None:
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(self.path)
+        left.close()
+        ports.bind(f"unix:{self.path}").close()
+
+    def test_one_that_answers_is_not(self) -> None:
+        live = ports.bind(f"unix:{self.path}")
+        self.addCleanup(live.close)
+        live.listen(Adopting(), Factory())
+        self.assertRaises(StartError, ports.bind, f"unix:{self.path}")
+        self.assertTrue(os.path.exists(self.path))
+
+    def test_a_file_is_not_removed(self) -> None:
+        Path(self.path).write_text("precious")
+        self.addCleanup(os.unlink, self.path)
+        self.assertRaises(StartError, ports.bind, f"unix:{self.path}")
+        self.assertEqual(Path(self.path).read_text(), "precious")
+
+
+class Inherited(SynchronousTestCase):
+    def test_a_socket_of_systemd_is_adopted(self) -> None:
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        binder = ports._Binder()
+        binder.adoptStreamPort(listening.fileno(), socket.AF_INET, None)
+        assert binder.bound is not None
+        port = ports.BoundPort(binder.bound, "systemd:")
+        self.assertEqual(port.port, listening.getsockname()[1])
+        port.close()

@@ -1,0 +1,62 @@
+"""The record of a transaction: the fields of spec §5."""
+
+from __future__ import annotations
+
+from ..memory import BrokerCase
+
+FIELDS = [
+    *("time", "id", "client", "group", "priority", "listener", "secure", "method", "target", "status"),
+    *("pool", "server", "link", "tries", "bytes_in", "bytes_out", "timings", "end"),
+]
+
+
+class Recorded(BrokerCase):
+    def test_every_field_of_a_transaction(self) -> None:
+        self.start(servers=2)
+        client = self.client(secure=True)
+        client.sends(b"PUT /a?b HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello")
+        self.servers[0].link().resets()
+        link = self.servers[1].link()
+        self.wait(0.25)
+        link.sends(b"HTTP/1.1 201 Yes\r\nContent-Length: 3\r\n\r\nyes")
+        record = dict(self.records.all[0])
+        self.assertEqual([name for name in FIELDS if name not in record], [])
+        expected = {
+            "client": "192.0.2.1",
+            "listener": "secure",
+            "secure": True,
+            "method": "PUT",
+            "target": "/a?b",
+            "status": 201,
+            "pool": "shop",
+            "server": "10.0.0.2:80",
+            "link": "plain",
+            "bytes_in": 5,
+            "bytes_out": 3,
+            "end": "ok",
+            "group": None,
+            "priority": 1,
+        }
+        self.assertEqual({name: record[name] for name in expected}, expected)
+        self.assertEqual(
+            record["tries"],
+            [
+                {
+                    "server": "10.0.0.1:80",
+                    "outcome": "broken",
+                    "milliseconds": 0.0,
+                    "reused": False,
+                    "next": "replayable",
+                },
+                {"server": "10.0.0.2:80", "outcome": "ok", "milliseconds": 250.0, "reused": False},
+            ],
+        )
+        self.assertEqual(record["timings"]["watch"], 250.0)
+
+    def test_what_was_no_request_is_recorded_too(self) -> None:
+        self.start()
+        self.client().sends(b"\x16\x03\x01 what\r\n\r\n")
+        record = dict(self.records.all[0])
+        self.assertEqual([name for name in FIELDS if name not in record], [])
+        self.assertEqual((record["status"], record["end"]), (400, "frame:bad-request"))
+        self.assertIn("0x16", record["detail"])

@@ -1,0 +1,218 @@
+"""Configuration → a broker that starts, stops and says what is wrong; on real loopback sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from sslbroker import application
+from sslbroker.errors import ConfigurationError, StartError
+from sslbroker.net import ports
+from sslbroker.service import BrokerService, broker, demo, explain, prepare, protocols
+from sslbroker.settings import Admin, Broker, Configuration, Listener, ListenerTLS, Log, Pool, Server
+
+LOOPBACK = "tcp:0:interface=127.0.0.1"
+
+
+def configuration(server: str = "127.0.0.1:9", **changes: Any) -> Configuration:
+    values: dict[str, Any] = {
+        "listeners": (Listener("plain", LOOPBACK, "shop"),),
+        "pools": (Pool("shop", (Server(server),)),),
+        "broker": Broker(drain_timeout=0.2),
+    }
+    return Configuration(**{**values, **changes})
+
+
+class Client(Protocol):
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.received = b""
+        self.lost: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self.data)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(self.received)
+
+
+class Answering(Protocol):
+    """A server that answers when it is told to."""
+
+    answer: Callable[[Answering], None] = staticmethod(lambda server: server.say_ok())
+
+    def dataReceived(self, data: bytes) -> None:
+        self.answer(self)
+
+    def say_ok(self) -> None:
+        assert self.transport is not None
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+class Wrong(SynchronousTestCase):
+    """What cannot start says why, and nothing listens."""
+
+    def test_every_address_that_cannot_be_had_at_once(self) -> None:
+        taken = ports.bind(LOOPBACK)
+        self.addCleanup(taken.close)
+        taken._socket.listen()
+        endpoint = f"tcp:{taken.port}:interface=127.0.0.1"
+        listeners = (Listener("free", LOOPBACK, "shop"), Listener("taken", endpoint, "shop"))
+        admin = Admin("tcp:1:interface=203.0.113.1")
+        wrong = configuration(listeners=listeners, admin=admin)
+        error = self.assertRaises(StartError, broker, wrong, reactor)
+        lines = str(error).splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(
+            lines[0], f"listeners.taken: endpoint '{endpoint}': cannot listen: Address already in use"
+        )
+        self.assertTrue(lines[1].startswith("admin: endpoint "))
+
+    def test_every_certificate_that_cannot_be_used_at_once(self) -> None:
+        listeners = tuple(
+            Listener(name, LOOPBACK, "shop", tls=ListenerTLS((Path(f"/nowhere/{name}.pem"),)))
+            for name in ("a", "b")
+        )
+        error = self.assertRaises(StartError, prepare, configuration(listeners=listeners))
+        lines = str(error).splitlines()
+        self.assertEqual([line[:19] for line in lines], ["listeners.a.tls: /n", "listeners.b.tls: /n"])
+
+    def test_an_access_log_that_cannot_be_written(self) -> None:
+        wrong = configuration(log=Log("/nowhere/access.log"))
+        self.assertIn(
+            "/nowhere/access.log", str(self.assertRaises(StartError, BrokerService, wrong, reactor))
+        )
+
+    def test_objects_of_a_tac_file_are_checked_like_a_file(self) -> None:
+        wrong = configuration(pools=(Pool("shop", ()),))
+        self.assertRaises(ConfigurationError, broker, wrong, reactor)
+
+    def test_a_tac_file_ends_with_a_message_for_people(self) -> None:
+        wrong = configuration(log=Log("/nowhere/access.log"))
+        error = self.assertRaises(SystemExit, application, wrong)
+        self.assertTrue(str(error).startswith("sslbroker: configuration: log.access: "), str(error))
+
+    def test_each_line_for_a_terminal_names_the_program(self) -> None:
+        self.assertEqual(explain(StartError("a\nb")), "sslbroker: a\nsslbroker: b")
+
+
+class Running(TestCase):
+    def start(self, made: Configuration) -> BrokerService:
+        service = broker(made, reactor)
+        service.privilegedStartService()
+        service.startService()
+        self.service = service
+        self.addCleanup(lambda: service.running and service.stopService())
+        return service
+
+    def serve(self, answer: Callable[[Answering], None] = lambda server: server.say_ok()) -> str:
+        factory = Factory.forProtocol(type("Server", (Answering,), {"answer": staticmethod(answer)}))
+        factory.noisy = False
+        port = ports.bind(LOOPBACK)
+        listening = port.listen(reactor, factory)
+
+        async def stop() -> None:
+            await listening.stopListening()  # type: ignore[misc]
+            port.close()
+
+        self.addCleanup(lambda: Deferred.fromCoroutine(stop()))
+        return port.address
+
+    async def ask(self, address: str, data: bytes) -> bytes:
+        client = Client(data)
+        host, _, port = address.rpartition(":")
+        factory = ClientFactory()
+        factory.noisy = False
+        factory.buildProtocol = lambda addr: client  # type: ignore[method-assign]
+        reactor.connectTCP(host, int(port), factory)
+        return await client.lost
+
+    async def test_it_serves_and_watches(self) -> None:
+        log = self.mktemp()
+        service = self.start(configuration(self.serve(), admin=Admin(LOOPBACK), log=Log(log)))
+        address, admin = service.address("plain"), service.admin_address
+        answer = await self.ask(address, b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        self.assertTrue(answer.endswith(b"\r\n\r\nok"), answer)
+        page = await self.ask(admin, b"GET /state HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        state = json.loads(page.partition(b"\r\n\r\n")[2])
+        self.assertEqual(state["listening"], {"plain": address})
+        self.assertEqual(state["listeners"][0]["transactions"], 1)
+        await service.stopService()
+        self.assertEqual(json.loads(Path(log).read_text())["target"], "/x")
+
+    async def test_a_stop_waits_for_what_is_under_way(self) -> None:
+        asked: list[Answering] = []
+        service = self.start(configuration(self.serve(asked.append), broker=Broker(drain_timeout=30)))
+        answer = Deferred.fromCoroutine(
+            self.ask(service.address("plain"), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        )
+        while not asked:
+            await deferLater(reactor, 0.005)
+        stopping = service.stopService()
+        await deferLater(reactor, 0.01)
+        self.assertFalse(stopping.called)
+        asked[0].say_ok()
+        self.assertIn(b"\r\nConnection: close\r\n", await answer)
+        await stopping
+
+    async def test_a_stop_ends_at_its_deadline(self) -> None:
+        service = self.start(configuration(self.serve(lambda server: None)))
+        answer = Deferred.fromCoroutine(
+            self.ask(service.address("plain"), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        )
+        while not service.frontends[0].figures.transactions:
+            await deferLater(reactor, 0.005)
+        await service.stopService()
+        self.assertEqual(await answer, b"")
+        self.assertEqual(service.frontends[0].figures.ends, {"relay:shutdown": 1})
+
+    async def test_asked_twice_it_ends_at_once(self) -> None:
+        service = self.start(configuration(self.serve(lambda server: None), broker=Broker(drain_timeout=600)))
+        answer = Deferred.fromCoroutine(
+            self.ask(service.address("plain"), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        )
+        while not service.frontends[0].figures.transactions:
+            await deferLater(reactor, 0.005)
+        stopping = service.stopService()
+        service._stop_now()
+        await stopping
+        await answer
+
+    async def test_the_demo_serves_its_shop(self) -> None:
+        service, lines = demo(reactor, https=0, http=0, admin=0)
+        self.service = service
+        service.privilegedStartService()
+        service.startService()
+        try:
+            self.assertIn(service.address("https"), "\n".join(lines))
+            request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            for number in (1, 2, 3):
+                answer = await self.ask(service.address("http"), request)
+                self.assertIn(b"server-%d is well" % number, answer)
+        finally:
+            await service.stopService()
+
+
+class Plugins(SynchronousTestCase):
+    def test_http_is_built_in(self) -> None:
+        self.assertEqual(protocols()["http"].name, "http")
+
+    def test_a_tac_file_gets_an_application_with_the_broker_in_it(self) -> None:
+        made = application(configuration())
+        (service,) = list(IService(made))  # type: ignore[call-overload]
+        self.assertIsInstance(service, BrokerService)
+        service._unbind()
