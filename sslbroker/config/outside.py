@@ -22,10 +22,12 @@ THROWAWAY = Path("throwaway")
 STATUSES = (200, 699)
 """First and last status that a final response can have (RFC 9110 §15, and the source's 6xx)."""
 
-#: Header fields that decide where a message ends or goes, so no rule may touch them.
-FRAMING = {"content-length", "transfer-encoding", "connection"}
-#: Header fields of one connection (RFC 9110 §7.6.1): the broker writes them anew.
-HOP_BY_HOP = FRAMING | {"keep-alive", "proxy-connection", "te", "trailer", "upgrade"}
+#: Header fields that the broker writes anew for each connection (RFC 9110 §7.6.1, RFC 9112 §6).
+TAKEN = {
+    "connection", "content-length", "expect", "http2-settings", "keep-alive", "proxy-authenticate",
+    "proxy-authentication-info", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+}  # fmt: skip
 
 
 class Protocol(Kind):
@@ -164,15 +166,12 @@ class HeaderName(Kind):
 
     expected = "the name of a header field"
 
-    def __init__(self, forbidden: set[str]) -> None:
-        self.forbidden = forbidden
-
     def hold(self, value: object, at: Place) -> None:
         if not isinstance(value, str) or not text.TOKEN.fullmatch(value):
             raise Unfit()
         if value.lower() == "host":
             raise Unfit(suggestion='Host is decided by headers.host: "keep" or "server"')
-        if value.lower() in self.forbidden:
+        if value.lower() in TAKEN:
             raise Unfit(f"{self.expected} that is not the broker's own", f"the broker writes {value} itself")
 
 
@@ -181,10 +180,8 @@ class HeaderFields(Kind):
 
     expected = "a table of header fields, name and value"
     in_python = "a mapping of header fields, name and value"
+    name = HeaderName()
     value_expected = "a value in ASCII, without control characters and outer blanks, up to 4096 characters"
-
-    def __init__(self) -> None:
-        self.name = HeaderName(HOP_BY_HOP)
 
     def read(self, found: object, at: Place) -> object:
         if not isinstance(found, Mapping):

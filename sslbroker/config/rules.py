@@ -64,6 +64,14 @@ def networks_differ(configuration: Configuration, reading: Reading) -> Iterator[
     return _each_once((path, str(network), network) for path, network in networks if network is not None)
 
 
+def removed_headers_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """No header field is removed twice; case does not matter (RFC 9110 §5.1)."""
+    for pool in configuration.pools:
+        path = steps("pools", pool.name, "headers", "remove")
+        names = ((f"{path}[{index}]", name) for index, name in enumerate(pool.headers.remove))
+        yield from _each_once((path, name, name.lower()) for path, name in names if reading.sound(path))
+
+
 def storage_is_ordered(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
     """minimum ≤ initial ≤ maximum, per_transaction ≤ maximum, shrink_below < grow_above."""
     storage = configuration.storage
@@ -90,6 +98,7 @@ RULES: tuple[Rule, ...] = (
     pools_exist,
     servers_differ,
     networks_differ,
+    removed_headers_differ,
     storage_is_ordered,
 )
 

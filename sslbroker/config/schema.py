@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 
 from .. import settings
 from .outside import (
-    FRAMING,
     AccessLog,
     Address,
     Certificate,
@@ -40,7 +39,7 @@ LISTENER_TLS = Table(
     "a table [listeners.NAME.tls]",
     certificates=Items(Certificate(), "paths of PEM files", least=1, alone="throwaway"),
     minimum=Choice("TLSv1.2", "TLSv1.3", advice="older versions are deprecated, see RFC 8996"),
-    ciphers=Word(r"[A-Za-z0-9_:+!@=.,-]{1,4096}", "an OpenSSL cipher list for TLS 1.2"),
+    ciphers=Word(r"[A-Za-z0-9_:+!@=., -]{1,4096}", "an OpenSSL cipher list for TLS 1.2"),
     cipher_suites=Word(r"TLS_[A-Z0-9_:]{1,1000}", "TLS 1.3 suites joined by colons", empty=True),
     client_ca=ExistingPath("a PEM file"),
     client_certificate=Choice("", "optional", "required"),
@@ -106,7 +105,7 @@ FAILOVER = Table(
         settings.RetryBudget,
         "a table { share = …, minimum = … }",
         share=Number(0, 1),
-        minimum=Number(0, 1_000_000),
+        minimum=Number(0, 100_000),
     ),
 )
 
@@ -124,7 +123,7 @@ HEADERS = Table(
     "a table [pools.NAME.headers]",
     set=HeaderFields(),
     add=HeaderFields(),
-    remove=Items(HeaderName(FRAMING), "names of header fields"),
+    remove=Items(HeaderName(), "names of header fields"),
     host=Choice("keep", "server"),
     via=Flag(),
 )

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sslbroker.config.outside import (
-    FRAMING,
     THROWAWAY,
     AccessLog,
     Address,
@@ -25,6 +24,7 @@ from sslbroker.config.outside import (
 )
 from sslbroker.config.report import Form, NotBuilt, Place, Reading
 from sslbroker.config.values import Kind
+from sslbroker.protocols.http import fields
 
 
 def read(
@@ -161,20 +161,25 @@ def test_an_access_log_that_could_not_be_opened_is_refused(tmp_path: Path) -> No
 
 
 def test_the_name_of_a_header_field_is_a_token() -> None:
-    kind = HeaderName(FRAMING)
+    kind = HeaderName()
     assert read(kind, "X-Real-IP") == "X-Real-IP"
     for found in ("", "a b", "a:b", "ä", 3):
         assert "expected the name of a header field" in str(read(kind, found))
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION"])
-def test_a_rule_may_not_touch_where_a_message_ends(name: str) -> None:
-    assert f"the broker writes {name} itself" in str(read(HeaderName(FRAMING), name))
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Upgrade"])
+def test_a_rule_may_not_touch_what_the_broker_writes(name: str) -> None:
+    assert f"the broker writes {name} itself" in str(read(HeaderName(), name))
     assert f"the broker writes {name} itself" in str(read(HeaderFields(), {name: "1"}))
 
 
+def test_no_rule_is_accepted_that_the_protocol_would_refuse() -> None:
+    for name in fields.HOP_BY_HOP | fields.WRITTEN:
+        assert "itself" in str(read(HeaderName(), name.decode())) or name == b"host"
+
+
 def test_a_rule_for_host_is_sent_to_its_own_setting() -> None:
-    assert "headers.host" in str(read(HeaderName(FRAMING), "host"))
+    assert "headers.host" in str(read(HeaderName(), "host"))
     assert "headers.host" in str(read(HeaderFields(), {"Host": "shop"}))
 
 

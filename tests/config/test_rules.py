@@ -96,6 +96,17 @@ priority = 4
     assert problem.suggestion == "groups.gold.networks[0] has it"
 
 
+def test_a_header_field_is_removed_once() -> None:
+    found = problems(MINIMAL + '[pools.shop.headers]\nremove = ["X-A", "Host", "x-a", "Host", 3]')
+    assert [problem.path.removeprefix("pools.shop.headers.") for problem in found] == [
+        "remove[1]",
+        "remove[3]",
+        "remove[4]",
+        "remove[2]",
+    ]
+    assert found[-1].suggestion == "pools.shop.headers.remove[0] has it"
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
