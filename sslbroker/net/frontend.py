@@ -101,7 +101,8 @@ class Frontend(Factory):
         figures.bytes_in += relay.bytes_in
         figures.bytes_out += relay.bytes_out
         figures.ends[transaction.end] = figures.ends.get(transaction.end, 0) + 1
-        figures.client_times.add(transaction.waited())
+        if relay.response is not None:
+            figures.client_times.add(transaction.waited())
         failovers = self.pool.figures.failovers
         for attempt in transaction.attempts[:-1]:
             if attempt.reason is not None:

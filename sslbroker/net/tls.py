@@ -23,7 +23,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+    IReactorTime,
+)
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
@@ -217,7 +222,14 @@ def wrap(
     factory: IProtocolFactory, contexts: IOpenSSLServerConnectionCreator, clock: IReactorTime
 ) -> IProtocolFactory:
     """`factory` behind TLS: the one place that knows which transport does it."""
-    return TLSMemoryBIOFactory(contexts, False, factory, clock=clock)
+    return _Wrapping(contexts, False, factory, clock=clock)
+
+
+class _Wrapping(TLSMemoryBIOFactory):
+    def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
+        # The inherited one makes a connection around nothing when the factory refuses to make any.
+        protocol = self.wrappedFactory.buildProtocol(addr)
+        return None if protocol is None else self.protocol(self, protocol)
 
 
 def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:

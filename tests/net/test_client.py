@@ -179,11 +179,14 @@ class BadClients(BrokerCase):
         self.assertEqual(len(self.pool.links[self.pool.members[0]].idle), 1)
 
     def test_too_many_connections_are_refused(self) -> None:
-        self.start(limits=Limits(connections=2))
-        self.client()
-        self.client()
-        self.assertIsNotNone(self.client().lost)
-        self.assertEqual(self.frontends["plain"].figures.refused, 1)
+        for secure in (False, True):
+            self.start(limits=Limits(connections=2))
+            self.client(secure)
+            self.client(secure)
+            self.assertIsNotNone(self.client(secure).lost)
+            self.assertEqual(self.frontends["secure" if secure else "plain"].figures.refused, 1)
+            self.tearDown()
+            self.setUp()
 
     def test_endless_pipelining_is_not_read(self) -> None:
         self.start()
