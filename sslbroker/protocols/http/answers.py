@@ -72,21 +72,22 @@ _CONSTANT: tuple[Field, ...] = (
 
 
 class Answers:
-    """Makes answers dated by `now`, which gives seconds since the epoch."""
+    """Makes answers dated by `now`, which gives seconds since the epoch; undated without it."""
 
     __slots__ = ("_date", "_now", "_second")
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
         self._now = now
         self._second = -1
-        self._date: Field = (b"date", b"Date", b"")
+        self._date: tuple[Field, ...] = ()
 
-    def date(self) -> Field:
-        """The ``Date`` of this second (RFC 9110 §5.6.7, §6.6.1)."""
-        second = int(self._now())
-        if second != self._second:
-            self._second = second
-            self._date = (b"date", b"Date", formatdate(second, usegmt=True).encode("ascii"))
+    def date(self) -> tuple[Field, ...]:
+        """The ``Date`` of this second (RFC 9110 §5.6.7), or no field without a clock (§6.6.1)."""
+        if self._now is not None:
+            second = int(self._now())
+            if second != self._second:
+                self._second = second
+                self._date = ((b"date", b"Date", formatdate(second, usegmt=True).encode("ascii")),)
         return self._date
 
     def error(self, error: BrokerError, request: Request | None, exchange: int) -> Sequence[Event]:
@@ -96,7 +97,7 @@ class Answers:
         """
         status = error.status if error.status in _REASONS else _ELSE
         content = f"{status} {_REASONS[status].decode()}: {_words(error)}\n".encode()
-        fields: list[Field] = [self.date(), *_CONSTANT]
+        fields: list[Field] = [*self.date(), *_CONSTANT]
         if status == 405:
             fields.append(_ALLOW)
         if status in (502, 503, 504):

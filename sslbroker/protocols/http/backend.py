@@ -6,7 +6,6 @@ or a pool, so one serves them all. Refuses to know where its bytes come from.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from zope.interface import implementer
@@ -21,12 +20,16 @@ from .server_codec import ServerCodec
 
 @implementer(IBackendProtocol)
 class HTTPProtocol:
-    """HTTP/1.1 and 1.0; `now` gives seconds since the epoch, for the ``Date`` of the broker's answers."""
+    """HTTP/1.1 and 1.0; `now` gives seconds since the epoch, for the ``Date`` of the broker's answers.
+
+    A protocol has no clock of its own: without `now` those answers carry no ``Date``, as RFC 9110
+    §6.6.1 wants it of a sender without one.
+    """
 
     name = "http"
     server_first = False
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
         self._answers = Answers(now)
 
     def client_codec(self, head_size: int, headers: int) -> ClientCodec:

@@ -111,13 +111,10 @@ _SEPARATOR = b"\n"
 _DELETED = _PLAIN + _SEPARATOR
 
 
-def named(options: tuple[bytes, ...], kept: frozenset[bytes]) -> list[bytes]:
+def named(options: tuple[bytes, ...], kept: frozenset[bytes]) -> frozenset[bytes]:
     """The fields that ``Connection`` takes away by naming them (RFC 9110 §7.6.1), but none of `kept`."""
-    return [
-        option
-        for option in options
-        if option not in _NOT_NAMED and option not in kept and not option.startswith(X_FORWARDED)
-    ]
+    taken = frozenset(options) - _NOT_NAMED - kept
+    return frozenset(name for name in taken if not name.startswith(X_FORWARDED)) if taken else taken
 
 
 def dashed(name: bytes) -> bytes:

@@ -37,6 +37,8 @@ _HTTPS: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"https")
 #: An Upgrade to these would carry further requests past every rule of the broker: they are not offered.
 _NOT_OFFERED = frozenset((b"h2", b"h2c", b"h3", b"http", b"tls"))
 
+_UPGRADE = 256  # bytes of an Upgrade that are looked at
+
 _UPGRADE_ANSWERS = (101, 426)  # a 426 must say what it wants (RFC 9110 §15.5.22)
 _MAXIMUM_FORWARDS = 255
 _MAX_FORWARDS_METHODS = (b"TRACE", b"OPTIONS")
@@ -191,7 +193,9 @@ class Forwarding:
 
 
 def offered(upgrade: bytes) -> bytes:
-    """What of an ``Upgrade`` the broker passes on; empty when nothing is left."""
+    """What of an ``Upgrade`` the broker passes on; empty when nothing is left, or it is overlong."""
+    if len(upgrade) > _UPGRADE:
+        return b""
     protocols = [protocol.strip(b" \t") for protocol in upgrade.split(b",")]
     return b", ".join(p for p in protocols if p and p.partition(b"/")[0].lower() not in _NOT_OFFERED)
 

@@ -35,12 +35,14 @@ _HEDGED = frozenset((b"GET", b"HEAD", b"OPTIONS"))  # safe methods without conte
 class HTTPRules:
     """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
 
-    __slots__ = ("_answers", "_any_method", "_cookie", "_forwarding", "_key_field", "_methods", "_name")
+    __slots__ = ("_answers", "_any_method", "_cookie", "_forwarding", "_key_field", "_methods", "_passed")
 
     def __init__(self, pool: Pool, broker_name: str, answers: Answers) -> None:
         self._answers = answers
         self._forwarding = Forwarding(pool, broker_name)
-        self._name = broker_name.lower().encode("ascii")
+        # A received-by in Via (RFC 9110 §7.6.3), after the start or a comma and the received protocol.
+        name = re.escape(broker_name.encode("ascii"))
+        self._passed = re.compile(rb"(?:^|,)[ \t]*+[^ \t,]++[ \t]++" + name + rb"(?=[ \t,]|$)", re.I)
         failover = pool.failover
         self._any_method = "*" in failover.methods
         self._methods = frozenset(method.encode("latin-1") for method in failover.methods)
@@ -50,8 +52,8 @@ class HTTPRules:
         self._key_field = b"" if header in dropped else header.encode("latin-1")
         self._cookie: re.Pattern[bytes] | None = None
         if pool.sticky is not None:
-            name = re.escape(pool.sticky.cookie.encode("latin-1"))
-            self._cookie = re.compile(rb"(?:^|;)[ \t]*+" + name + rb"=([^; \t]*+)")
+            cookie = re.escape(pool.sticky.cookie.encode("latin-1"))
+            self._cookie = re.compile(rb"(?:^|;)[ \t]*+" + cookie + rb"=([^; \t]*+)")
 
     def admit(self, request: Request, origin: Origin) -> BrokerError | None:
         """Why the request is not carried: CONNECT, a loop, a TRACE or OPTIONS meant for the broker.
@@ -66,7 +68,7 @@ class HTTPRules:
             if refused is not None:
                 return refused
         passed = [value for name, _, value in request.fields if name == VIA]
-        if passed and _times(self._name, passed) > 1:
+        if passed and sum(len(self._passed.findall(value)) for value in passed) > 1:
             return LoopDetected("Via names this broker twice")
         return None
 
@@ -164,11 +166,3 @@ def _meant_for_us(request: Request) -> RequestRefused | None:
         if name == b"max-forwards" and value.isdigit() and not value.strip(b"0"):
             return RequestRefused(f"Max-Forwards: 0 ends a {request.method.decode()} here")
     return None
-
-
-def _times(name: bytes, values: list[bytes]) -> int:
-    """How often `name` is the received-by of a ``Via`` entry (RFC 9110 §7.6.3)."""
-    if not any(name in value.lower() for value in values):
-        return 0
-    entries = (entry.split() for value in values for entry in value.lower().split(b","))
-    return sum(1 for entry in entries if len(entry) > 1 and entry[1] == name)

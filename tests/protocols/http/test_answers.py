@@ -71,7 +71,7 @@ def test_an_answer_to_head_states_the_length_and_has_no_content() -> None:
         (ConnectTimeout(), 504, ["1"]),
         (Silent(), 504, ["1"]),
         (InternalError(), 502, ["1"]),
-        (ClientTimeout(), 408, []),
+        (ClientTimeout("too slow"), 408, []),
         (LoopDetected(), 508, []),
         (FramingError("", 431), 431, []),
         (FramingError("", 501), 501, []),
@@ -92,7 +92,9 @@ def test_a_method_that_is_not_carried_is_told_which_are() -> None:
     assert line(answer(RequestRefused("no", status=400))[0], "Allow") == []
 
 
-@pytest.mark.parametrize("error", [FramingError("x"), ClientTimeout(), ClientGone(), ShuttingDown()])
+@pytest.mark.parametrize(
+    "error", [FramingError("x"), ClientTimeout("too slow"), ClientGone(), ShuttingDown()]
+)
 def test_a_connection_of_which_nothing_certain_can_follow_ends(error: BrokerError) -> None:
     assert answer(error)[0].close is True
 
@@ -142,4 +144,10 @@ def test_the_date_is_made_once_a_second() -> None:
     clock[0] += 0.05
     assert made.date() is first
     clock[0] += 0.1
-    assert made.date()[2] == b"Sun, 06 Nov 1994 08:49:38 GMT"
+    assert made.date() == ((b"date", b"Date", b"Sun, 06 Nov 1994 08:49:38 GMT"),)
+
+
+def test_without_a_clock_an_answer_has_no_date() -> None:
+    [head, *_] = Answers().error(NoServer(), None, 1)
+    assert isinstance(head, Head)
+    assert line(head.message, "Date") == []

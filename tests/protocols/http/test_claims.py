@@ -153,6 +153,11 @@ def test_more_elements_than_any_chain_of_proxies_has_are_malformed() -> None:
     assert parse_forwarded([b",".join([b"for=a"] * 101)]) is None
 
 
+def test_a_field_too_long_to_be_honest_is_not_read() -> None:
+    assert parse_forwarded([b"for=a" + b";" * 400]) == [{b"for": b"a"}]
+    assert parse_forwarded([b"for=a;", b";" * 400]) is None
+
+
 def test_a_forwarded_that_names_another_client_than_x_forwarded_for_is_not_passed_on() -> None:
     known = Origin("203.0.113.5")
     assert agrees([b"for=1.1.1.1, for=203.0.113.5"], known)

@@ -20,20 +20,20 @@ NOTHING: frozenset[bytes] = frozenset()
 
 
 def test_connection_takes_away_what_it_names() -> None:
-    assert named((b"x-secret", b"keep-alive"), NOTHING) == [b"x-secret"]
+    assert named((b"x-secret", b"keep-alive"), NOTHING) == {b"x-secret"}
 
 
 def test_connection_options_proper_name_no_field() -> None:
-    assert named((b"close", b"upgrade", b"te", b"keep-alive"), NOTHING) == []
+    assert named((b"close", b"upgrade", b"te", b"keep-alive"), NOTHING) == NOTHING
 
 
 @pytest.mark.parametrize("name", sorted(END_TO_END | {b"x-forwarded-prefix"}))
 def test_connection_cannot_take_away_what_is_for_all_recipients(name: bytes) -> None:
-    assert named((name,), NOTHING) == []
+    assert named((name,), NOTHING) == NOTHING
 
 
 def test_connection_cannot_take_away_what_the_caller_keeps() -> None:
-    assert named((b"idempotency-key", b"x-other"), frozenset((b"idempotency-key",))) == [b"x-other"]
+    assert named((b"idempotency-key", b"x-other"), frozenset((b"idempotency-key",))) == {b"x-other"}
 
 
 def test_names_with_the_same_variable_in_a_server_are_spelt_the_same() -> None:

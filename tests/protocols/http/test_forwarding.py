@@ -120,6 +120,8 @@ def test_connection_cannot_take_away_the_key_that_makes_a_request_replayable() -
         (b"h2c, websocket", b"websocket"),
         (b"HTTP/2.0, H2C, TLS/1.2, h2, IRC/6.9", b"IRC/6.9"),
         (b" , ,", b""),
+        (b"a" * 256, b"a" * 256),
+        (b"a" * 257, b""),
     ],
 )
 def test_an_upgrade_past_the_rules_is_not_offered_to_a_server(asked: bytes, offers: bytes) -> None:
