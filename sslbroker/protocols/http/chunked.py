@@ -136,7 +136,7 @@ class ChunkedBody:
         match = CHUNK_LINE.fullmatch(data, at, end - 1) if data[end - 1 : end] == b"\r" else None
         if match is None:
             raise FramingError(
-                f"chunk size line {ascii(data[at : min(end, at + 40)])[1:]}; expected hex digits, CRLF"
+                f"chunk size line {ascii(data[at : min(end, at + 20)])[1:]}; expected hex digits, CRLF"
             )
         extensions = match.end(2) - match.start(2)
         if extensions:

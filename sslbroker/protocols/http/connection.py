@@ -141,7 +141,11 @@ class Connection:
                 events.append(Body(self._exchange, data))
                 return b""
             self._left = 0
-            events.append(Body(self._exchange, data if size == left else data[:left]))
+            if size == left:
+                events.append(Body(self._exchange, data))
+                self._whole(events, None)
+                return b""
+            events.append(Body(self._exchange, data[:left]))
             self._whole(events, None)
             return data[left:]
         chunks = self._chunks

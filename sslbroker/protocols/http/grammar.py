@@ -8,6 +8,7 @@ know messages or to raise: it answers yes, no, or with the parts.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
@@ -52,6 +53,7 @@ CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*+
 # A reg-name may hold a comma (RFC 3986), but then it looks like two Hosts joined: refused.
 _REGISTERED_NAME: Final = re.compile(rb"([0-9A-Za-z\-._~!$&'()*+;=%]*+)(?::([0-9]{0,5}))?")
 _BRACKETED: Final = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
+_AUTHORITY_SIZE: Final = 255 + len(":65535")
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 #: Fields that a parser must look into: they frame, route or steer the connection.
@@ -117,9 +119,14 @@ def may_be_trailer(name: bytes) -> bool:
 def split_authority(authority: bytes) -> tuple[bytes, bytes] | None:
     """Host and port (``b""``: none) of ``uri-host[:port]``, or None when it is none.
 
-    RFC 9110 §7.2. The host may be empty. User information, a port above 65535, an IPv6 zone and
-    whatever RFC 3986 §3.2.2 does not know are refused.
+    RFC 9110 §7.2. The host may be empty. User information, a port above 65535, an IPv6 zone, more
+    than 255 bytes of host and whatever RFC 3986 §3.2.2 does not know are refused.
     """
+    return _split_authority(authority) if len(authority) <= _AUTHORITY_SIZE else None
+
+
+@lru_cache(maxsize=512)
+def _split_authority(authority: bytes) -> tuple[bytes, bytes] | None:
     match = _REGISTERED_NAME.fullmatch(authority)
     if match is None:
         match = _BRACKETED.fullmatch(authority)

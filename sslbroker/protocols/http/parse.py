@@ -37,6 +37,10 @@ UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
 #: How many digits a Content-Length may have: any such number fits 64 bits.
 LENGTH_DIGITS: Final = 18
 
+_USUAL_OPTIONS: Final = {
+    value: (value.lower(),) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"Upgrade")
+}
+
 Meanings = dict[bytes, list[bytes]]
 
 
@@ -161,7 +165,7 @@ def _fields(lines: list[bytes]) -> tuple[list[Field], Meanings]:
             lower = name.lower()
         elif not colon:
             raise _field_error(line)
-        value = value.strip(b" \t")
+        value = value.strip()  # of blanks only: no other white space is left in a line
         fields.append((lower, name, value))
         if lower in MEANINGFUL:
             if lower in meanings:
@@ -252,7 +256,10 @@ def _expects_continue(meanings: Meanings, minor: int) -> bool:
 
 def _options(meanings: Meanings) -> tuple[bytes, ...]:
     values = meanings.get(b"connection")
-    return tuple(_members(values)) if values else ()
+    if values is None:
+        return ()
+    usual = _USUAL_OPTIONS.get(values[0]) if len(values) == 1 else None
+    return tuple(_members(values)) if usual is None else usual
 
 
 def _members(values: list[bytes]) -> list[bytes]:
@@ -274,10 +281,10 @@ def _request_line_error(line: bytes) -> FramingError:
 def _field_error(line: bytes) -> FramingError:
     if line[:1] in (b" ", b"\t"):
         return FramingError("a header field folded onto the next line")
-    return FramingError(f"header line {_shown(line)}; expected name, colon, value")
+    # Of the line only its beginning is shown: a value may be a secret.
+    return FramingError(f"header line {_shown(line.partition(b':')[0], 24)}; expected name, colon, value")
 
 
-def _shown(value: bytes) -> str:
+def _shown(value: bytes, most: int = 60) -> str:
     """Untrusted bytes as they may stand in an error: short, printable ASCII, quoted."""
-    text = value[:60].decode("latin-1") + ("…" if len(value) > 60 else "")
-    return ascii(text) if len(value) <= 60 else ascii(text[:-1]) + "…"
+    return ascii(value[:most])[1:] + ("..." if len(value) > most else "")

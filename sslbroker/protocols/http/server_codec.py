@@ -156,7 +156,7 @@ class ServerCodec(Connection):
                 raise FramingError("a response before its request")
             to_head = request.method == b"HEAD"
             while True:
-                if not STATUS_LINE_START.startswith(data[:7]):
+                if not (data.startswith(STATUS_LINE_START) or STATUS_LINE_START.startswith(data)):
                     raise FramingError(f"a response begins with {data[:7]!r}; expected HTTP/1.x")
                 end = find_head_end(data, seen, self._head_size)
                 if end < 0:

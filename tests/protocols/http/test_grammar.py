@@ -1,0 +1,93 @@
+"""What is well spelt: tokens, lists, hosts, and the names that may follow a body."""
+
+from __future__ import annotations
+
+import pytest
+
+from sslbroker.protocols.http.grammar import (
+    BARE_LINE_END,
+    LOWER_NAMES,
+    TOKEN,
+    may_be_trailer,
+    same_authority,
+    split_authority,
+    tokens,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "members"),
+    [
+        (b"", []),
+        (b" \t", []),
+        (b"Close", [b"close"]),
+        (b" keep-alive ,\tUpgrade", [b"keep-alive", b"upgrade"]),
+        (b",, a ,,", [b"a"]),
+    ],
+)
+def test_a_list_has_its_members_in_lower_case_and_no_empty_ones(value: bytes, members: list[bytes]) -> None:
+    assert tokens(value) == members
+
+
+@pytest.mark.parametrize(
+    ("authority", "parts"),
+    [
+        (b"a", (b"a", b"")),
+        (b"a:", (b"a", b"")),
+        (b"", (b"", b"")),
+        (b"a.b-c_d~:65535", (b"a.b-c_d~", b"65535")),
+        (b"[::1]", (b"[::1]", b"")),
+        (b"[::ffff:192.0.2.1]:80", (b"[::ffff:192.0.2.1]", b"80")),
+        (b"a:65536", None),
+        (b"a:+80", None),
+        (b"a@b", None),
+        (b"[::1", None),
+        (b"[::1]x", None),
+        (b"[1:2]", None),
+        (b"[v1.a]", None),
+        (b"%zz", None),
+    ],
+)
+def test_an_authority_is_a_host_and_perhaps_a_port(
+    authority: bytes, parts: tuple[bytes, bytes] | None
+) -> None:
+    assert split_authority(authority) == parts
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b"a", b"A", True),
+        (b"a", b"a:80", True),
+        (b"a:", b"a:080", True),
+        (b"a", b"a:81", False),
+        (b"a", b"b", False),
+        (b"[::A]", b"[::a]:80", True),
+    ],
+)
+def test_authorities_are_compared_without_case_and_with_the_default_port(
+    one: bytes, other: bytes, same: bool
+) -> None:
+    assert same_authority(one, other, b"80") is same
+
+
+def test_names_known_in_advance_are_tokens() -> None:
+    for spelling, lower in LOWER_NAMES.items():
+        assert TOKEN.fullmatch(spelling)
+        assert lower == spelling.lower()
+
+
+def test_fields_of_framing_routing_and_access_are_no_trailers() -> None:
+    refused = (b"content-length", b"content-anything", b"host", b"trailer", b"authorization", b"via")
+    assert not any(map(may_be_trailer, refused))
+    assert may_be_trailer(b"server-timing")
+    assert may_be_trailer(b"grpc-status")
+
+
+def test_a_line_end_that_may_still_become_whole_is_not_bare() -> None:
+    assert BARE_LINE_END.search(b"a\r") is None
+    assert BARE_LINE_END.search(b"a\r\nb\r\n") is None
+    assert BARE_LINE_END.search(b"a\r\n\n") is not None
+    assert BARE_LINE_END.search(b"a\rb\n") is not None
+    # What was looked at before still counts for the byte that comes next.
+    assert BARE_LINE_END.search(b"a\r\n", 2) is None
