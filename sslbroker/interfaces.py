@@ -241,6 +241,7 @@ class IBackendProtocol(Interface):
     """A protocol that the broker can carry; found as a Twisted plugin by its `name`."""
 
     name: str = Attribute("The word for `protocol = …` in a pool.")
+    alpn: Sequence[bytes] = Attribute("What a TLS client may agree on by ALPN, best first; () for none.")
     server_first: bool = Attribute("True when a server speaks first (SMTP), so a link comes at once.")
 
     def client_codec(head_size: int, headers: int) -> ICodec:

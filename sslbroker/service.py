@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
+from twisted.application.internet import TimerService
 from twisted.application.service import Application, MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
@@ -38,6 +39,8 @@ from .observe.admin import admin_site
 from .protocols.http.backend import HTTP
 from .settings import Configuration
 
+DAY = 86_400.0  # seconds
+
 _log = Logger("sslbroker")
 
 
@@ -54,10 +57,12 @@ def prepare(configuration: Configuration) -> dict[str, tls.ListenerContexts]:
     """The TLS contexts of the secure listeners, by name; `StartError` with every problem at once."""
     contexts: dict[str, tls.ListenerContexts] = {}
     problems: list[str] = []
+    known = protocols()
     for listener in configuration.listeners:
         if listener.tls is not None:
+            alpn = known[configuration.pool(listener.pool).protocol].alpn
             try:
-                contexts[listener.name] = tls.ListenerContexts(listener.tls)
+                contexts[listener.name] = tls.ListenerContexts(listener.tls, alpn)
             except StartError as error:
                 problems += [f"listeners.{listener.name}.tls: {line}" for line in str(error).splitlines()]
     if problems:
@@ -97,6 +102,11 @@ class BrokerService(MultiService):
             self.storage.figures,
             time.time(),
         )
+        for contexts in self.contexts.values():
+            # Whoever steals a ticket key reads the recorded sessions of its day, and no others.
+            renewal = TimerService(DAY, contexts.renew_ticket_keys)
+            renewal.clock = reactor
+            renewal.setServiceParent(self)
         self._bound: dict[str, ports.BoundPort] = {}
         self._admin: ports.BoundPort | None = None
         self._listening: list[IListeningPort] = []

@@ -27,6 +27,7 @@ class HTTPProtocol:
     """
 
     name = "http"
+    alpn = (b"http/1.1",)
     server_first = False
 
     def __init__(self, now: Callable[[], float] | None = None) -> None:
