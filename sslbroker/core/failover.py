@@ -31,9 +31,10 @@ def decide(
 ) -> Decision:
     """Is there another try after this one failed?
 
-    `sent`: a byte of the request may have reached the server in this or an earlier try. `begun`: the
-    response has begun to reach the client. `request`: may the request be repeated, by its method or
-    key. `stored`: is everything received of it still here. `tries` of `allowed` were made.
+    `sent`: a byte of the request may have reached the server in this try (when an earlier one had sent,
+    the request was replayable, or this one would not have been). `begun`: the response has begun to
+    reach the client. `request`: may the request be repeated, by its method or key. `stored`: is
+    everything received of it still here. `tries` of `allowed` were made, this one included.
     """
     if begun:
         return Decision(False, Replay.RESPONSE_BEGUN)

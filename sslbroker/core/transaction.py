@@ -1,8 +1,9 @@
 """The life of one transaction, from its request's head to its record in the log.
 
 Decides what is done next: which inputs a state accepts, which state follows, which actions the glue
-carries out. Invariant: exactly one of PASS, ANSWER or CUT ends what the client sees, every try that
-began is ended once, and DONE is final. Body bytes never come here: the relay moves them while this
+carries out. Invariant: the client sees one answer at most, a server's (PASS) or the broker's (ANSWER),
+and CUT only after PASS; it sees none only when it is gone. Every try that began is ended once, FINISH
+comes once and last, and DONE is final. Body bytes never come here: the relay moves them while this
 machine stands in WATCH or RELAY. Refuses I/O, clocks and HTTP.
 
 The table at the end of the file is the whole machine; ARCHITECTURE.md's diagram is made from it.
@@ -29,6 +30,8 @@ class State(Enum):
     RELAY = Phase.RELAY
     DONE = Phase.LOG
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and every step looks states up
+
 
 class Input(Enum):
     """What can happen to a transaction."""
@@ -41,6 +44,8 @@ class Input(Enum):
     ENDED = "the response is whole"
     REFUSED = "the client broke its protocol or a limit"
     LOST = "the client is gone"
+
+    __hash__ = object.__hash__
 
 
 class Action(Enum):
@@ -57,15 +62,6 @@ class Action(Enum):
 
 
 CHOOSE, LINK, WATCH, RELAY, DONE = State
-_NEXT_TRY = (Action.DROP, Action.CHOOSE)
-_GET_LINK = (Action.LINK,)
-_SEND = (Action.SEND,)
-_PASS = (Action.PASS,)
-_ANSWER = (Action.DROP, Action.ANSWER, Action.FINISH)
-_CUT = (Action.DROP, Action.CUT, Action.FINISH)
-_END = (Action.DROP, Action.FINISH)
-_FINISH = (Action.FINISH,)
-
 Actions = tuple[Action, ...]
 
 
@@ -140,16 +136,17 @@ class Transaction:
 
         Raises `KeyError` for an input that the state does not know: a mistake of the caller.
         """
-        act, _ = TRANSITIONS[self.state, event]
+        change, following = TRANSITIONS[self.state, event]
         self.now = now
-        return act(self, subject)
+        change(self, subject)
+        return following[self.state]
 
     def timings(self) -> dict[str, float]:
         """Milliseconds for each phase that took part."""
         return {state.value.value: round(spent * 1000, 3) for state, spent in self.spent.items()}
 
     def waited(self) -> float:
-        """Seconds from the request's head to now, or to the response's first byte."""
+        """Seconds from the request's head to the response's, or to the end when there was none."""
         return sum(spent for state, spent in self.spent.items() if state is not RELAY)
 
     # --- transitions ---
@@ -160,59 +157,57 @@ class Transaction:
         self.since = self.now
         self.state = state
 
-    def _chosen(self, subject: object) -> Actions:
+    def _chosen(self, subject: object) -> None:
         assert isinstance(subject, Member)
         self.member = subject
         self.attempts.append(Attempt(subject, self.now))
         self._to(LINK)
-        return _GET_LINK
 
-    def _no_server(self, subject: object) -> Actions:
+    def _no_server(self, subject: object) -> None:
         assert isinstance(subject, BrokerError)
-        self.error = self.error or subject
+        self.error = self.error or subject  # how the last try failed tells more
         self._to(DONE)
-        return _ANSWER
 
-    def _linked(self, reused: object) -> Actions:
+    def _linked(self, reused: object) -> None:
         attempt = self.attempts[-1]
         attempt.reused = bool(reused)
         attempt.sent = self.now
         self._to(WATCH)
-        return _SEND
 
-    def _failed(self, subject: object) -> Actions:
+    def _failed(self, subject: object) -> None:
         assert isinstance(subject, BrokerError)
         decision = decide(
-            sent=not subject.nothing_sent,
+            # In WATCH the link has had the request, whatever its error says of errors of its kind.
+            sent=self.state is WATCH or not subject.nothing_sent,
             begun=False,
             request=self.replay,
             stored=self.stored.replay,
             tries=len(self.attempts),
             allowed=self.allowed,
         )
-        self._end_attempt(subject.cause, decision.reason)
+        attempt = self.attempts[-1]
+        attempt.outcome, attempt.reason = subject.cause, decision.reason
+        if not decision.again and subject.cause is Cause.STATUS:
+            self._pass()  # a failing answer is better than none; the try ends with it
+            return
+        attempt.ended = self.now
+        self.error = subject
         if decision.again:
-            self.error = subject
             self.stored.rewind()
             self._to(CHOOSE)
-            return _NEXT_TRY
-        if subject.cause is Cause.STATUS:
-            return self._pass()
-        self.error = subject
-        self._to(DONE)
-        return _ANSWER
+        else:
+            self._to(DONE)
 
-    def _answered(self, subject: object) -> Actions:
+    def _answered(self, subject: object) -> None:
         self.attempts[-1].outcome = Cause.OK
-        return self._pass()
+        self._pass()
 
-    def _pass(self) -> Actions:
+    def _pass(self) -> None:
         self.error = None
         self.stored.give_up(Replay.RESPONSE_BEGUN)
         self._to(RELAY)
-        return _PASS
 
-    def _broke_off(self, subject: object) -> Actions:
+    def _broke_off(self, subject: object) -> None:
         assert isinstance(subject, BrokerError)
         decision = decide(
             sent=True,
@@ -222,57 +217,51 @@ class Transaction:
             tries=len(self.attempts),
             allowed=self.allowed,
         )
-        self._end_attempt(subject.cause, decision.reason)
-        self.error = subject
-        self._to(DONE)
-        return _CUT
+        self._end(subject, decision.reason)
 
-    def _ended(self, subject: object) -> Actions:
+    def _ended(self, subject: object) -> None:
         self.attempts[-1].ended = self.now
         self._to(DONE)
-        return _FINISH
 
-    def _refused(self, subject: object) -> Actions:
-        begun = self.state is RELAY
-        self._client_failed(subject)
-        return _CUT if begun else _ANSWER
-
-    def _lost(self, subject: object) -> Actions:
-        self._client_failed(subject)
-        return _END
-
-    def _client_failed(self, subject: object) -> None:
+    def _left(self, subject: object) -> None:
         assert isinstance(subject, BrokerError)
+        self._end(subject, Replay.FINAL)
+
+    def _end(self, error: BrokerError, reason: Replay) -> None:
+        """The transaction ends with an error, and the try that is under way, if there is one, too."""
         if self.state is not CHOOSE:
-            self._end_attempt(subject.cause, Replay.FINAL)
-        self.error = subject
+            attempt = self.attempts[-1]
+            attempt.outcome, attempt.reason, attempt.ended = error.cause, reason, self.now
+        self.error = error
         self._to(DONE)
 
-    def _end_attempt(self, outcome: Cause, reason: Replay) -> None:
-        attempt = self.attempts[-1]
-        attempt.outcome = outcome
-        attempt.reason = reason
-        attempt.ended = self.now
 
+_NEXT_TRY = (Action.DROP, Action.CHOOSE)
+_ANSWER = (Action.DROP, Action.ANSWER, Action.FINISH)
+_CUT = (Action.DROP, Action.CUT, Action.FINISH)
+_END = (Action.DROP, Action.FINISH)
 
-Transition = tuple[Callable[[Transaction, object], Actions], tuple[State, ...]]
+_PASS = (Action.PASS,)
+_FINISH = (Action.FINISH,)
 
-TRANSITIONS: dict[tuple[State, Input], Transition] = {
-    (CHOOSE, Input.CHOSEN): (Transaction._chosen, (LINK,)),
-    (CHOOSE, Input.NO_SERVER): (Transaction._no_server, (DONE,)),
-    (CHOOSE, Input.REFUSED): (Transaction._refused, (DONE,)),
-    (CHOOSE, Input.LOST): (Transaction._lost, (DONE,)),
-    (LINK, Input.LINKED): (Transaction._linked, (WATCH,)),
-    (LINK, Input.FAILED): (Transaction._failed, (CHOOSE, DONE)),
-    (LINK, Input.REFUSED): (Transaction._refused, (DONE,)),
-    (LINK, Input.LOST): (Transaction._lost, (DONE,)),
-    (WATCH, Input.FAILED): (Transaction._failed, (CHOOSE, RELAY, DONE)),
-    (WATCH, Input.ANSWERED): (Transaction._answered, (RELAY,)),
-    (WATCH, Input.REFUSED): (Transaction._refused, (DONE,)),
-    (WATCH, Input.LOST): (Transaction._lost, (DONE,)),
-    (RELAY, Input.FAILED): (Transaction._broke_off, (DONE,)),
-    (RELAY, Input.ENDED): (Transaction._ended, (DONE,)),
-    (RELAY, Input.REFUSED): (Transaction._refused, (DONE,)),
-    (RELAY, Input.LOST): (Transaction._lost, (DONE,)),
+Change = Callable[[Transaction, object], None]
+
+TRANSITIONS: dict[tuple[State, Input], tuple[Change, dict[State, Actions]]] = {
+    (CHOOSE, Input.CHOSEN): (Transaction._chosen, {LINK: (Action.LINK,)}),
+    (CHOOSE, Input.NO_SERVER): (Transaction._no_server, {DONE: _ANSWER}),
+    (CHOOSE, Input.REFUSED): (Transaction._left, {DONE: _ANSWER}),
+    (CHOOSE, Input.LOST): (Transaction._left, {DONE: _END}),
+    (LINK, Input.LINKED): (Transaction._linked, {WATCH: (Action.SEND,)}),
+    (LINK, Input.FAILED): (Transaction._failed, {CHOOSE: _NEXT_TRY, DONE: _ANSWER}),
+    (LINK, Input.REFUSED): (Transaction._left, {DONE: _ANSWER}),
+    (LINK, Input.LOST): (Transaction._left, {DONE: _END}),
+    (WATCH, Input.ANSWERED): (Transaction._answered, {RELAY: _PASS}),
+    (WATCH, Input.FAILED): (Transaction._failed, {CHOOSE: _NEXT_TRY, RELAY: _PASS, DONE: _ANSWER}),
+    (WATCH, Input.REFUSED): (Transaction._left, {DONE: _ANSWER}),
+    (WATCH, Input.LOST): (Transaction._left, {DONE: _END}),
+    (RELAY, Input.ENDED): (Transaction._ended, {DONE: _FINISH}),
+    (RELAY, Input.FAILED): (Transaction._broke_off, {DONE: _CUT}),
+    (RELAY, Input.REFUSED): (Transaction._left, {DONE: _CUT}),
+    (RELAY, Input.LOST): (Transaction._left, {DONE: _END}),
 }
-"""For each state and input: what is done, and the states that can follow."""
+"""For each state and input: what changes, and for each state that can follow, what is done then."""

@@ -1,0 +1,109 @@
+"""The table of spec §6, row by row, and the order in which the reasons are given."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from sslbroker.core.failover import Decision, decide
+from sslbroker.errors import (
+    AttemptError,
+    ConnectTimeout,
+    EmptyResponse,
+    FailingStatus,
+    LinkBroken,
+    LinkTLSFailed,
+    MalformedResponse,
+    NoServer,
+    Refused,
+    Silent,
+    StaleLink,
+    Stalled,
+    Truncated,
+    Unreachable,
+)
+from sslbroker.outcome import Replay
+
+YES = Replay.REPLAYABLE
+
+
+def after(
+    error: type[AttemptError] | type[NoServer],
+    *,
+    begun: bool = False,
+    request: Replay = YES,
+    stored: Replay = YES,
+    tries: int = 1,
+    allowed: int = 3,
+) -> Decision:
+    """The decision after a try that failed like this."""
+    return decide(
+        sent=not error.nothing_sent,
+        begun=begun,
+        request=request,
+        stored=stored,
+        tries=tries,
+        allowed=allowed,
+    )
+
+
+NOTHING_WAS_SENT = [Refused, Unreachable, ConnectTimeout, LinkTLSFailed, NoServer]
+BROKEN_OR_SILENT = [LinkBroken, StaleLink, Silent]
+BAD_ANSWER = [FailingStatus, MalformedResponse, EmptyResponse]
+
+
+@pytest.mark.parametrize("error", NOTHING_WAS_SENT)
+@pytest.mark.parametrize("request_may", [YES, Replay.METHOD])
+@pytest.mark.parametrize("stored", [YES, Replay.METHOD, Replay.TOO_LARGE, Replay.STORAGE_FULL])
+def test_nothing_of_the_request_was_sent_always(
+    error: type[AttemptError], request_may: Replay, stored: Replay
+) -> None:
+    assert after(error, request=request_may, stored=stored) == (True, Replay.NOTHING_SENT)
+
+
+@pytest.mark.parametrize("error", BROKEN_OR_SILENT + BAD_ANSWER)
+class TestSentAndFailedBeforeTheResponseBegan:
+    def test_a_replayable_request_is_tried_again(self, error: type[AttemptError]) -> None:
+        assert after(error) == (True, Replay.REPLAYABLE)
+
+    def test_an_unsafe_method_is_not(self, error: type[AttemptError]) -> None:
+        assert after(error, request=Replay.METHOD) == (False, Replay.METHOD)
+
+    @pytest.mark.parametrize("why", [Replay.TOO_LARGE, Replay.STORAGE_FULL])
+    def test_a_request_of_which_something_is_gone_is_not(
+        self, error: type[AttemptError], why: Replay
+    ) -> None:
+        assert after(error, stored=why) == (False, why)
+
+
+@pytest.mark.parametrize("error", [Truncated, Stalled, LinkBroken])
+def test_the_response_has_begun_to_reach_the_client_never(error: type[AttemptError]) -> None:
+    assert after(error, begun=True) == (False, Replay.RESPONSE_BEGUN)
+
+
+@pytest.mark.parametrize("error", [Refused, LinkBroken])
+def test_the_last_permitted_try_is_the_last(error: type[AttemptError]) -> None:
+    assert after(error, tries=2, allowed=3).again
+    assert after(error, tries=3, allowed=3) == (False, Replay.TRIES)
+    assert after(error, tries=1, allowed=1) == (False, Replay.TRIES)
+
+
+def test_the_reason_that_is_told_is_the_one_that_no_setting_of_tries_would_change() -> None:
+    everything = {"request": Replay.METHOD, "stored": Replay.TOO_LARGE, "tries": 3}
+    assert after(LinkBroken, begun=True, **everything).reason is Replay.RESPONSE_BEGUN  # type: ignore[arg-type]
+    assert after(LinkBroken, **everything).reason is Replay.METHOD  # type: ignore[arg-type]
+    assert after(LinkBroken, stored=Replay.TOO_LARGE, tries=3).reason is Replay.TOO_LARGE
+
+
+def test_whatever_the_circumstances_only_two_reasons_allow_another_try() -> None:
+    reasons = [YES, Replay.METHOD, Replay.TOO_LARGE, Replay.STORAGE_FULL, Replay.RESPONSE_BEGUN]
+    for sent, begun, request, stored, tries in product((0, 1), (0, 1), reasons, reasons, (1, 2, 3)):
+        decision = decide(
+            sent=bool(sent), begun=bool(begun), request=request, stored=stored, tries=tries, allowed=2
+        )
+        assert decision.again is (decision.reason in (Replay.NOTHING_SENT, Replay.REPLAYABLE))
+        if decision.again:
+            assert not begun
+            assert tries < 2
+            assert not sent or request is stored is YES

@@ -1,0 +1,88 @@
+"""A histogram puts each time in one bucket; every figure starts at nothing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from sslbroker.core.figures import (
+    TIME_BUCKETS,
+    BrokerFigures,
+    ListenerFigures,
+    PoolFigures,
+    ServerFigures,
+    StorageFigures,
+    Times,
+)
+
+
+def test_the_bounds_of_the_buckets_grow() -> None:
+    assert all(lower < upper for lower, upper in pairwise(TIME_BUCKETS))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"),
+    [
+        (0.0, 0),
+        (0.001, 0),
+        (0.0010001, 1),
+        (0.01, 3),
+        (30.0, len(TIME_BUCKETS) - 1),
+        (30.1, len(TIME_BUCKETS)),
+    ],
+)
+def test_a_time_falls_into_the_bucket_whose_upper_bound_includes_it(seconds: float, bucket: int) -> None:
+    times = Times()
+    times.add(seconds)
+    assert [index for index, count in enumerate(times.counts) if count] == [bucket]
+
+
+def test_count_and_sum_go_with_the_buckets() -> None:
+    times = Times()
+    for seconds in (0.5, 0.25, 100.0):
+        times.add(seconds)
+    assert times.count == sum(times.counts) == 3
+    assert times.sum == 100.75
+
+
+def test_every_figure_of_a_listener_starts_at_nothing() -> None:
+    figures = ListenerFigures("https", "tcp:8443", "shop", secure=True)
+    assert (figures.name, figures.endpoint, figures.pool, figures.secure) == (
+        "https",
+        "tcp:8443",
+        "shop",
+        True,
+    )
+    assert unused(figures, "name", "endpoint", "pool", "secure")
+    assert figures.ends == {}
+
+
+def test_every_figure_of_a_server_starts_at_nothing() -> None:
+    figures = ServerFigures("10.0.0.1:80", weight=2)
+    assert (figures.address, figures.weight) == ("10.0.0.1:80", 2)
+    assert unused(figures, "address", "weight")
+
+
+def test_every_figure_of_storage_but_its_size_starts_at_nothing() -> None:
+    figures = StorageFigures(size=10, maximum=20)
+    assert (figures.size, figures.maximum) == (10, 20)
+    assert unused(figures, "size", "maximum")
+
+
+def test_a_brokers_figures_are_those_of_its_parts() -> None:
+    server = ServerFigures("10.0.0.1:80", 1)
+    pool = PoolFigures("shop", "http", [server])
+    assert unused(pool, "name", "protocol", "servers")
+    storage = StorageFigures(1, 2)
+    figures = BrokerFigures([], [pool], storage, started=5.0)
+    assert figures.pools[0].servers == [server]
+    assert (figures.listeners, figures.storage, figures.started) == ([], storage, 5.0)
+
+
+def unused(figures: object, *said: str) -> bool:
+    """Nothing has been counted: all but what the constructor was told is 0, empty or without a time."""
+    names = [name for name in getattr(type(figures), "__slots__", ()) if name not in said]
+    assert names
+    values = [getattr(figures, name) for name in names]
+    return all(value.count == 0 if isinstance(value, Times) else not value for value in values)

@@ -1,0 +1,315 @@
+"""Lives of transactions as transcripts: nothing fails, tries fail, the response breaks off.
+
+Clients that fail: test_transaction_client.py. That no row of the table is forgotten, and what holds for
+any life: test_transaction_table.py. How to read a transcript: transcript.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sslbroker.core.transaction import DONE, RELAY
+from sslbroker.outcome import Replay
+
+from .transcript import Play, error, play
+
+# --- nothing fails ---
+
+
+def test_a_good_answer_is_passed_on() -> None:
+    transaction = play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 ok 3s
+    """
+    ).transaction
+    assert transaction.state is DONE
+    assert transaction.error is None
+
+
+def test_the_seconds_are_counted_for_the_phase_in_which_they_pass() -> None:
+    transaction = play(
+        """
+    CHOSEN one              -> LINK
+    BODY 1                  -> -
+    LINKED                  -> SEND
+    BODY 1                  -> -
+    BODY 1                  -> -
+    ANSWERED                -> PASS
+    ENDED                   -> FINISH
+    """
+    ).transaction
+    assert transaction.timings() == {"choose": 1000.0, "link": 2000.0, "watch": 3000.0, "relay": 1000.0}
+    assert transaction.waited() == 6.0
+
+
+def test_once_the_answer_has_begun_nothing_is_kept_for_another_try() -> None:
+    one = play(
+        """
+    BODY 10                 -> -
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    """
+    )
+    assert one.transaction.state is RELAY
+    assert one.stored.replay is Replay.RESPONSE_BEGUN
+    assert one.stored.replay_size == 0
+
+
+def test_a_reused_link_is_told_in_the_log() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED reused           -> SEND
+    ANSWERED                -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 ok 3s reused
+    """
+    )
+
+
+# --- tries that fail ---
+
+
+def test_a_refused_link_a_tls_failure_and_a_timeout_are_tried_elsewhere() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    FAILED LinkTLSFailed    -> DROP CHOOSE
+    CHOSEN three            -> LINK
+    FAILED ConnectTimeout   -> DROP ANSWER FINISH
+    end link:connect-timeout
+      one:80 refused 1s next: nothing-sent
+      two:80 tls-failed 1s next: nothing-sent
+      three:80 connect-timeout 1s next: tries
+    """
+    )
+
+
+@pytest.mark.parametrize("replay", [Replay.REPLAYABLE, Replay.METHOD])
+def test_a_request_that_was_not_sent_is_tried_again_whatever_its_method(replay: Replay) -> None:
+    play(
+        """
+    BODY 500                -> -
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 refused 1s next: nothing-sent
+      two:80 ok 3s
+    """,
+        Play(replay),
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ("LinkBroken", "broken"),
+        ("StaleLink", "stale"),
+        ("EmptyResponse", "empty"),
+        ("MalformedResponse", "malformed"),
+        ("Silent", "silent"),
+        ("FailingStatus", "status"),
+    ],
+)
+def test_a_replayable_request_is_sent_again_whole(error: str, cause: str) -> None:
+    one = Play()
+    play(
+        f"""
+    BODY 10                 -> -
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    BODY 20                 -> -
+    {"FAILED " + error:<24}-> DROP CHOOSE
+    BODY 5                  -> -
+    """,
+        one,
+    )
+    assert one.stored.unsent_size == 35
+    play(
+        f"""
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 {cause} 3s next: replayable
+      two:80 ok 3s
+    """,
+        one,
+    )
+
+
+@pytest.mark.parametrize("kind", ["LinkBroken", "StaleLink", "EmptyResponse", "MalformedResponse", "Silent"])
+def test_a_request_that_must_not_be_repeated_is_answered_with_the_failure(kind: str) -> None:
+    name = error(kind).cause.value
+    play(
+        f"""
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    {"FAILED " + kind:<24}-> DROP ANSWER FINISH
+    end watch:{name}
+      one:80 {name} 2s next: method
+    """,
+        Play(Replay.METHOD),
+    )
+
+
+def test_a_body_above_its_share_is_not_sent_again() -> None:
+    play(
+        """
+    BODY 101                -> -
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED LinkBroken       -> DROP ANSWER FINISH
+    end watch:broken
+      one:80 broken 2s next: too-large
+    """
+    )
+
+
+def test_a_copy_that_was_given_up_for_want_of_room_is_not_sent_again() -> None:
+    one = play(
+        """
+    BODY 10                 -> -
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    """
+    )
+    one.stored.give_up(Replay.STORAGE_FULL)
+    play(
+        """
+    FAILED LinkBroken       -> DROP ANSWER FINISH
+    end watch:broken
+      one:80 broken 2s next: storage-full
+    """,
+        one,
+    )
+
+
+def test_after_something_was_sent_an_error_that_claims_otherwise_is_not_believed() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED LinkTLSFailed    -> DROP ANSWER FINISH
+    end link:tls-failed
+      one:80 tls-failed 2s next: method
+    """,
+        Play(Replay.METHOD),
+    )
+
+
+def test_an_error_of_the_link_that_may_have_sent_something_is_not_tried_again() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    FAILED LinkBroken       -> DROP ANSWER FINISH
+    end watch:broken
+      one:80 broken 1s next: method
+    """,
+        Play(Replay.METHOD),
+    )
+
+
+# --- failing statuses ---
+
+
+def test_a_failing_answer_is_passed_on_when_the_request_must_not_be_repeated() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED FailingStatus    -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 status 3s next: method
+    """,
+        Play(Replay.METHOD),
+    )
+
+
+def test_the_last_permitted_failing_answer_is_passed_on() -> None:
+    transaction = play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED FailingStatus    -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    FAILED FailingStatus    -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 status 2s next: replayable
+      two:80 status 3s next: tries
+    """,
+        Play(tries=2),
+    ).transaction
+    assert transaction.error is None
+
+
+def test_a_failing_answer_that_breaks_off_while_it_is_passed_on_is_cut() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED FailingStatus    -> PASS
+    FAILED Truncated        -> DROP CUT FINISH
+    end relay:truncated
+      one:80 truncated 3s next: response-begun
+    """,
+        Play(tries=1),
+    )
+
+
+# --- no server ---
+
+
+def test_without_a_server_the_client_is_told_so() -> None:
+    play(
+        """
+    NO_SERVER NoServer      -> DROP ANSWER FINISH
+    end choose:no-server
+    """
+    )
+
+
+def test_when_there_is_no_further_server_the_last_failure_is_told() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    NO_SERVER NoServer      -> DROP ANSWER FINISH
+    end link:refused
+      one:80 refused 1s next: nothing-sent
+    """
+    )
+
+
+# --- the response breaks off ---
+
+
+@pytest.mark.parametrize(("error", "cause"), [("Truncated", "truncated"), ("Stalled", "silent")])
+def test_a_response_that_breaks_off_is_cut_visibly(error: str, cause: str) -> None:
+    play(
+        f"""
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    {"FAILED " + error:<24}-> DROP CUT FINISH
+    end relay:{cause}
+      one:80 {cause} 3s next: response-begun
+    """
+    )

@@ -1,0 +1,232 @@
+"""The transaction's table, row by row, and what holds for every life that it permits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import event as note
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from sslbroker import errors
+from sslbroker.core.balancing import Member
+from sslbroker.core.storage import Storage
+from sslbroker.core.transaction import (
+    CHOOSE,
+    DONE,
+    LINK,
+    RELAY,
+    TRANSITIONS,
+    WATCH,
+    Action,
+    Input,
+    State,
+    Transaction,
+)
+from sslbroker.errors import AttemptError, BrokerError, FailingStatus
+from sslbroker.outcome import Cause, Replay
+from sslbroker.settings import Server
+from sslbroker.settings import Storage as StorageSettings
+
+SERVERS = [Member(Server(f"10.0.0.{number}:80")) for number in range(4)]
+SHARE = 100
+
+
+def new(replay: Replay = Replay.REPLAYABLE, tries: int = 3) -> Transaction:
+    house = Storage(StorageSettings(initial=300, minimum=100, maximum=300, per_transaction=SHARE))
+    return Transaction(replay, house.open(), tries, 0.0)
+
+
+# --- each row ---
+
+#: How to come into a state.
+WAY_IN: dict[State, list[tuple[Input, object]]] = {
+    CHOOSE: [],
+    LINK: [(Input.CHOSEN, SERVERS[0])],
+    WATCH: [(Input.CHOSEN, SERVERS[0]), (Input.LINKED, False)],
+    RELAY: [(Input.CHOSEN, SERVERS[0]), (Input.LINKED, False), (Input.ANSWERED, None)],
+}
+GONE, BAD, BROKEN = errors.ClientGone(), errors.FramingError("no"), errors.LinkBroken()
+#: For each row and each state that may follow it: the tries permitted, the subject, what is done.
+WAYS_OUT: dict[tuple[State, Input, State], tuple[int, object, str]] = {
+    (CHOOSE, Input.CHOSEN, LINK): (3, SERVERS[0], "LINK"),
+    (CHOOSE, Input.NO_SERVER, DONE): (3, errors.NoServer(), "DROP ANSWER FINISH"),
+    (CHOOSE, Input.REFUSED, DONE): (3, BAD, "DROP ANSWER FINISH"),
+    (CHOOSE, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
+    (LINK, Input.LINKED, WATCH): (3, False, "SEND"),
+    (LINK, Input.FAILED, CHOOSE): (3, errors.Refused(), "DROP CHOOSE"),
+    (LINK, Input.FAILED, DONE): (1, errors.Refused(), "DROP ANSWER FINISH"),
+    (LINK, Input.REFUSED, DONE): (3, BAD, "DROP ANSWER FINISH"),
+    (LINK, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
+    (WATCH, Input.ANSWERED, RELAY): (3, None, "PASS"),
+    (WATCH, Input.FAILED, CHOOSE): (3, BROKEN, "DROP CHOOSE"),
+    (WATCH, Input.FAILED, RELAY): (1, FailingStatus(), "PASS"),
+    (WATCH, Input.FAILED, DONE): (1, BROKEN, "DROP ANSWER FINISH"),
+    (WATCH, Input.REFUSED, DONE): (3, BAD, "DROP ANSWER FINISH"),
+    (WATCH, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
+    (RELAY, Input.ENDED, DONE): (3, None, "FINISH"),
+    (RELAY, Input.FAILED, DONE): (3, errors.Truncated(), "DROP CUT FINISH"),
+    (RELAY, Input.REFUSED, DONE): (3, BAD, "DROP CUT FINISH"),
+    (RELAY, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
+}
+
+
+def test_no_way_out_of_any_row_is_forgotten_here() -> None:
+    table = {
+        (state, event, after) for (state, event), (_, following) in TRANSITIONS.items() for after in following
+    }
+    assert set(WAYS_OUT) == table
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "after"),
+    WAYS_OUT,
+    ids=lambda part: part.name.lower(),
+)
+def test_the_row(state: State, event: Input, after: State) -> None:
+    tries, subject, done = WAYS_OUT[state, event, after]
+    transaction = new(tries=tries)
+    for step, with_what in WAY_IN[state]:
+        transaction.receive(step, 1.0, with_what)
+    assert transaction.state is state
+    actions = transaction.receive(event, 2.0, subject)
+    assert transaction.state is after
+    assert " ".join(action.name for action in actions) == done
+
+
+def test_every_state_but_the_last_can_end_and_the_last_is_final() -> None:
+    assert {state for state, _ in TRANSITIONS} == set(State) - {DONE}
+    for state in WAY_IN:
+        assert DONE in TRANSITIONS[state, Input.LOST][1]
+
+
+# --- every life ---
+
+#: Any error of a try, those included that a correct caller would never give in that state.
+TRY_ERRORS: list[Callable[[str], AttemptError]] = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, AttemptError) and kind is not AttemptError
+]
+CLIENT_ERRORS: list[Callable[[str], BrokerError]] = [
+    errors.ClientGone,
+    errors.ClientTimeout,
+    errors.ShuttingDown,
+    errors.InternalError,
+]
+
+
+class Life:
+    """A transaction with a relay that does what it is told, and an account of it."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.draw = data.draw
+        self.replay = self.draw(st.sampled_from([Replay.REPLAYABLE, Replay.METHOD]), "replay")
+        self.tries = self.draw(st.integers(1, 4), "tries")
+        self.transaction = new(self.replay, self.tries)
+        self.now = self.began = self.transaction.since
+        self.done: list[Action] = []
+        self.received = b""
+        self.on_the_link = b""  # in this try
+        self.ends: list[float] = []  # of tries, as they were when they were first ended
+
+    def live(self) -> None:
+        while self.transaction.state is not DONE:
+            self.now += self.draw(st.floats(0, 10), "seconds")
+            self.send_some()
+            self.step()
+            self.check_attempts()
+
+    def send_some(self) -> None:
+        body = self.draw(st.binary(max_size=40), "body")
+        stored = self.transaction.stored
+        self.received += body
+        stored.append(body)
+        if self.draw(st.integers(0, 9), "pressure") == 0 and stored.replay_size:
+            stored.give_up(Replay.STORAGE_FULL)
+        if self.transaction.state in (WATCH, RELAY):
+            self.on_the_link += b"".join(stored.take())
+
+    def step(self) -> None:
+        state = self.transaction.state
+        event = self.draw(st.sampled_from([event for at, event in TRANSITIONS if at is state]), "event")
+        actions = self.transaction.receive(event, self.now, self.subject(state, event))
+        assert actions == TRANSITIONS[state, event][1][self.transaction.state]
+        self.done += actions
+        if Action.SEND in actions:
+            if self.replay is not Replay.REPLAYABLE:
+                self.transaction.stored.give_up(self.replay)
+            self.on_the_link = b"".join(self.transaction.stored.take())
+            assert self.on_the_link == self.received  # each try gets everything, from the first byte
+
+    def subject(self, state: State, event: Input) -> object:
+        if event is Input.CHOSEN:
+            return self.draw(st.sampled_from(SERVERS), "server")
+        if event is Input.LINKED:
+            return self.draw(st.booleans(), "reused")
+        if event is Input.NO_SERVER:
+            return errors.NoServer()
+        if event is Input.FAILED:
+            kinds = [kind for kind in TRY_ERRORS if kind is not FailingStatus or state is WATCH]
+            return self.draw(st.sampled_from(kinds), "error")("why")
+        if event in (Input.REFUSED, Input.LOST):
+            return self.draw(st.sampled_from(CLIENT_ERRORS), "error")("why")
+        return None
+
+    def check_attempts(self) -> None:
+        """A try that is over does not change any more; at most the last one is under way."""
+        attempts = self.transaction.attempts
+        over = [attempt.ended for attempt in attempts if attempt.ended]
+        assert over[: len(self.ends)] == self.ends
+        self.ends = over
+        assert all(attempt.ended for attempt in attempts[:-1])
+
+
+@hypothesis_settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_life(data: st.DataObject) -> None:
+    life = Life(data)
+    life.now += 1.0  # so that no time of the clock is 0.0
+    life.live()
+    transaction, done = life.transaction, life.done
+    attempts = transaction.attempts
+
+    # The client sees one answer at most, and none only when it is gone.
+    answers = [action for action in done if action in (Action.PASS, Action.ANSWER)]
+    assert len(answers) <= 1
+    if Action.CUT in done:
+        assert answers == [Action.PASS]
+    if not answers:
+        assert done[-2:] == [Action.DROP, Action.FINISH]
+    assert done.count(Action.FINISH) == 1
+    assert done[-1] is Action.FINISH
+
+    # Each try that began ended, was linked at most once, and there were not too many.
+    assert len(attempts) <= life.tries
+    assert done.count(Action.LINK) == len(attempts) >= done.count(Action.SEND)
+    for attempt in attempts:
+        assert attempt.outcome is not None
+        assert attempt.began <= attempt.ended <= life.now
+        assert attempt.reason is not None or attempt.outcome is Cause.OK
+    for attempt, following in pairwise(attempts):
+        assert attempt.ended <= following.began
+        assert attempt.reason in (Replay.NOTHING_SENT, Replay.REPLAYABLE)
+
+    # What must not be repeated was sent once.
+    if life.replay is not Replay.REPLAYABLE:
+        assert done.count(Action.SEND) <= 1
+
+    # Times add up, to the microseconds that the log shows.
+    total = sum(transaction.timings().values())
+    assert abs(total - (life.now - life.began) * 1000) < 0.005
+    assert transaction.waited() <= life.now - life.began + 1e-9
+
+    # It is well only when a server's answer went out whole.
+    assert (transaction.end == "ok") is (transaction.error is None)
+    if transaction.end == "ok":
+        assert answers == [Action.PASS]
+        assert Action.CUT not in done
+    note(f"{transaction.end}, {' '.join(action.name for action in done[-3:])}")
