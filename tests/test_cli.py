@@ -63,6 +63,16 @@ def test_what_would_stop_a_start_is_told_with_the_file(
     assert capsys.readouterr() == ("", f"{path}: certs/a.pem: no key\n{path}: certs/b.pem: no chain\n")
 
 
+def test_the_protocols_of_plugins_are_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, MINIMAL + 'protocol = "smtp"')
+    assert cli.main(["check", path]) == 1
+    assert "the name of a protocol plugin" in capsys.readouterr().err
+    monkeypatch.setattr(service, "protocols", lambda: {"http": None, "smtp": None})
+    assert cli.main(["check", path]) == 0
+
+
 def test_a_files_name_cannot_write_to_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

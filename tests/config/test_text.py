@@ -112,6 +112,11 @@ def test_what_is_no_status_is_refused(found: object) -> None:
     assert advice(text.statuses, found) == ""
 
 
+def test_an_integer_that_python_does_not_write_is_no_value() -> None:
+    for read in (text.duration, text.size, text.network, text.statuses, text.address, text.endpoint):
+        assert advice(read, 1 << 20_000) == ""
+
+
 def test_a_single_digit_is_taken_for_a_class() -> None:
     assert advice(text.statuses, 5) == 'write "5xx"'
 
