@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from .settings import Configuration
+from .version import __version__
 
-__version__ = "0.1.0.dev0"
 __all__ = ["Configuration", "__version__", "application"]
 
 

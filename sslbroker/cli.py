@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__
 from .config import load
 from .errors import ConfigurationError, StartError
 from .settings import Configuration
+from .version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

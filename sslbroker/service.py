@@ -36,10 +36,12 @@ from .net.pool import Pool
 from .net.signals import Signals
 from .observe.accesslog import AccessLog
 from .observe.admin import admin_site
-from .protocols.http.backend import HTTP
+from .protocols.http.backend import HTTPProtocol
 from .settings import Configuration
 
 DAY = 86_400.0  # seconds
+
+HTTP = HTTPProtocol(time.time)
 
 _log = Logger("sslbroker")
 

@@ -21,6 +21,8 @@ from sslbroker.net import ports
 from sslbroker.service import BrokerService, broker, demo, explain, prepare, protocols
 from sslbroker.settings import Admin, Broker, Configuration, Listener, ListenerTLS, Log, Pool, Server
 
+from .files import folder
+
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
 
@@ -142,7 +144,7 @@ class Running(TestCase):
         return await client.lost
 
     async def test_it_serves_and_watches(self) -> None:
-        log = self.mktemp()
+        log = str(folder(self) / "access.log")
         service = self.start(configuration(self.serve(), admin=Admin(LOOPBACK), log=Log(log)))
         address, admin = service.address("plain"), service.admin_address
         answer = await self.ask(address, b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.tap import Options, makeService
+
+from .files import folder
 
 
 class Choices(SynchronousTestCase):
@@ -35,7 +35,7 @@ class Starting(SynchronousTestCase):
         self.assertIn("sslbroker: /nowhere/at/all.toml: ", str(error))
 
     def test_every_problem_is_told_at_once(self) -> None:
-        path = Path(self.mktemp())
+        path = folder(self) / "broker.toml"
         path.write_text('[listeners.a]\nendpoint = "tcp:1"\npol = "x"\n[pools.y]\nservers = []\n')
         options = Options()
         options.parseOptions(["--config", str(path)])

@@ -27,7 +27,6 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from .. import __version__
 from ..core.figures import (
     TIME_BUCKETS,
     BrokerFigures,
@@ -37,6 +36,7 @@ from ..core.figures import (
     StorageFigures,
     Times,
 )
+from ..version import __version__
 
 PREFIX: Final = "sslbroker_"
 PIECE: Final = 250

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, Final
 
-from .. import __version__
 from ..core.figures import TIME_BUCKETS, BrokerFigures, ListenerFigures, PoolFigures, ServerFigures, Times
+from ..version import __version__
 
 LIST_LIMIT: Final = 1000
 """How many listeners, how many pools, and how many servers of all pools together are shown."""

@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from sslbroker.errors import StartError
 from sslbroker.net import ports
 
+from ..files import folder
+
 
 class Adopting:
     """The part of a reactor that a bound port uses."""
@@ -65,9 +67,7 @@ class Binding(SynchronousTestCase):
 
 class UnixSockets(SynchronousTestCase):
     def setUp(self) -> None:
-        self.path = str(Path(self.mktemp()).absolute())[-90:]
-        if len(str(Path(self.mktemp()).absolute())) > 90:
-            self.path = f"/tmp/sslbroker-test-{os.getpid()}.sock"
+        self.path = str(folder(self) / "broker.sock")
 
     def test_it_is_made_with_its_mode_and_removed(self) -> None:
         port = ports.bind(f"unix:{self.path}:mode=660")
