@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 EXCUSED: Mapping[str, str] = {
     "sslbroker/outcome.py": "words without behaviour",
+    "sslbroker/protocols/http/message.py": "fields without behaviour",
+    "sslbroker/__init__.py": "one call that tests/test_service.py makes",
     "sslbroker/settings.py": "frozen fields and defaults; tests/config reads every one",
 }
 
@@ -24,7 +26,8 @@ def test_path(source: str) -> str:
     """Where the tests of a source file are, both relative to the checkout."""
     path = Path(source)
     inside = path.parent.relative_to("sslbroker")
-    return str(Path("tests") / inside / f"test_{path.name}")
+    name = "test_init.py" if path.name == "__init__.py" else f"test_{path.name}"
+    return str(Path("tests") / inside / name)
 
 
 def defines(text: str) -> bool:
