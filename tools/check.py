@@ -34,13 +34,22 @@ def pytest_step(python: Path, name: str, data: Path, *, measured: bool) -> Step:
     """The tests under `python`, with `data` for its report, and for coverage when `measured`."""
     measure = ("-m", "coverage", "run") if measured else ()
     junit = data / f"{name.replace(' ', '-')}.xml"
-    argv = (str(python), *measure, "-m", "pytest", f"--junitxml={junit}", "-o", "junit_family=xunit2")
-    return Step(name, argv, limit=1500, env={"COVERAGE_FILE": str(data / "coverage")}, junit=junit)
+    argv = (
+        str(python),
+        *measure,
+        "-m",
+        "pytest",
+        f"--junitxml={junit}",
+        "-o",
+        "junit_family=xunit2",
+        "--durations=10",
+    )
+    return Step(name, argv, limit=1500, env={"COVERAGE_FILE": str(data / "measured")}, junit=junit)
 
 
 def steps() -> list[Step]:
     python = str(BIN / "python")
-    coverage = {"COVERAGE_FILE": str(WORK / "coverage")}
+    coverage = {"COVERAGE_FILE": str(WORK / "measured")}
     present = [path for path in CODE if any((ROOT / path).glob("*.py"))]
     report = (python, "-m", "coverage", "report", "--skip-covered", "--show-missing")
     return [

@@ -73,7 +73,15 @@ def demo(venv: Path, elsewhere: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    argv: list[str | Path] = [venv / "bin" / "twistd", "-n", "--pidfile=", "sslbroker", "--demo", "--http", str(port)]
+    argv: list[str | Path] = [
+        venv / "bin" / "twistd",
+        "-n",
+        "--pidfile=",
+        "sslbroker",
+        "--demo",
+        "--http",
+        str(port),
+    ]
     with (elsewhere / "demo.output").open("w+") as out:
         child = subprocess.Popen(argv, cwd=elsewhere, stdout=out, stderr=subprocess.STDOUT)
         try:

@@ -44,6 +44,14 @@ def is_current(venv: Path, wanted: str, extras: Sequence[str], python: str | Non
         return False
 
 
+def earlier_extras(venv: Path) -> list[str]:
+    """What an outdated environment had: `make demo` shall not take the tools of `make test` away."""
+    try:
+        return [str(extra) for extra in json.loads((venv / "sslbroker-stamp.json").read_text())["extras"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def run(argv: Sequence[str], what: str) -> None:
     done = subprocess.run(
         argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -69,6 +77,7 @@ def set_up(venv: Path, extras: Sequence[str], *, any_python: bool) -> None:
     started = time.monotonic()
     version = ".".join(str(part) for part in sys.version_info[:3])
     print(f"setting up {venv.name} with Python {version} …", flush=True)
+    extras = sorted({*extras, *earlier_extras(venv)})
     stamp = venv / "sslbroker-stamp.json"
     stamp.unlink(missing_ok=True)
     run(
@@ -81,7 +90,7 @@ def set_up(venv: Path, extras: Sequence[str], *, any_python: bool) -> None:
         [*pip, "-e", project],
         "installing the project and what it needs (from PyPI or your pip's index)",
     )
-    stamp.write_text(json.dumps({"key": wanted, "python": python, "extras": list(extras)}))
+    stamp.write_text(json.dumps({"key": wanted, "python": python, "extras": extras}))
     print(f"set up {venv.name} in {time.monotonic() - started:.0f} s", flush=True)
 
 

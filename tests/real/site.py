@@ -7,16 +7,21 @@ With ``REAL_DIRECT=1`` nginx takes the broker's place: tests that fail then are 
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import os
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import load_pem_x509_certificate
 
 from . import nginx
 from .programs import HERE, Program, client_python, free_ports
@@ -65,14 +70,11 @@ def plugin_problem() -> str:
 
 def issue(directory: Path) -> Certificates:
     """A private authority and a certificate for the loopback addresses, as files in `directory`."""
-    import base64
-    import hashlib
-
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.x509 import load_pem_x509_certificate
-
     authority = trustme.CA()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
+    now = datetime.now(UTC)
+    issued = authority.issue_cert(
+        "localhost", "127.0.0.1", not_before=now, not_after=now + timedelta(days=90)
+    )
     authority.cert_pem.write_to_path(str(directory / "authority.pem"))
     issued.private_key_and_cert_chain_pem.write_to_path(str(directory / "server.pem"))
     key = load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).public_key()
