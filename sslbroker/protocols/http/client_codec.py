@@ -184,7 +184,7 @@ class ClientCodec(Connection):
             outgoing = SEND_UNSEEN
             length = response.length if framing is LENGTH else None
             chunked = self._minor == 1 and (framing is CHUNKED or framing is UNTIL_CLOSE)
-            keep_length = framing is NONE
+            keep_length = True  # where neither of the two is said
         elif framing is LENGTH or framing is NONE:
             outgoing = SEND_LENGTH
             length = self._owed = response.length if framing is LENGTH else 0

@@ -176,7 +176,9 @@ class Connection:
         return Error(self._exchange if exchange is None else exchange, error)
 
     def refuse(self, error: FramingError) -> Sequence[Event]:
-        """Wait no longer for the rest of the message that is coming in; its `Error`."""
+        """Wait no longer for the rest of the message that is coming in; its `Error`, if one is."""
+        if self._incoming is READ_WHOLE or self._incoming is READ_BROKEN or self._incoming is IDLE:
+            return []
         return [self._broken(error)]
 
     def _body_broke_off(self) -> Error:

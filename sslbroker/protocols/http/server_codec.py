@@ -30,7 +30,6 @@ from .connection import (
     SEND_LENGTH,
     SEND_RAW,
     SEND_WHOLE,
-    UNTIL_CLOSE,
     Connection,
 )
 from .grammar import STATUS_LINE_START, tokens
@@ -180,10 +179,9 @@ class ServerCodec(Connection):
             return b""
         self._held = b""
         events.append(Head(self._exchange, response))
-        framing = response.framing
-        if response.close or framing is UNTIL_CLOSE:
+        if response.close:
             self._persistent = False
-        if self._expect_body(framing, response.length, events):
+        if self._expect_body(response.framing, response.length, events):
             return data
         if data:
             self._persistent = False

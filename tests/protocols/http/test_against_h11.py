@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import h11
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sslbroker.interfaces import Body, End, Error, Event, Head, Interim, Upgraded
 from sslbroker.protocols.http.grammar import may_be_trailer
 from sslbroker.protocols.http.message import Request, Response
 
+from .mutation import mutated
 from .transcript import Vector, play_requests, play_responses, vectors
 
 REQUESTS = [vector for vector in vectors("requests") if vector.name.startswith("ok-")]
@@ -177,26 +177,6 @@ def test_a_sound_response_means_the_same_to_h11(vector: Vector) -> None:
 
 
 # --- and what becomes of them ------------------------------------------------------------------
-
-SNIPPETS = [
-    *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b":", b",", b";", b"#", b"0", b"5", b"x", b"="),
-    *(b"\x00", b"\x0b", b"\x7f", b"\x85", b"\xff", b'"', b"\\", b"+", b"-", b"_", b"%", b"@", b"[", b"]"),
-    *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"Host: a\r\n"),
-    *(b"chunked", b"gzip, ", b"HTTP/1.0", b"http://a", b"X: y\r\n", b"\r\n y", b"Connection: close\r\n"),
-    *(b"100 Continue", b"204", b"304", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-]
-
-
-@st.composite
-def mutated(draw: st.DrawFn, corpus: list[Vector]) -> Vector:
-    """A sound vector with one to three mistakes."""
-    vector = draw(st.sampled_from(corpus))
-    data = vector.data
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(data)))
-        end = min(len(data), at + draw(st.sampled_from([0, 0, 1, 1, 2, 4, 30])))
-        data = data[:at] + draw(st.sampled_from([b"", data[at:end] * 2, *SNIPPETS])) + data[end:]
-    return replace(vector, data=data)
 
 
 @settings(max_examples=200, deadline=None)

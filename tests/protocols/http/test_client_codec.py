@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sslbroker.errors import FramingError
 from sslbroker.interfaces import Body, End, Error, Event, Head, Interim, Reply, Upgraded
 from sslbroker.outcome import After
 from sslbroker.protocols.http.client_codec import ClientCodec
@@ -326,6 +327,37 @@ def test_a_malformed_body_ends_the_connection_even_when_it_was_answered() -> Non
     ]
     codec.send(End(1))
     assert codec.after(1) is After.CLOSE
+
+
+SLOW = FramingError("too slow", 408)
+
+
+@pytest.mark.parametrize(
+    ("begun", "exchange"), [(b"", 1), (GET[:9], 1), (PUT_5, 1), (PUT_5 + b"hel", 1), (EXPECT, 1)]
+)
+def test_a_request_that_is_not_waited_for_can_be_answered(begun: bytes, exchange: int) -> None:
+    codec = after_receiving(begun)
+    (error,) = codec.refuse(SLOW)
+    assert isinstance(error, Error)
+    assert (error.exchange, error.error) == (exchange, SLOW)
+    assert codec.held() == 0
+    assert codec.send(Head(exchange, response(status=408))).endswith(b"\r\nConnection: close\r\n\r\n")
+    codec.send(End(exchange))
+    assert codec.after(exchange) is After.CLOSE
+    assert codec.receive(GET) == []
+
+
+def test_a_whole_request_is_not_refused_for_its_time() -> None:
+    codec = after_receiving(GET)
+    assert codec.refuse(SLOW) == []
+    answer(codec, 1)
+    assert codec.after(1) is After.REUSABLE
+
+
+def test_a_request_is_refused_once() -> None:
+    codec = after_receiving(PUT_5)
+    codec.refuse(SLOW)
+    assert codec.refuse(SLOW) == []
 
 
 def test_a_head_in_many_pieces_is_looked_at_once() -> None:

@@ -46,6 +46,8 @@ def test_a_list_has_its_members_in_lower_case_and_no_empty_ones(value: bytes, me
         (b"[1:2]", None),
         (b"[v1.a]", None),
         (b"%zz", None),
+        (b"a" * 255 + b":65535", (b"a" * 255, b"65535")),
+        (b"a" * 262, None),
     ],
 )
 def test_an_authority_is_a_host_and_perhaps_a_port(

@@ -7,7 +7,7 @@ import pytest
 from sslbroker.interfaces import CONNECTION, Body, End, Error, Head, Interim, Upgraded
 from sslbroker.outcome import After
 from sslbroker.protocols.http.message import Framing, Request, Trailers
-from sslbroker.protocols.http.server_codec import ServerCodec
+from sslbroker.protocols.http.server_codec import INTERIM_RESPONSES, ServerCodec
 
 from .transcript import render
 
@@ -156,6 +156,22 @@ def test_whether_any_byte_of_the_answer_came_is_known() -> None:
     assert codec.response_begun is False
 
 
+def test_an_answer_in_pieces_leaves_nothing_held() -> None:
+    codec = asked()
+    codec.receive(ANSWER[:20])
+    assert codec.held() == 20
+    codec.receive(ANSWER[20:-1])
+    assert codec.held() == 0
+
+
+def test_a_chunked_answer_that_broke_off_leaves_nothing_held() -> None:
+    codec = asked()
+    codec.receive(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;abc")
+    assert codec.held() == 5
+    assert render(codec.receive_end()) == ["error 1 502 closed before the last chunk of the body"]
+    assert codec.held() == 0
+
+
 def test_an_interim_response_is_a_beginning() -> None:
     codec = asked()
     codec.receive(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -183,6 +199,16 @@ def test_continue_lets_the_body_go() -> None:
     (hints,) = codec.receive(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
     assert isinstance(hints, Interim)
     assert hints.go_ahead is False
+
+
+def test_interim_responses_are_counted_for_each_exchange() -> None:
+    codec = asked()
+    for exchange in (1, 2):
+        events = codec.receive(b"HTTP/1.1 102 Processing\r\n\r\n" * INTERIM_RESPONSES + ANSWER)
+        assert events[-1] == End(exchange)
+        codec.release(exchange)
+        codec.send(Head(codec.open(), request()))
+        codec.send(End(exchange + 1))
 
 
 def test_an_upgrade_makes_the_link_a_tunnel() -> None:

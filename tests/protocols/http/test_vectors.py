@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sslbroker.outcome import After
 
+from .mutation import mutated
 from .transcript import Vector, cuts, matches, plain, play_requests, play_responses, render, vectors
 
 REQUESTS = vectors("requests")
@@ -50,3 +53,19 @@ def test_nothing_follows_an_error(vector: Vector) -> None:
     errors = [at for at, line in enumerate(vector.expected) if line.startswith("error ")]
     after = After.CLOSE.value
     assert all(vector.expected[at + 1 :] in ([], [after]) for at in errors)
+
+
+@settings(max_examples=150, deadline=None)
+@given(mutated(REQUESTS), st.integers(1, 7))
+def test_a_mutated_request_means_the_same_however_it_is_cut(vector: Vector, size: int) -> None:
+    pieces = [vector.data[at : at + size] for at in range(0, len(vector.data), size)]
+    assert plain(play_requests(vector, pieces)) == plain(play_requests(vector, [vector.data]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(mutated(RESPONSES), st.integers(1, 7))
+def test_a_mutated_response_means_the_same_however_it_is_cut(vector: Vector, size: int) -> None:
+    pieces = [vector.data[at : at + size] for at in range(0, len(vector.data), size)]
+    whole, after = play_responses(vector, [vector.data])
+    again, after_again = play_responses(vector, pieces)
+    assert (plain(again), after_again) == (plain(whole), after)
