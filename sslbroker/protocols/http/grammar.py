@@ -12,6 +12,8 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
+from .fields import CLAIMS, HOP_BY_HOP, NEVER_SENT, VIA, WRITTEN, X_FORWARDED, dashed
+
 CRLF: Final = b"\r\n"
 HEAD_END: Final = b"\r\n\r\n"
 
@@ -70,15 +72,22 @@ CONNECTION_FIELDS: Final = frozenset(
 )
 
 #: Fields that would change a message's framing, routing, access or reading if they came after its
-#: body (RFC 9110 §6.5.1), whose names do not begin with "content-".
-_NO_TRAILERS: Final = frozenset(
-    b"""age allow authentication-info authorization cache-control connection cookie date expect expires
-    forwarded host http2-settings if-match if-modified-since if-none-match if-range if-unmodified-since
-    keep-alive location max-forwards origin pragma proxy-authenticate proxy-authentication-info
-    proxy-authorization proxy-connection range retry-after set-cookie te trailer transfer-encoding
-    upgrade vary via warning www-authenticate x-forwarded-for x-forwarded-host x-forwarded-port
-    x-forwarded-proto x-real-ip""".split()
+#: body (RFC 9110 §6.5.1), and all that the rules take out of a head: a server that merges trailers
+#: into the head must not learn from them what the head may not say.
+_NO_TRAILERS: Final = (
+    HOP_BY_HOP
+    | WRITTEN
+    | NEVER_SENT
+    | CLAIMS
+    | {VIA}
+    | frozenset(
+        b"""age allow authentication-info authorization cache-control cookie date expires
+        idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since location
+        max-forwards origin pragma range retry-after set-cookie vary warning www-authenticate""".split()
+    )
 )
+
+_NO_TRAILERS_BEGIN: Final = (b"content-", X_FORWARDED)
 
 _COMMON_NAMES: Final = b"""Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges
     Access-Control-Allow-Credentials Access-Control-Allow-Headers Access-Control-Allow-Methods
@@ -112,8 +121,12 @@ def tokens(value: bytes) -> list[bytes]:
 
 
 def may_be_trailer(name: bytes) -> bool:
-    """Whether a field, its name in lower case, keeps its meaning after the body (RFC 9110 §6.5.1)."""
-    return name not in _NO_TRAILERS and not name.startswith(b"content-")
+    """Whether a field, its name in lower case, keeps its meaning after the body (RFC 9110 §6.5.1).
+
+    A name that a server may take for another one (``X_Forwarded_For``) is judged as that one.
+    """
+    spelt = dashed(name)
+    return spelt not in _NO_TRAILERS and not spelt.startswith(_NO_TRAILERS_BEGIN)
 
 
 def split_authority(authority: bytes) -> tuple[bytes, bytes] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sslbroker.protocols.http.fields import CLAIMS, HOP_BY_HOP, NEVER_SENT, WRITTEN
 from sslbroker.protocols.http.grammar import (
     BARE_LINE_END,
     LOWER_NAMES,
@@ -84,6 +85,17 @@ def test_fields_of_framing_routing_and_access_are_no_trailers() -> None:
     assert not any(map(may_be_trailer, refused))
     assert may_be_trailer(b"server-timing")
     assert may_be_trailer(b"grpc-status")
+
+
+@pytest.mark.parametrize("name", sorted(CLAIMS | HOP_BY_HOP | NEVER_SENT | WRITTEN | {b"idempotency-key"}))
+def test_what_a_head_may_not_say_no_trailer_says_in_any_spelling(name: bytes) -> None:
+    for sign in (b"-", b"_", b".", b"!"):
+        assert not may_be_trailer(name.replace(b"-", sign))
+
+
+@pytest.mark.parametrize("name", [b"x-forwarded-by", b"x_forwarded_ssl", b"content.digest", b"x.real_ip"])
+def test_a_whole_family_of_names_and_its_disguises_are_no_trailers(name: bytes) -> None:
+    assert not may_be_trailer(name)
 
 
 def test_a_line_end_that_may_still_become_whole_is_not_bare() -> None:
