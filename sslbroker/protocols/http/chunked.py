@@ -48,6 +48,7 @@ class ChunkedBody:
         "_headers",
         "_held",
         "_left",
+        "_options",
         "_stage",
         "ended",
         "error",
@@ -55,10 +56,14 @@ class ChunkedBody:
         "trailers",
     )
 
-    def __init__(self, head_size: int, headers: int) -> None:
-        """`head_size` (bytes) and `headers` bound the trailer section as they bound a head."""
+    def __init__(self, head_size: int, headers: int, options: tuple[bytes, ...] = ()) -> None:
+        """`head_size` (bytes) and `headers` bound the trailer section as they bound a head.
+
+        `options` is what Connection lists: trailers of these names are dropped (RFC 9110 §7.6.1).
+        """
         self._head_size = head_size
         self._headers = headers
+        self._options = options
         self._held = b""
         self._stage = SIZE
         self._left = 0  # bytes of the current chunk still to come
@@ -157,7 +162,7 @@ class ChunkedBody:
             if end < 0:
                 self._held = section
                 return
-            self.trailers = parse_trailers(section[:end], self._headers)
+            self.trailers = parse_trailers(section[:end], self._headers, self._options)
         except FramingError as error:
             status = 431 if error.status == 414 else error.status
             raise FramingError(f"in the trailers: {error.detail}", status) from None

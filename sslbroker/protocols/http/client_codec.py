@@ -130,7 +130,7 @@ class ClientCodec(Connection):
         self._seen = 0
         events.append(Head(self._exchange, request))
         rest = data[end + 4 :]
-        if self._expect_body(request.framing, request.length, events):
+        if self._expect_body(request.framing, request.length, events, request.options):
             self._held = b""
             return rest
         self._held = rest

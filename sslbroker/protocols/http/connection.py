@@ -115,13 +115,18 @@ class Connection:
 
     # --- what comes in ------------------------------------------------------------------------
 
-    def _expect_body(self, framing: Framing, length: int, events: list[Event]) -> bool:
-        """A head says this of its body. True when bytes of it are to come; else its `End` is given."""
+    def _expect_body(
+        self, framing: Framing, length: int, events: list[Event], options: tuple[bytes, ...]
+    ) -> bool:
+        """A head says this of its body. True when bytes of it are to come; else its `End` is given.
+
+        `options`: what its Connection lists, which no trailer may have as its name.
+        """
         if framing is LENGTH and length:
             self._left = length
             self._incoming = READ_LENGTH
         elif framing is CHUNKED:
-            self._chunks = ChunkedBody(self._head_size, self._headers)
+            self._chunks = ChunkedBody(self._head_size, self._headers, options)
             self._incoming = READ_CHUNKED
         elif framing is UNTIL_CLOSE:
             self._incoming = READ_UNTIL_CLOSE

@@ -30,6 +30,7 @@ from .fields import (
 )
 from .header_rules import own_headers
 from .message import Field, Framing, Request, Response
+from .trailers import ForwardedRequest
 
 _HTTP: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"http")
 _HTTPS: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"https")
@@ -104,7 +105,7 @@ class Forwarding:
             fields.append(self._via[1 if request.minor else 0])
         fields += self._own
         host = self._fixed_host or (None if self._server_host else request.host)
-        return Request(
+        return ForwardedRequest(
             method=request.method,
             target=request.target,
             minor=1,
@@ -115,6 +116,7 @@ class Forwarding:
             upgrade=offered(request.upgrade) if request.upgrade else b"",
             expects_continue=request.expects_continue,
             accepts_trailers=request.accepts_trailers,
+            guarded=self._guarded,
         )
 
     def _anew(self, request: Request, origin: Origin) -> list[Field]:

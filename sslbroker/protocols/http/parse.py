@@ -129,13 +129,15 @@ def parse_response_head(head: bytes, headers: int, *, to_head: bool = False) -> 
     return response
 
 
-def parse_trailers(section: bytes, headers: int) -> Trailers | None:
+def parse_trailers(section: bytes, headers: int, options: tuple[bytes, ...] = ()) -> Trailers | None:
     """The trailer fields (without the empty line) that may be passed on; None when there is none.
 
-    Raises `FramingError`: the field lines follow the rules of a head (RFC 9112 §7.1.2).
+    None of them is among the `options` of Connection (RFC 9110 §7.6.1). Raises `FramingError`: the
+    field lines follow the rules of a head (RFC 9112 §7.1.2).
     """
     lines = _lines(CRLF + section, headers)
-    fields = [field for field in _fields(lines)[0] if may_be_trailer(field[0])]
+    named = frozenset(options)
+    fields = [field for field in _fields(lines)[0] if field[0] not in named and may_be_trailer(field[0])]
     return Trailers(fields) if fields else None
 
 

@@ -35,6 +35,7 @@ from .connection import (
 from .grammar import STATUS_LINE_START, tokens
 from .message import Request, Response, Trailers
 from .parse import find_head_end, parse_response_head
+from .trailers import for_server
 from .write import write_request_head
 
 REUSABLE: Final = After.REUSABLE
@@ -83,7 +84,7 @@ class ServerCodec(Connection):
         if isinstance(event, Head):
             return self._send_head(event.message)
         if isinstance(event, End):
-            return self._send_end(event.trailers)
+            return self._send_end(for_server(event.trailers, self._request))
         raise ValueError(f"{type(event).__name__} cannot be sent to a server")
 
     def _send_head(self, request: Request) -> bytes:
@@ -181,7 +182,7 @@ class ServerCodec(Connection):
         events.append(Head(self._exchange, response))
         if response.close:
             self._persistent = False
-        if self._expect_body(response.framing, response.length, events):
+        if self._expect_body(response.framing, response.length, events, response.options):
             return data
         if data:
             self._persistent = False
