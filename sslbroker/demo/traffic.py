@@ -176,11 +176,10 @@ class Traffic:
 
     async def _client(self, number: int) -> None:
         actions = (self._buy, self._read, self._look, self._fetch)
-        while True:
+        while self._open:
             await self._timed(actions[number % len(actions)])
-            if not self._open:
-                return
-            await deferLater(self._clock, self._pause)
+            if self._open:
+                await deferLater(self._clock, self._pause)
             number += 1
 
     async def _timed(self, action: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:

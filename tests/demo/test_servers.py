@@ -12,8 +12,9 @@ import pytest
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.interfaces import IReactorTCP
+from twisted.internet.interfaces import IReactorTCP, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -55,6 +56,7 @@ class TestDemoServers(TestCase):
     def setUp(self) -> None:
         self.demo = DemoServers(IReactorTCP(real_reactor))
         self.addCleanup(self.demo.stop)
+        self.listeners: list[Listener] = []
 
     def test_after_listen_every_address_is_known_and_different(self) -> None:
         self.demo.listen()
@@ -84,6 +86,19 @@ class TestDemoServers(TestCase):
         order = b"POST /server-2/status-500 HTTP/1.0\r\nHost: localhost\r\n\r\n"
         self.assertIn(b"200 OK", await converse(self.demo.control_address, order))
         self.assertIn(b" 500 ", await converse(self.demo.addresses[1], health))
+
+    async def test_stopping_ends_connections_that_are_kept_open(self) -> None:
+        self.demo.startService()
+        for address in (self.demo.addresses[0], self.demo.control_address):
+            place_ = TCP4ClientEndpoint(real_reactor, *place(address))
+            listener = await connectProtocol(place_, Listener())
+            listener.transport.write(b"GET /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while b"@media (max-width" not in listener.heard:
+                await deferLater(IReactorTime(real_reactor), 0)
+            self.listeners.append(listener)
+        await self.demo.stopService()
+        for listener in self.listeners:
+            await listener.done
 
     def test_a_taken_control_port_ends_the_start_and_leaves_nothing(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
