@@ -37,6 +37,9 @@ UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
 #: How many digits a Content-Length may have: any such number fits 64 bits.
 LENGTH_DIGITS: Final = 18
 
+#: How many options Connection may list: each is kept, at ten times its size, while the message lives.
+OPTIONS: Final = 32
+
 _USUAL_OPTIONS: Final = {
     value: (value.lower(),) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"Upgrade")
 }
@@ -66,7 +69,8 @@ def parse_request_head(head: bytes, headers: int) -> Request:
     """The request whose head, without the empty line, these bytes are.
 
     Raises `FramingError` with the status for the client: 400; 417 for an unknown Expect; 431 for more
-    than `headers` fields; 501 for an unknown transfer coding; 505 for another major version.
+    than `headers` fields or `OPTIONS` of Connection; 501 for an unknown transfer coding; 505 for another
+    major version.
     """
     lines = _lines(head, headers)
     match = REQUEST_LINE.fullmatch(lines[0])
@@ -261,7 +265,12 @@ def _options(meanings: Meanings) -> tuple[bytes, ...]:
     if values is None:
         return ()
     usual = _USUAL_OPTIONS.get(values[0]) if len(values) == 1 else None
-    return tuple(_members(values)) if usual is None else usual
+    if usual is not None:
+        return usual
+    options = _members(values)
+    if len(options) > OPTIONS:
+        raise FramingError(f"{len(options)} options in Connection; at most {OPTIONS} are taken", 431)
+    return tuple(options)
 
 
 def _members(values: list[bytes]) -> list[bytes]:
