@@ -9,6 +9,8 @@ so no sender can take them away. Refuses to change the message it is given, to j
 
 from __future__ import annotations
 
+import re
+
 from ...interfaces import Origin
 from ...settings import Pool
 from .claims import ClaimedOrigin, agrees, claimed
@@ -37,6 +39,9 @@ _HTTPS: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"https")
 
 #: An Upgrade to these would carry further requests past every rule of the broker: they are not offered.
 _NOT_OFFERED = frozenset((b"h2", b"h2c", b"h3", b"http", b"tls"))
+
+#: A protocol's name and perhaps its version (RFC 9110 §7.8).
+_PROTOCOL = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++)(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]++)?")
 
 _UPGRADE = 256  # bytes of an Upgrade that are looked at
 
@@ -198,8 +203,8 @@ def offered(upgrade: bytes) -> bytes:
     """What of an ``Upgrade`` the broker passes on; empty when nothing is left, or it is overlong."""
     if len(upgrade) > _UPGRADE:
         return b""
-    protocols = [protocol.strip(b" \t") for protocol in upgrade.split(b",")]
-    return b", ".join(p for p in protocols if p and p.partition(b"/")[0].lower() not in _NOT_OFFERED)
+    matches = (_PROTOCOL.fullmatch(member.strip(b" \t")) for member in upgrade.split(b","))
+    return b", ".join(match[0] for match in matches if match and match[1].lower() not in _NOT_OFFERED)
 
 
 def host_of(address: str, secure_link: bool) -> bytes:

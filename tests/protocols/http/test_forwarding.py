@@ -120,6 +120,10 @@ def test_connection_cannot_take_away_the_key_that_makes_a_request_replayable() -
         (b"h2c, websocket", b"websocket"),
         (b"HTTP/2.0, H2C, TLS/1.2, h2, IRC/6.9", b"IRC/6.9"),
         (b" , ,", b""),
+        # What is no protocol's name could be one to a server that searches for a word.
+        (b"websocket h2c", b""),
+        (b"h2c;q=1, websocket", b"websocket"),
+        (b'"h2c", x/y/z, /2, h2c/', b""),
         (b"a" * 256, b"a" * 256),
         (b"a" * 257, b""),
     ],
