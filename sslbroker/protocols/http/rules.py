@@ -119,8 +119,15 @@ class HTTPRules:
         return self._forwarding.to_server(request, origin, address, secure_link)
 
     def to_client(self, response: Response, request: Request, origin: Origin) -> Response:
-        """The response as the client shall see it."""
-        return self._forwarding.to_client(response, request)
+        """The response as the client shall see it; a final one without Date gets it (RFC 9110 §6.6.1)."""
+        forwarded = self._forwarding.to_client(response, request)
+        if response.status >= 200:
+            for field in forwarded.fields:
+                if field[0] == b"date":
+                    break
+            else:
+                forwarded.fields += self._answers.date()
+        return forwarded
 
     def error_answer(self, error: BrokerError, request: Request | None, exchange: int) -> Sequence[Event]:
         """The broker's own answer: whole, `Head` to `End`."""

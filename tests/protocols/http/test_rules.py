@@ -37,6 +37,28 @@ def test_unusable_header_rules_are_told_when_the_rules_are_made() -> None:
         rules(pool(HeaderRules(set={"Content-Length": "1"})))
 
 
+# --- Date -------------------------------------------------------------------------------------
+
+
+def test_an_answer_without_a_date_gets_that_of_its_arrival() -> None:
+    got = rules().to_client(response("200 OK", "Server: a"), request("GET /"), CLIENT)
+    assert line(got, "Date") == ["Thu, 01 Jan 1970 00:00:00 GMT"]
+
+
+def test_the_date_of_a_server_stays_and_an_interim_answer_gets_none() -> None:
+    dated = response("200 OK", "Date: Fri, 02 Jan 1970 00:00:00 GMT")
+    assert line(rules().to_client(dated, request("GET /"), CLIENT), "Date") == [
+        "Fri, 02 Jan 1970 00:00:00 GMT"
+    ]
+    early = response("103 Early Hints", "Link: </a.css>")
+    assert line(rules().to_client(early, request("GET /"), CLIENT), "Date") == []
+
+
+def test_a_broker_without_a_clock_adds_no_date() -> None:
+    clockless = HTTPRules(pool(), BROKER, Answers())
+    assert line(clockless.to_client(response("200 OK"), request("GET /"), CLIENT), "Date") == []
+
+
 # --- admit ------------------------------------------------------------------------------------
 
 
