@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -261,6 +262,7 @@ def demo(reactor: Any, *, https: int, http: int, admin: int) -> tuple[BrokerServ
         f"  plain   http://{plain}/",
         f"  figures http://{service.admin_address}/",
         f"try it:           curl -k https://{secure}/products",
+        f"make traffic:     {sys.executable} -m sslbroker.demo.traffic https://{secure}/ --insecure",
         *servers.hints(),
         "Ctrl-C ends it.",
     ]
