@@ -15,6 +15,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import (
+    ConnectError,
     ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
@@ -32,12 +33,14 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python import log
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from sslbroker.interfaces import IObserver
 from sslbroker.net import tls
+from sslbroker.net.link import Link
 from sslbroker.service import BrokerService
 from sslbroker.settings import (
     Broker,
@@ -56,7 +59,7 @@ WINDOW = 65536
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class MemoryTransport:
-    """One end of a connection."""
+    """One end of a connection. Between the ends is no kernel: what is written waits for a reader."""
 
     def __init__(self, network: Network, host: IPv4Address, peer: IPv4Address) -> None:
         self.network = network
@@ -66,10 +69,12 @@ class MemoryTransport:
         self.connected = True
         self.disconnecting = False
         self.reading = True
+        self.writing = False
         self.out = bytearray()
         self.closing_write = False
         self.wrote_eof = False
-        self.got_eof = False
+        self.got_eof = False  # the other end sends no more; told whenever this end reads
+        self.got_reset = False  # noticed when this end reads or writes
         self.aborted = False
         self.producer: Any = None
         self.streaming = False
@@ -78,26 +83,30 @@ class MemoryTransport:
     # ITransport
     def write(self, data: bytes) -> None:
         assert isinstance(data, bytes)
-        if (
-            not self.connected
-            or self.wrote_eof
-            or self.closing_write
-            or (self.disconnecting and not self.producer)
-        ):
+        if not self.connected or self.wrote_eof or not data:
             return
         self.out += data
-        if self.producer is not None and len(self.out) > WINDOW and not self.producer_paused:
+        if self.producer is not None and len(self.out) > WINDOW:
             self.producer_paused = True
             self.producer.pauseProducing()
+        self.writing = True
 
     def writeSequence(self, data: Any) -> None:
         self.write(b"".join(data))
 
     def loseConnection(self) -> None:
-        self.disconnecting = True
+        if not self.connected or self.disconnecting:
+            return
+        self.reading = False
+        if self.wrote_eof:
+            self.lost(ConnectionDone())
+        else:
+            self.writing = self.disconnecting = True
 
     def abortConnection(self) -> None:
-        self.aborted = True
+        if self.connected:
+            self.reading = self.writing = False
+            self.aborted = True
 
     def getPeer(self) -> IPv4Address:
         return self.peer_address
@@ -107,7 +116,7 @@ class MemoryTransport:
 
     # ITCPTransport
     def loseWriteConnection(self) -> None:
-        self.closing_write = True
+        self.writing = self.closing_write = True
 
     def getTcpNoDelay(self) -> bool:
         return True
@@ -125,17 +134,21 @@ class MemoryTransport:
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if self.producer is not None:
             raise RuntimeError("a producer is registered already")
-        self.producer, self.streaming = producer, streaming
+        if self.connected:
+            self.producer, self.streaming = producer, streaming
+        else:
+            producer.stopProducing()
 
     def unregisterProducer(self) -> None:
         self.producer = None
-        self.producer_paused = False
+        if self.connected and self.disconnecting:
+            self.writing = True
 
     def pauseProducing(self) -> None:
         self.reading = False
 
     def resumeProducing(self) -> None:
-        if self.connected and not self.disconnecting:
+        if self.connected and not self.disconnecting and not self.aborted:
             self.reading = True
 
     def stopProducing(self) -> None:
@@ -152,54 +165,68 @@ class MemoryTransport:
             return False
         if self.aborted:
             self.lost(ConnectionAborted())
-            self.other.reset()
             return True
-        other = self.other
-        if self.out and not other.connected:
+        if self.got_reset and (self.reading or self.writing):
             self.lost(ConnectionLost())
             return True
-        if self.out and other.reading:
-            data = bytes(self.out[:WINDOW])
-            del self.out[:WINDOW]
-            if not self.out and self.producer_paused and self.producer is not None:
-                self.producer_paused = False
-                self.producer.resumeProducing()
-            if other.connected:
-                other.protocol.dataReceived(data)
+        if self.writing and self.do_write():
             return True
-        if self.out:
-            return False
-        if (self.disconnecting and self.producer is None) or (
-            self.disconnecting and not self.producer_paused
-        ):
-            self.wrote_eof = True
-            self.lost(ConnectionDone())
-            other.eof()
-            return True
-        if self.closing_write and not self.wrote_eof:
-            self.wrote_eof = True
+        if self.reading and self.got_eof:
+            self.reading = False
             if IHalfCloseableProtocol.providedBy(self.protocol):
-                self.protocol.writeConnectionLost()
-            other.eof()
+                self.guarded(self.protocol.readConnectionLost)
+            else:
+                self.lost(ConnectionDone())
             return True
         return False
 
-    def eof(self) -> None:
-        if not self.connected or self.got_eof:
-            return
-        self.got_eof = True
-        if IHalfCloseableProtocol.providedBy(self.protocol):
-            self.protocol.readConnectionLost()
-        else:
+    def do_write(self) -> bool:
+        """As `FileDescriptor.doWrite`; False when the other end takes nothing now."""
+        other = self.other
+        if self.out:
+            if not other.connected:
+                self.lost(ConnectionLost())
+                return True
+            if not other.reading:
+                return False
+            data = bytes(self.out[:WINDOW])
+            del self.out[:WINDOW]
+            other.guarded(other.protocol.dataReceived, data)
+            if self.out or not self.connected or self.aborted:
+                return True
+        self.writing = False
+        if self.producer is not None and self.producer_paused:
+            self.producer_paused = False
+            self.guarded(self.producer.resumeProducing)
+        elif self.disconnecting:
             self.lost(ConnectionDone())
-            self.other.eof()
+        elif self.closing_write:
+            self.wrote_eof = True
+            other.got_eof = True
+            if IHalfCloseableProtocol.providedBy(self.protocol):
+                self.guarded(self.protocol.writeConnectionLost)
+        return True
 
-    def reset(self) -> None:
-        if self.connected:
-            self.lost(ConnectionLost())
+    def guarded(self, call: Any, *arguments: Any) -> None:
+        """As a reactor calls: what is raised is logged, and ends the connection."""
+        try:
+            call(*arguments)
+        except Exception as error:
+            log.err()
+            self.lost(error)
 
     def lost(self, why: Exception) -> None:
-        self.connected = False
+        if not self.connected:
+            return
+        self.connected = self.reading = self.writing = False
+        other = self.other
+        if isinstance(why, ConnectionAborted):
+            other.got_reset = True
+        elif not self.wrote_eof:
+            other.got_eof = True
+        if self.producer is not None:
+            self.producer.stopProducing()
+            self.producer = None
         self.protocol.connectionLost(Failure(why))
 
 
@@ -318,11 +345,17 @@ class ScriptedServer:
         if self.behaviour in errors:
             factory.clientConnectionFailed(None, Failure(errors[self.behaviour]))
         elif self.behaviour == "accept":
+            self.accepted += 1
+            try:
+                link = factory.buildProtocol(None)
+            except Exception as error:  # as a reactor does
+                log.err()
+                factory.clientConnectionFailed(None, Failure(ConnectError(string=str(error))))
+                return True
             peer = Peer(self.case)
             self.links.append(peer)
-            self.accepted += 1
             host, _, port = self.address.rpartition(":")
-            network.connect(factory.buildProtocol(None), peer, host, int(port))
+            network.connect(link, peer, host, int(port))
         else:
             return False
         return True
@@ -360,6 +393,7 @@ class BrokerCase(SynchronousTestCase):
         self.network = Network(self.clock)
         self.records = Records()
         self.clients: list[Peer] = []
+        self.calls: list[tuple[float, Any]] = []  # to servers, each with the time of its giving up
 
     def start(
         self,
@@ -427,19 +461,18 @@ class BrokerCase(SynchronousTestCase):
         """Let everything happen that can happen now."""
         while True:
             self.network.settle()
-            calls = self.clock.tcpClients
-            waiting: list[Any] = []
-            moved = False
-            while calls:
-                call = calls.pop(0)
+            now = self.clock.seconds()
+            self.calls += [(now + call[3], call) for call in self.clock.tcpClients]
+            self.clock.tcpClients.clear()
+            calls, self.calls = self.calls, []
+            for until, call in calls:
                 host, port, factory = call[:3]
                 server = next(s for s in self.servers if s.address == f"{host}:{port}")
-                if server.called(factory, self.network):
-                    moved = True
-                else:
-                    waiting.append(call)
-            calls.extend(waiting)
-            if not moved:
+                if now >= until:
+                    factory.clientConnectionFailed(None, Failure(TimeoutError()))
+                elif not server.called(factory, self.network):
+                    self.calls.append((until, call))
+            if len(self.calls) == len(calls) and not self.clock.tcpClients:
                 return
 
     def wait(self, seconds: float) -> None:
@@ -448,6 +481,7 @@ class BrokerCase(SynchronousTestCase):
         end = self.clock.seconds() + seconds
         while self.clock.seconds() < end - 1e-9:
             calls = [call.getTime() for call in self.clock.getDelayedCalls()]
+            calls += [until for until, _ in self.calls]
             self.clock.advance(max(0.0, min([end, *calls]) - self.clock.seconds()))
             self.settle()
 
@@ -467,22 +501,26 @@ class BrokerCase(SynchronousTestCase):
         for client in self.clients:
             if client.lost is None:
                 client.resets()
+        for frontend in self.broker.frontends:
+            frontend.shut()  # a client that is not read from now is not seen to be gone
         self.settle()
-        figures = self.broker.storage.figures
-        self.assertEqual((figures.unsent, figures.replay), (0, 0), "storage is not given back")
+        storage = self.broker.storage.figures
+        self.assertEqual((storage.unsent, storage.replay), (0, 0), "storage is not given back")
         for member in self.pool.members:
             self.assertEqual(member.figures.outstanding, 0, f"{member.address} has outstanding tries")
         for frontend in self.broker.frontends:
             self.assertEqual(frontend.connections, set())
             self.assertEqual(frontend.figures.open, 0)
         self.pool.close()
-        self.settle()
+        self.wait(self.configuration.pools[0].failover.connect_timeout + 0.1)
         for links in self.pool.links.values():
-            self.assertEqual((links.idle, links.busy), ({}, {}), "links are left")
-            for link in list(links.draining):
-                link.transport.abortConnection()
-        self.settle()
+            figures = links.member.figures
+            left = (figures.links_connecting, figures.links_idle, figures.links_busy, figures.links_draining)
+            self.assertEqual(left, (0, 0, 0, 0), "links are left: connecting, idle, busy, draining")
+            self.assertEqual((links.idle, links.busy, links.draining), ({}, {}, {}), "links are left")
         self.assertEqual(self.clock.getDelayedCalls(), [], "timers are left")
+        for end in self.network.ends:
+            self.assertFalse(end.connected and isinstance(end.protocol, Link), "a link is not closed")
 
 
 def _one(protocol: Protocol) -> Factory:

@@ -106,6 +106,111 @@ class Contract:
         )
         near.transport.unregisterProducer()
 
+    async def test_each_write_into_a_full_buffer_pauses_again(self: Any) -> None:
+        near, far = await self.connect()
+        far.transport.pauseProducing()
+        near.transport.registerProducer(near, True)
+        near.transport.write(b"x" * 70_000)
+        near.transport.write(b"x")
+        self.assertEqual(near.events, ["made", "pause", "pause"])
+
+    async def test_an_end_is_seen_only_by_who_reads_and_again_by_who_reads_on(self: Any) -> None:
+        near, far = await self.connect()
+        far.transport.pauseProducing()
+        near.transport.loseWriteConnection()
+        await self.settle()
+        self.assertEqual(far.events, ["made"])
+        far.transport.resumeProducing()
+        await self.settle()
+        self.assertEqual(far.events, ["made", "read lost"])
+        far.transport.resumeProducing()
+        await self.settle()
+        self.assertEqual(far.events, ["made", "read lost", "read lost"])
+
+    async def test_a_reset_is_seen_only_by_who_reads_or_writes(self: Any) -> None:
+        for write in (False, True):
+            near, far = await self.connect()
+            far.transport.pauseProducing()
+            near.transport.abortConnection()
+            await self.settle()
+            self.assertEqual(far.events, ["made"])
+            if write:
+                far.transport.write(b"x")
+            else:
+                far.transport.resumeProducing()
+            await self.settle()
+            self.assertEqual(far.events, ["made", "lost ConnectionLost"])
+
+    async def test_who_closes_reads_no_more(self: Any) -> None:
+        near, far = await self.connect()
+        far.transport.write(b"x")
+        near.transport.loseConnection()
+        near.transport.resumeProducing()
+        await self.settle()
+        self.assertEqual((near.size, near.events), (0, ["made", "lost ConnectionDone"]))
+
+    async def test_what_is_written_after_a_close_still_goes_before_it(self: Any) -> None:
+        near, far = await self.connect()
+        near.transport.loseConnection()
+        near.transport.write(b"x")
+        await self.settle()
+        self.assertEqual((far.size, far.events), (1, ["made", "read lost"]))
+
+    async def test_a_close_after_a_half_close_is_told_at_once(self: Any) -> None:
+        near, _ = await self.connect()
+        near.transport.loseWriteConnection()
+        await self.settle()
+        near.transport.loseConnection()
+        self.assertEqual(near.events, ["made", "write lost", "lost ConnectionDone"])
+
+    async def test_a_half_close_while_the_producer_is_paused_must_be_asked_for_again(self: Any) -> None:
+        near, far = await self.connect()
+        far.transport.pauseProducing()
+        near.transport.registerProducer(near, True)
+        near.transport.write(b"x" * 8_000_000)
+        near.transport.loseWriteConnection()
+        far.transport.resumeProducing()
+        await self.settle()
+        self.assertEqual((far.size, far.events), (8_000_000, ["made"]))
+        self.assertEqual(near.events, ["made", "pause", "resume"])
+        near.transport.loseWriteConnection()
+        await self.settle()
+        self.assertEqual(far.events, ["made", "read lost"])
+
+    async def test_a_close_waits_for_a_producer_that_is_paused(self: Any) -> None:
+        near, far = await self.connect()
+        far.transport.pauseProducing()
+        near.transport.registerProducer(near, True)
+        near.transport.write(b"x" * 8_000_000)
+        near.transport.loseConnection()
+        far.transport.resumeProducing()
+        await self.settle()
+        self.assertEqual((far.size, near.events), (8_000_000, ["made", "pause", "resume"]))
+        near.transport.unregisterProducer()
+        await self.settle()
+        self.assertEqual(near.events[-1], "lost ConnectionDone")
+
+    async def test_a_producer_hears_of_the_end(self: Any) -> None:
+        near, far = await self.connect()
+        near.transport.registerProducer(near, True)
+        far.transport.abortConnection()
+        await self.settle()
+        self.assertEqual(near.events, ["made", "stop", "lost ConnectionLost"])
+        near.transport.write(b"x")
+        near.transport.loseConnection()
+        near.transport.abortConnection()
+        near.transport.registerProducer(near, True)
+        self.assertEqual(near.events, ["made", "stop", "lost ConnectionLost", "stop"])
+
+    async def test_what_a_protocol_raises_is_logged_and_closes_in_order(self: Any) -> None:
+        near, far = await self.connect()
+        far.dataReceived = lambda data: 1 // 0
+        near.transport.write(b"x")
+        await self.settle()
+        self.assertEqual(far.events, ["made", "lost ZeroDivisionError"])
+        self.assertEqual(near.events, ["made", "read lost"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     async def test_it_provides_what_it_claims(self: Any) -> None:
         near, _ = await self.connect()
         for interface in (ITCPTransport, IConsumer, IPushProducer):
