@@ -36,7 +36,7 @@ class Link(Protocol):
         self.links = links
         self.codec = codec
         self.secure = False
-        self.state: dict[Link, None] = links.connecting
+        self.state: dict[Link, None] | None = None  # which of the states of `Links`; None: not open
         self.exchanges = 0  # that it has carried
         self.answered = False  # a byte came since the exchange began
         self.full = False  # the server does not take what was written
@@ -90,9 +90,10 @@ class Link(Protocol):
 
     def leave(self, exchange: int) -> None:
         """The exchange is over: keep the link if it may serve another one, else close it."""
-        self._relay = None
-        if self.codec.after(exchange) is After.REUSABLE:
+        # While it is full, a part of the request has not left: the server answered without it (R8).
+        if not self.full and self.codec.after(exchange) is After.REUSABLE:
             self.codec.release(exchange)
+            self._relay = None
             self.resume()
             self.links.keep(self)
         else:
@@ -101,13 +102,16 @@ class Link(Protocol):
     def drop(self) -> None:
         """End the link at once; what was not sent is lost."""
         self._relay = None
-        self._deadline.stop()
-        self.links.move(self, self.links.draining)
-        self.transport.abortConnection()
+        if self.state is not None:
+            self._deadline.stop()
+            self.links.move(self, self.links.draining)
+            self.transport.abortConnection()
 
     def close(self) -> None:
         """Close the link when what was written has been sent, within the connect timeout."""
         self._relay = None
+        if self.state is None:
+            return
         self.links.move(self, self.links.draining)
         self.transport.unregisterProducer()
         self.resume()
@@ -137,8 +141,10 @@ class Link(Protocol):
     def readConnectionLost(self) -> None:
         """The server sends no more; an answer delimited by that is whole now."""
         relay = self._relay
-        if relay is not None:
-            self._give(relay, self.codec.receive_end(), at_end=True)
+        if relay is None:
+            self.close()  # from now on: what is read in this turn of the reactor must not be given to it
+            return
+        self._give(relay, self.codec.receive_end(), at_end=True)
         if self._relay is relay:
             self.transport.loseConnection()
 
@@ -147,7 +153,7 @@ class Link(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadline.stop()
-        self.links.lost(self)
+        self.links.move(self, None)
         relay, self._relay = self._relay, None
         if relay is not None:
             relay.link_failed(self, self._why_lost(reason))

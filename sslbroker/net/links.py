@@ -1,8 +1,9 @@
 """The links to one server: made, handed out, kept idle, closed.
 
-Decides which link serves a try, and how many are kept for later. Invariant: every link is in exactly one
-of the states connecting, idle, busy and draining, and one function moves it, so the lengths are the
-figures. Refuses to choose a server, and to know what a link carries.
+Decides which link serves a try, and how many are kept for later. Invariant: every link that is open is in
+exactly one of the states idle, busy and draining, and one function moves it, so the lengths are the
+figures; who waits for a link is never more than the calls under way. Refuses to choose a server, and to
+know what a link carries.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError, TimeoutError
 from twisted.internet.interfaces import IAddress, IConnector, IReactorTCP
 from twisted.internet.protocol import ClientFactory
@@ -40,13 +41,11 @@ class Links(ClientFactory):
         self.settings = settings
         self.clock = clock
         self._make_codec = make_codec
-        self.connecting: dict[Link, None] = {}
+        self.calls = 0  # connections that are being made
         self.idle: dict[Link, None] = {}
         self.busy: dict[Link, None] = {}
         self.draining: dict[Link, None] = {}
-        self._gone: dict[Link, None] = {}
         self._waiting: deque[Deferred[Link]] = deque()
-        self._connectors = 0
         self._keep = settings.links.idle
 
     def take(self) -> Link | None:
@@ -59,25 +58,31 @@ class Links(ClientFactory):
 
     def connect(self) -> Deferred[Link]:
         """A new link. Fails with `Refused`, `Unreachable` or `ConnectTimeout`; may be cancelled."""
-        waiting: Deferred[Link] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
-        self._connectors += 1
-        self._count()
         server = self.member.settings
         timeout = self.settings.failover.connect_timeout
         reactor: IReactorTCP = self.clock
-        reactor.connectTCP(server.host, server.port, self, timeout)
+        waiting: Deferred[Link] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        self.calls += 1
+        self._count()
+        try:
+            reactor.connectTCP(server.host, server.port, self, timeout)
+        except Exception as error:  # an address that cannot be used is told at once, an unknown name later
+            self._waiting.remove(waiting)
+            self.calls -= 1
+            self._count()
+            return fail(_why_failed(error))
         return waiting
 
     def made(self, link: Link) -> None:
         """A link is ready: for who waits longest, else for later."""
-        self._connectors -= 1
+        self.calls -= 1
         self.member.figures.links_opened += 1
+        self.move(link, self.busy)
         if self._waiting:
             self._waiting.popleft().callback(link)
         else:
             self.keep(link)
-        self._count()
 
     def keep(self, link: Link) -> None:
         """Back among the idle ones; closed when there are enough."""
@@ -87,15 +92,13 @@ class Links(ClientFactory):
             self.move(link, self.idle)
             link.idle()
 
-    def lost(self, link: Link) -> None:
-        self.move(link, self._gone)
-        del self._gone[link]
-
-    def move(self, link: Link, state: dict[Link, None]) -> None:
-        """The one place where a link changes its state."""
-        link.state.pop(link, None)
+    def move(self, link: Link, state: dict[Link, None] | None) -> None:
+        """The one place where a link changes its state; None: it is gone."""
+        if link.state is not None:
+            del link.state[link]
         link.state = state
-        state[link] = None
+        if state is not None:
+            state[link] = None
         self._count()
 
     def close(self) -> None:
@@ -106,7 +109,7 @@ class Links(ClientFactory):
 
     def _count(self) -> None:
         figures = self.member.figures
-        figures.links_connecting = self._connectors
+        figures.links_connecting = self.calls
         figures.links_idle = len(self.idle)
         figures.links_busy = len(self.busy)
         figures.links_draining = len(self.draining)
@@ -118,17 +121,16 @@ class Links(ClientFactory):
         return Link(self, self._make_codec(limits.head_size, limits.headers))
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        self._connectors -= 1
+        self.calls -= 1
         self._count()
-        if self._waiting:
-            self._waiting.popleft().errback(_why_failed(reason))
+        # The call of somebody who has gone may have failed: it fails nobody whose own is under way.
+        if len(self._waiting) > self.calls:
+            self._waiting.popleft().errback(_why_failed(reason.value))
 
 
-def _why_failed(reason: Failure) -> AttemptError:
+def _why_failed(error: BaseException | None) -> AttemptError:
     """The failure of a connect in our words."""
-    error = reason.value
-    detail = getattr(error, "osError", None)
-    text = str(detail) if detail else str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
     if isinstance(error, ConnectionRefusedError):
         return Refused(text)
     if isinstance(error, TimeoutError):

@@ -43,6 +43,31 @@ class GoingBack(BrokerCase):
         post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhe"
         self.assertEqual(self.after(OK, post), 0)
 
+    def test_not_while_a_part_of_the_request_has_not_left(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 120000\r\n\r\n")
+        link = self.servers[0].link()
+        link.takes()
+        link.stops_reading()
+        for _ in range(2):
+            client.sends(b"x" * 60000)
+        link.sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(self.idle(), [])
+
+    def test_not_once_the_server_has_closed_it(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.sends(GET)
+        self.servers[0].link().sends(OK)
+        (link,) = self.idle()
+        # In one turn of the reactor: the server's end, and a client's next request.
+        link.readConnectionLost()
+        client.sends(GET)
+        self.servers[0].link().sends(OK)
+        self.assertEqual(self.tries(), [("1", "ok")])
+
     def test_not_after_a_failing_status_that_was_left(self) -> None:
         self.assertEqual(self.after(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), 0)
 

@@ -77,10 +77,48 @@ class OneServersLinks(SynchronousTestCase):
             self.failureResultOf(waiting, expected)
         self.assertEqual(self.figures(), (0, 0, 0, 0))
 
+    def fails(self, error: Exception) -> None:
+        self.links.clientConnectionFailed(None, Failure(error))  # type: ignore[arg-type]
+
     def test_a_failure_that_nobody_waits_for_is_forgotten(self) -> None:
-        self.links.connect().addErrback(lambda _: None)
-        self.links._waiting.popleft()
-        self.links.clientConnectionFailed(None, Failure(TimeoutError()))  # type: ignore[arg-type]
+        waiting = self.links.connect()
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.fails(TimeoutError())
+        self.assertEqual(self.figures(), (0, 0, 0, 0))
+
+    def test_the_late_failure_of_one_who_has_gone_fails_nobody_else(self) -> None:
+        gone = self.links.connect()
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        waiting = self.links.connect()
+        self.fails(TimeoutError())
+        self.assertNoResult(waiting)
+        self.clock.tcpClients.pop(0)
+        link = self.opened()
+        self.assertIs(self.successResultOf(waiting), link)
+
+    def test_an_address_that_cannot_be_used_is_unreachable_and_leaves_nothing(self) -> None:
+        def connect_tcp(*arguments: object) -> None:
+            raise OSError("no such interface")
+
+        self.clock.connectTCP = connect_tcp  # type: ignore[method-assign]
+        failure = self.failureResultOf(self.links.connect(), Unreachable)
+        self.assertEqual(str(failure.value), "link:unreachable (no such interface)")
+        self.assertEqual((self.figures(), len(self.links._waiting)), ((0, 0, 0, 0), 0))
+
+    def test_a_link_that_is_lost_is_forgotten(self) -> None:
+        for end in ("idle", "draining"):
+            self.links.connect()
+            link = self.opened()
+            self.links.keep(link)
+            if end == "draining":
+                link.close()
+            link.connectionLost()
+            link.drop()
+            link.close()
+            self.assertEqual(self.figures(), (0, 0, 0, 0))
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_the_link_used_last_is_taken_first(self) -> None:
         for _ in range(2):
