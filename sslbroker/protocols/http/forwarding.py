@@ -49,6 +49,9 @@ _UPGRADE_ANSWERS = (101, 426)  # a 426 must say what it wants (RFC 9110 §15.5.2
 _MAXIMUM_FORWARDS = 255
 _MAX_FORWARDS_METHODS = (b"TRACE", b"OPTIONS")
 
+#: Methods with which content means nothing that servers agree on (RFC 9110 §§9.3.1, 9.3.2, 9.3.5, 9.3.7).
+_NO_CONTENT = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
+
 _RESPONSE_DROP = HOP_BY_HOP | {b"content-length"}
 
 
@@ -65,6 +68,7 @@ class Forwarding:
         "_guarded",
         "_kept",
         "_own",
+        "_reuse",
         "_server_host",
         "_unwritten",
         "_via",
@@ -77,6 +81,7 @@ class Forwarding:
         self._unwritten = own.drop
         self._fixed_host = own.host
         self._server_host = pool.headers.host == "server"
+        self._reuse = pool.failover.reuse_for_unsafe
         self._drop_untrusted = base | CLAIMS
         self._drop_trusted = base | {X_FORWARDED_FOR, FORWARDED}
         self._guarded = frozenset(dashed(name) for name in self._drop_untrusted)
@@ -106,6 +111,11 @@ class Forwarding:
         if request.framing is Framing.CHUNKED:
             fields += [field for field in request.fields if field[0] == b"trailer"]
         fields += self._after_trusted(request, origin, fields) if trusted else self._anew(request, origin)
+        close = False
+        if request.framing is Framing.CHUNKED or request.length:
+            # A server that answers without reading the content takes it for its link's next request,
+            # and the answer to that goes to the next client.
+            close = not self._reuse or request.method in _NO_CONTENT
         if self._via is not None and VIA not in self._unwritten:
             fields.append(self._via[1 if request.minor else 0])
         fields += self._own
@@ -118,6 +128,7 @@ class Forwarding:
             host=host or host_of(address, secure_link),
             framing=request.framing,
             length=request.length,
+            close=close,
             upgrade=offered(request.upgrade) if request.upgrade else b"",
             expects_continue=request.expects_continue,
             accepts_trailers=request.accepts_trailers,

@@ -44,10 +44,6 @@ CLOSE: Final = After.CLOSE
 #: How many interim responses a server may send before the final one.
 INTERIM_RESPONSES: Final = 32
 
-#: Methods with which content means nothing (RFC 9110 §§9.3.1, 9.3.2, 9.3.5; for OPTIONS nothing known).
-#: Some servers do not read it there and take it for the next request: after it the link is closed.
-_NO_CONTENT: Final = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
-
 
 @implementer(ICodec)
 class ServerCodec(Connection):
@@ -96,17 +92,15 @@ class ServerCodec(Connection):
             raise ValueError(f"a request cannot be sent; next is {self._outgoing.value}")
         if request.method == b"CONNECT":
             raise ValueError("a CONNECT cannot be sent: tunnels to anywhere are not made")
-        chunked = request.framing is CHUNKED
-        owed = request.length if request.framing is LENGTH else 0
-        close = request.close or self._draining
-        if (chunked or owed) and request.method in _NO_CONTENT:
-            close = True
-        head = write_request_head(request, close=close)
+        head = write_request_head(request, close=self._draining)
         self._request = request
-        if close:
+        if request.close or self._draining:
             self._persistent = False
-        self._outgoing = SEND_CHUNKED if chunked else SEND_LENGTH
-        self._owed = owed
+        if request.framing is CHUNKED:
+            self._outgoing = SEND_CHUNKED
+        else:
+            self._outgoing = SEND_LENGTH
+            self._owed = request.length if request.framing is LENGTH else 0
         return head
 
     # --- responses come in --------------------------------------------------------------------

@@ -77,8 +77,29 @@ def test_framing_and_expectation_are_carried_over_and_left_to_the_codec() -> Non
         True,
         True,
     )
-    assert on.close is False
     assert line(on, "Content-Length") == line(on, "Expect") == line(on, "TE") == []
+
+
+@pytest.mark.parametrize(("framing", "length"), [(Framing.LENGTH, 2), (Framing.CHUNKED, 0)])
+@pytest.mark.parametrize(
+    ("method", "reuse", "close"),
+    [
+        *((method, False, True) for method in ("POST", "PUT", "GET", "BREW")),
+        *((method, True, True) for method in ("GET", "HEAD", "DELETE", "OPTIONS")),
+        *((method, True, False) for method in ("POST", "PUT", "PATCH", "BREW")),
+    ],
+)
+def test_content_is_the_last_thing_on_a_link_that_a_server_may_take_for_a_request(
+    method: str, reuse: bool, close: bool, framing: Framing, length: int
+) -> None:
+    message = request(f"{method} /", "Host: a", framing=framing, length=length)
+    assert sent(message, failover=Failover(reuse_for_unsafe=reuse)).close is close
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("framing", [Framing.LENGTH, Framing.NONE])
+def test_a_request_without_content_leaves_its_link_open(method: str, framing: Framing) -> None:
+    assert sent(request(f"{method} /", "Host: a", framing=framing, close=True)).close is False
 
 
 def test_trailer_goes_on_with_trailers_only() -> None:

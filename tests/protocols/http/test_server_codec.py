@@ -89,28 +89,6 @@ def test_an_answer_that_begins_before_its_request_ends_does_not() -> None:
     assert codec.after(1) is After.REUSABLE
 
 
-@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE", b"OPTIONS"])
-@pytest.mark.parametrize("framing", [Framing.LENGTH, Framing.CHUNKED])
-def test_content_that_a_server_may_not_expect_is_the_last_thing_on_its_link(
-    method: bytes, framing: Framing
-) -> None:
-    # A server that does not read it would take it for the next request.
-    codec = ServerCodec(4096, 20)
-    message = Request(method, b"/", 1, [], b"a", framing, 2)
-    assert codec.send(Head(codec.open(), message)).endswith(b"\r\nConnection: close\r\n\r\n")
-    codec.send(Body(1, b"hi"))
-    codec.send(End(1))
-    codec.receive(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert codec.after(1) is After.CLOSE
-
-
-def test_content_of_no_bytes_is_none() -> None:
-    message = Request(b"GET", b"/", 1, [], b"a", Framing.LENGTH, 0)
-    codec = asked(message)
-    codec.receive(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert codec.after(1) is After.REUSABLE
-
-
 def test_bytes_behind_an_answer_end_the_link() -> None:
     codec = asked()
     codec.receive(ANSWER)
