@@ -327,6 +327,7 @@ class ScriptedServer:
         self.case = case
         self.address = address
         self.behaviour = "accept"
+        self.starts_deaf = False  # what it accepts, it does not read from
         self.links: deque[Peer] = deque()
         self.accepted = 0
 
@@ -356,6 +357,8 @@ class ScriptedServer:
             self.links.append(peer)
             host, _, port = self.address.rpartition(":")
             network.connect(link, peer, host, int(port))
+            if self.starts_deaf:
+                peer.stops_reading()
         else:
             return False
         return True

@@ -45,14 +45,12 @@ class GoingBack(BrokerCase):
 
     def test_not_while_a_part_of_the_request_has_not_left(self) -> None:
         self.start(servers=1)
+        self.servers[0].behaviour = "silent"
         client = self.client()
-        client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 120000\r\n\r\n")
-        link = self.servers[0].link()
-        link.takes()
-        link.stops_reading()
-        for _ in range(2):
-            client.sends(b"x" * 60000)
-        link.sends(OK)
+        client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 120000\r\n\r\n" + b"x" * 120000)
+        self.servers[0].behaviour = "accept"
+        self.servers[0].starts_deaf = True
+        self.servers[0].link().sends(OK)
         self.assertTrue(client.takes().endswith(b"ok"))
         self.assertEqual(self.idle(), [])
 
