@@ -232,8 +232,6 @@ class Stored:
 
     def close(self) -> None:
         """The transaction is over: nothing of it is kept. Again: nothing happens."""
-        if self.closed:
-            return
         self.closed = True
         storage = self._storage
         if storage._waiting:

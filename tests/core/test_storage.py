@@ -182,6 +182,12 @@ def test_it_doubles_when_an_append_passes_95_percent() -> None:
     assert house.figures.grown == 4
 
 
+def test_exactly_95_percent_are_enough() -> None:
+    house = storage()
+    stored(house, unsent=190)
+    assert house.figures.size == 200
+
+
 def test_it_halves_when_less_than_40_percent_are_left() -> None:
     house = storage(minimum=100, initial=800)
     one, other = stored(house, unsent=320), stored(house, unsent=1)
@@ -192,6 +198,12 @@ def test_it_halves_when_less_than_40_percent_are_left() -> None:
     one.give_up(Replay.RESPONSE_BEGUN)
     assert house.figures.size == 100  # not 50: the minimum
     assert house.figures.shrunk == 3
+
+
+def test_it_does_not_shrink_below_its_minimum() -> None:
+    house = storage(minimum=150, initial=800)
+    stored(house, unsent=1).close()
+    assert house.figures.size == 150
 
 
 def test_a_factor_near_one_still_comes_to_an_end() -> None:
@@ -229,6 +241,23 @@ def test_at_the_maximum_the_largest_copy_goes_first_and_only_so_many_as_needed()
     assert middle.replay is Replay.STORAGE_FULL
     assert small.replay is Replay.REPLAYABLE
     assert house.figures.given_up == 2
+
+
+def test_one_append_may_cost_several_copies() -> None:
+    house = storage()
+    holders = [stored(house, sent=300) for _ in range(3)]
+    writer = stored(house, unsent=450)
+    assert sorted(one.replay.value for one in holders) == ["replayable", "storage-full", "storage-full"]
+    assert (house.used, writer.unsent_size) == (750, 450)
+
+
+def test_who_was_rewound_has_no_copies_to_lose() -> None:
+    house = storage(500)
+    one = stored(house, sent=400)
+    one.rewind()
+    stored(house, unsent=200)
+    assert one.replay is Replay.REPLAYABLE
+    assert one.unsent_size == 400
 
 
 def test_the_largest_is_found_though_sizes_change_between() -> None:
@@ -311,3 +340,12 @@ def test_the_ranking_does_not_outgrow_the_copies() -> None:
         other.take()
         other.rewind()
     assert house._ranked is None or len(house._ranked) <= 66
+
+
+def test_when_the_pressure_is_over_no_transaction_that_is_over_is_remembered() -> None:
+    house = storage(1000)
+    open_ones = [stored(house, sent=300) for _ in range(4)]
+    assert house.figures.given_up == 1
+    for one in open_ones:
+        one.close()
+    assert house._ranked is None

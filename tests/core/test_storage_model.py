@@ -40,8 +40,8 @@ class Model:
         return self.sent if self.reason is Replay.REPLAYABLE else 0
 
 
-BYTES = st.binary(min_size=1, max_size=200)
-SHARE, MINIMUM, MAXIMUM = 256, 64, 1024
+BYTES = st.sampled_from([b"a", b"bc" * 20, b"def" * 40, b"ghij" * 40])
+SHARE, MINIMUM, MAXIMUM = 200, 32, 400
 
 
 class AnyUse(RuleBasedStateMachine):
@@ -65,6 +65,11 @@ class AnyUse(RuleBasedStateMachine):
         model = Model(self.house.open())
         self.models.append(model)
         return model
+
+    @rule(model=transactions, data=BYTES)
+    def send(self, model: Model, data: bytes) -> None:
+        self.append(model, data)
+        self.take(model)
 
     @rule(model=transactions, data=BYTES)
     def append(self, model: Model, data: bytes) -> None:

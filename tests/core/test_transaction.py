@@ -47,6 +47,18 @@ def test_the_seconds_are_counted_for_the_phase_in_which_they_pass() -> None:
     assert transaction.waited() == 6.0
 
 
+def test_the_time_of_a_server_begins_when_it_has_the_request() -> None:
+    one = play(
+        """
+    CHOSEN one              -> LINK
+    BODY 1                  -> -
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    """
+    )
+    assert (one.transaction.attempt.began, one.transaction.attempt.sent) == (1001.0, 1003.0)
+
+
 def test_once_the_answer_has_begun_nothing_is_kept_for_another_try() -> None:
     one = play(
         """
@@ -302,7 +314,8 @@ def test_when_there_is_no_further_server_the_last_failure_is_told() -> None:
 
 
 @pytest.mark.parametrize(("error", "cause"), [("Truncated", "truncated"), ("Stalled", "silent")])
-def test_a_response_that_breaks_off_is_cut_visibly(error: str, cause: str) -> None:
+@pytest.mark.parametrize("replay", [Replay.REPLAYABLE, Replay.METHOD])
+def test_a_response_that_breaks_off_is_cut_visibly(error: str, cause: str, replay: Replay) -> None:
     play(
         f"""
     CHOSEN one              -> LINK
@@ -311,5 +324,6 @@ def test_a_response_that_breaks_off_is_cut_visibly(error: str, cause: str) -> No
     {"FAILED " + error:<24}-> DROP CUT FINISH
     end relay:{cause}
       one:80 {cause} 3s next: response-begun
-    """
+    """,
+        Play(replay),
     )
