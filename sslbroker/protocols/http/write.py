@@ -50,7 +50,8 @@ def write_request_head(request: Request, *, close: bool = False) -> bytes:
         lines.append(b"TE: trailers")
         options.append(b"TE")
     if close or request.close:
-        options.append(b"close")
+        # On a line of its own, and first: some servers know it only when it is all that they read.
+        lines.append(b"Connection: close")
     if options:
         lines.append(b"Connection: " + b", ".join(options))
     if line.count(b" ") != 2 or b"\t" in line:

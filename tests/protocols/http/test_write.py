@@ -69,12 +69,12 @@ def test_fields_of_framing_and_of_the_other_connection_are_never_sent() -> None:
     assert write_response_head(response(*CONNECTION_FIELDS)) == b"HTTP/1.1 200 OK\r\n\r\n"
 
 
-def test_what_a_request_asks_of_its_connection_is_listed_once() -> None:
+def test_what_a_request_asks_of_its_connection_is_listed_with_close_apart_and_first() -> None:
     asking = request(upgrade=b"websocket", accepts_trailers=True, expects_continue=True)
     assert write_request_head(asking, close=True) == (
         b"GET /a?b HTTP/1.1\r\nHost: shop:81\r\n"
         b"Expect: 100-continue\r\nUpgrade: websocket\r\nTE: trailers\r\n"
-        b"Connection: upgrade, TE, close\r\n\r\n"
+        b"Connection: close\r\nConnection: upgrade, TE\r\n\r\n"
     )
     assert write_request_head(request(close=True)).endswith(b"\r\nConnection: close\r\n\r\n")
 
