@@ -6,6 +6,7 @@ current folder to the path and would find the plugin there. Refuses to publish.
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -53,16 +54,21 @@ def build(out: Path) -> dict[str, Path]:
 
 
 def install(package: Path, venv: Path) -> None:
-    run([sys.executable, "-m", "venv", venv], ROOT)
-    run([venv / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", package], ROOT)
+    run([sys.executable, "-m", "venv", venv], venv.parent)
+    pip = (venv / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    # Not from the checkout: pip takes an .egg-info in the current folder for an installed project.
+    run([*pip, package], venv.parent)
 
 
 def try_out(venv: Path, elsewhere: Path) -> None:
     """Run what a user runs first, from a folder that is not the checkout."""
-    if "sslbroker" not in run([venv / "bin" / "twistd", "--help"], elsewhere):
+    if not re.search(r"^ +sslbroker +\w", run([venv / "bin" / "twistd", "--help"], elsewhere), re.M):
         raise PackagingError("twistd --help does not list sslbroker: the plugin was not installed")
     if "--config" not in run([venv / "bin" / "twistd", "sslbroker", "--help"], elsewhere):
         raise PackagingError("twistd sslbroker --help does not know --config")
+    for program in ("twistd", "sslbroker"):
+        if not (venv / "bin" / program).exists():
+            raise PackagingError(f"{venv.name}: no program {program} was installed")
     run([venv / "bin" / "sslbroker", "--version"], elsewhere)
     run([venv / "bin" / "sslbroker", "check", ROOT / "etc" / "sslbroker.toml"], elsewhere)
     demo(venv, elsewhere)
