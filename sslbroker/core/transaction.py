@@ -54,7 +54,7 @@ class Action(Enum):
     CHOOSE = "choose a server"
     LINK = "get a link to it"
     SEND = "send the request, from storage"
-    DROP = "end the try: close its link"
+    DROP = "end the try and close its link"
     PASS = "pass the response's head to the client"
     ANSWER = "answer the client with an error of the broker's own"
     CUT = "cut the client's connection, visibly"
