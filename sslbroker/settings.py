@@ -1,7 +1,7 @@
 """What an operator decided, as frozen objects: the form that TOML and ``.tac`` files share.
 
-Decides the names and defaults of every setting. Invariant: frozen and hashable by identity, holding
-no state of the running broker, so that a reload is a comparison of two of these. Durations are
+Decides the names and defaults of every setting. Invariant: frozen, compared by value,
+and without state of the running broker, so that a reload is a comparison of two of these. Durations are
 seconds, sizes are bytes. Refuses to read text or to check: `sslbroker.config` does both.
 """
 

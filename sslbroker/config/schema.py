@@ -199,8 +199,8 @@ STORAGE = Table(
     maximum=Size("4KiB", "1024GiB"),
     grow_above=Number(0, 1),
     shrink_below=Number(0, 1, closed=False),
-    grow_by=Number(1, 100, closed=False),
-    shrink_by=Number(0, 1, closed=False),
+    grow_by=Number(1.1, 100),
+    shrink_by=Number(0.1, 0.9),
     per_transaction=Size("0B", "1024GiB"),
 )
 
