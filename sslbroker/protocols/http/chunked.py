@@ -24,6 +24,9 @@ BODY_EXTENSIONS: Final = 16 * 1024
 
 _LINE_SIZE: Final = 16 + LINE_EXTENSIONS + len(CRLF)
 
+#: The size lines of small chunks, of which a read may hold ten thousand.
+_SMALL: Final = {b"%x\r\n" % size: size for size in range(1, 256)}
+
 
 class _Stage(Enum):
     SIZE = "a size line"
@@ -106,9 +109,17 @@ class ChunkedBody:
                     if len(data) - at >= _LINE_SIZE:
                         raise FramingError(f"a chunk's size line is longer than {_LINE_SIZE} bytes")
                     break
-                self._left = self._chunk_size(data, at, end)
-                at = end + 1
-                stage = DATA if self._left else TRAILERS
+                end += 1
+                left = _SMALL.get(data[at:end]) or self._chunk_size(data, at, end - 1)
+                at = end
+                end += left
+                if left and data[end : end + 2] == CRLF:  # all of it is here
+                    pieces.append(data[at:end])
+                    self._content += left
+                    at = end + 2
+                else:
+                    self._left = left
+                    stage = DATA if left else TRAILERS
             elif stage is DATA:
                 piece = data[at : at + self._left]
                 if not piece:
