@@ -1,53 +1,38 @@
 """One connection of a client, from its first byte to its last.
 
-Decides how long the client may take for each thing (spec R3), and when its connection ends. Invariant:
-at most one time limit stands at any moment; a closed connection holds no transaction, no timer and no
-byte. Refuses to know what a request means, or which server serves it.
+Decides what the connection waits for, and when it ends. Invariant: a request is begun only when the answers
+before it are whole and the client takes them; a closed connection holds no transaction, no timer and no
+byte. A mistake of a plugin ends the transaction that met it, or this connection, and nothing else. Refuses
+to know what a request means, or which server serves it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..errors import BrokerError, ClientGone, ClientTimeout, ShuttingDown
+from ..errors import BrokerError, ClientGone, ClientTimeout, InternalError, ShuttingDown
 from ..interfaces import Body, End, Error, Event, Head, ICodec, Origin, Reply
 from ..outcome import After
 from ..settings import KiB
-from .deadline import Deadline
+from .limits import Limit, Wait
 from .relay import Relay
 from .transport import backlog
 
 if TYPE_CHECKING:
     from .frontend import Frontend
 
+_log = Logger("sslbroker.client")
+
 #: Bytes of pipelined requests that are held while one is under way; above, the client must wait.
 PIPELINED = 64 * KiB
-
-
-class Wait(Enum):
-    """What a client's connection can be waiting for; each has its limit in `settings.Limits`."""
-
-    HANDSHAKE = "handshake"
-    IDLE = "idle"
-    HEAD = "head"
-    BODY = "body"
-    SERVER = "server"  # limited on the link, not here
-    READ = "read"
-    TUNNEL = "tunnel"
-    CLOSE = "close"
-
-
-# A limit that a single byte renewed would be none against a client that sends one at a time.
-_NOT_RENEWED = frozenset({Wait.HANDSHAKE, Wait.HEAD, Wait.READ, Wait.CLOSE})
-# Here a client may still be taking what was written, slowly.
-_WHILE_READING = frozenset({Wait.IDLE, Wait.READ, Wait.CLOSE})
 
 
 @implementer(IHandshakeListener, IHalfCloseableProtocol, IPushProducer)
@@ -60,19 +45,19 @@ class ClientConnection(Protocol):
         self.frontend = frontend
         self.codec: ICodec
         self.origin: Origin
+        self.full = False  # the client does not take what was written
+        self.held = False  # a relay does not want more of the client's bytes now
         self._relays: dict[int, Relay] = {}
-        self._wait = Wait.HANDSHAKE
-        self._deadline = Deadline(frontend.clock, self._expired)
+        self._answered = 0  # an exchange that is over, but for the client's taking its answer
+        self._limit = Limit(frontend.clock, frontend.seconds, self._passed)
+        self._passed_on = 0  # bytes of answers, when a limit passed
         self._shaken = False
-        self._held = False  # a relay does not want more of the client's bytes now
-        self._paused = False  # the transport was told so
-        self._full = False  # the client does not take what was written
+        self._paused = False  # the transport was told not to read
         self._feeding = False
         self._again = False
         self._ended = False  # the client sends no more
         self._closing = False
         self._tunnel = False
-        self._backlog = -1
 
     # --- what a relay calls ---
 
@@ -81,12 +66,13 @@ class ClientConnection(Protocol):
 
     def hold(self) -> None:
         """Stop reading from the client until `go_on`."""
-        self._held = True
+        self.held = True
         self._apply_hold()
+        self._set_limit()
 
     def go_on(self) -> None:
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             self._apply_hold()
             self._set_limit()
 
@@ -95,10 +81,10 @@ class ClientConnection(Protocol):
         self._set_limit()
 
     def tunnel(self) -> None:
-        """The exchange became a tunnel: what the client sent early belongs to it."""
+        """The exchange became a tunnel: what the client sent early, and its end, belong to it."""
         self._tunnel = True
         self._set_limit()
-        if self.codec.held():
+        if self._ended or self.codec.held():
             self._feed(b"")
 
     def cut(self) -> None:
@@ -112,31 +98,31 @@ class ClientConnection(Protocol):
         self.frontend.ended(relay)
         if self._closing:
             return
-        self._held = False
-        if self._ended or self.codec.after(relay.exchange) is not After.REUSABLE:
-            self.close()
-            return
-        self.codec.release(relay.exchange)
-        self._apply_hold()
-        if self._feeding:
-            self._again = True
-        elif self.codec.held():
-            self._feed(b"")
-        else:
+        self.held = False
+        self._answered = relay.exchange
+        if self.full:
+            # A client that asks and asks and takes no answer must not fill our memory with them.
+            self._apply_hold()
             self._set_limit()
+        else:
+            self._next()
 
     # --- what the listener calls ---
 
     def drain(self) -> None:
         """Serve what is under way and the next request, then close."""
         if self._shaken and not self._closing:
-            data = self.codec.drain()
+            try:
+                data = self.codec.drain()
+            except Exception:
+                self._mistake()
+                return
             if data:
                 self.write(data)
 
     def shut(self) -> None:
         """The drain's deadline has passed: end now."""
-        if self._relays or self._closing or not self._shaken:
+        if self._relays or self._closing or not self._shaken or backlog(self.transport):
             self._give_up(ShuttingDown("the drain deadline passed"))
         else:
             self.close()
@@ -147,7 +133,7 @@ class ClientConnection(Protocol):
             return
         self._closing = True
         self.transport.unregisterProducer()
-        self._held = False
+        self.held = False
         self._apply_hold()
         self._set_limit()
         if self.origin.secure or self._ended:
@@ -164,17 +150,23 @@ class ClientConnection(Protocol):
         frontend.connections.add(self)
         frontend.figures.accepted += 1
         frontend.figures.open += 1
-        self.transport.setTcpNoDelay(True)
+        self._limit.start(self.transport)
         self.origin = frontend.origin(self.transport)
+        if self.origin.address != "unix":
+            self.transport.setTcpNoDelay(True)
         if self.origin.secure:
-            self._deadline.set(frontend.settings.limits.handshake)
+            self._limit.set(Wait.HANDSHAKE)
         else:
             self.handshakeCompleted()
 
     def handshakeCompleted(self) -> None:
         limits = self.frontend.settings.limits
         self._shaken = True
-        self.codec = self.frontend.pool.protocol.client_codec(limits.head_size, limits.headers)
+        try:
+            self.codec = self.frontend.pool.protocol.client_codec(limits.head_size, limits.headers)
+        except Exception:
+            self._mistake()
+            return
         self.transport.registerProducer(self, True)
         self._set_limit()
         if self.frontend.draining:
@@ -186,13 +178,18 @@ class ClientConnection(Protocol):
 
     def readConnectionLost(self) -> None:
         """The client of a plain listener sends no more, and may still read."""
-        self._ended = True
         if self._closing:
+            self._ended = True
             self.transport.loseConnection()
-            return
-        self._events(self.codec.receive_end())
-        if not self._relays and not self._closing:
-            self.close()
+        elif not self._ended:  # whoever reads on after an end is told of it again
+            self._ended = True
+            try:
+                self._events(self.codec.receive_end())
+            except Exception:
+                self._mistake()
+            if not self._closing:
+                self._set_limit()
+                self._close_if_ended()
 
     def writeConnectionLost(self) -> None:
         pass
@@ -204,25 +201,27 @@ class ClientConnection(Protocol):
         if not self._shaken:
             frontend.figures.tls_failed += 1
         self._closing = True
-        for relay in list(self._relays.values()):
-            relay.client_lost(ClientGone("the client closed the connection"))
-        self._deadline.stop()
+        self._end_relays(ClientGone("the client closed the connection"))
+        self._limit.stop()
         frontend.connection_lost()
 
     # --- a push producer of the responses that its transport takes ---
 
     def pauseProducing(self) -> None:
-        self._full = True
-        self._backlog = backlog(self.transport)
+        self.full = True
+        self._limit.full()
         for relay in self._relays.values():
             relay.client_full()
         self._set_limit()
 
     def resumeProducing(self) -> None:
-        self._full = False
+        self.full = False
         for relay in self._relays.values():
             relay.client_ready()
-        self._set_limit()
+        if self._answered:
+            self._next()
+        else:
+            self._set_limit()
 
     def stopProducing(self) -> None:
         pass
@@ -236,37 +235,48 @@ class ClientConnection(Protocol):
         self._feeding = True
         try:
             self._events(self.codec.receive(data))
-            while self._again:
+            while self._again and not self._closing:
                 # Not by recursion: a client may pipeline thousands of requests answered at once.
                 self._again = False
                 self._events(self.codec.receive(b""))
+        except Exception:
+            self._mistake()
         finally:
-            self._feeding = False
+            self._feeding = self._again = False
         if not self._closing:
             self._apply_hold()
             self._set_limit()
+            self._close_if_ended()
 
     def _events(self, events: Sequence[Event]) -> None:
         for event in events:
             if self._closing:
                 return
             kind = type(event)
-            relay = self._relays.get(event.exchange)
-            if kind is Head:
-                relay = Relay(self, event.exchange, event.message, self.frontend.clock.seconds())  # type: ignore[attr-defined]
-                self._relays[event.exchange] = relay
-                self.frontend.began()
-                relay.begin()
-            elif kind is Error:
-                self._client_failed(event.exchange, event.error)  # type: ignore[attr-defined]
-            elif kind is Reply:
-                self.write(event.data)  # type: ignore[attr-defined]
-            elif relay is None:
-                continue
-            elif kind is Body:
-                relay.request_body(event.data)  # type: ignore[attr-defined]
-            elif kind is End:
-                relay.request_end(event.trailers)  # type: ignore[attr-defined]
+            exchange = event.exchange
+            relay = self._relays.get(exchange)
+            try:
+                if kind is Head:
+                    self._limit.met()
+                    relay = Relay(self, exchange, event.message, self.frontend.clock.seconds())  # type: ignore[attr-defined]
+                    self._relays[exchange] = relay
+                    self.frontend.began()
+                    relay.begin()
+                elif kind is Error:
+                    self._client_failed(exchange, event.error)  # type: ignore[attr-defined]
+                elif kind is Reply:
+                    self.write(event.data)  # type: ignore[attr-defined]
+                elif relay is None:
+                    continue
+                elif kind is Body:
+                    relay.upload.body(event.data)  # type: ignore[attr-defined]
+                elif kind is End:
+                    relay.upload.end(event.trailers)  # type: ignore[attr-defined]
+            except Exception:
+                if relay is not None:
+                    relay.mistake()
+                else:
+                    self._mistake(exchange if kind is Head else 0)
 
     def _client_failed(self, exchange: int, error: BrokerError) -> None:
         relay = self._relays.get(exchange)
@@ -280,8 +290,35 @@ class ClientConnection(Protocol):
         self.write(data)
         self.close()
 
+    def _next(self) -> None:
+        """The client has taken the answer: what it sent meanwhile is the next request."""
+        exchange, self._answered = self._answered, 0
+        try:
+            reusable = self.codec.after(exchange) is After.REUSABLE
+            if reusable:
+                self.codec.release(exchange)
+        except Exception:
+            self._mistake()
+            return
+        if not reusable:
+            self.close()
+            return
+        self._apply_hold()
+        if self._feeding:
+            self._again = True
+        elif self.codec.held() or self._ended:
+            self._feed(b"")
+        else:
+            self._set_limit()
+
+    def _close_if_ended(self) -> None:
+        if self._ended and not (self._relays or self._answered):
+            self.close()
+
     def _apply_hold(self) -> None:
-        paused = self._held or (bool(self._relays) and self.codec.held() > PIPELINED)
+        # Of a head alone the codec limits the size.
+        waiting = bool(self._relays or self._answered)
+        paused = self.held or (waiting and self.codec.held() > PIPELINED)
         if paused is not self._paused:
             self._paused = paused
             if paused:
@@ -289,55 +326,71 @@ class ClientConnection(Protocol):
             else:
                 self.transport.resumeProducing()
 
-    # --- time limits ---
+    # --- time limits and ends ---
 
     def _waits_for(self) -> Wait:
         if self._closing:
             return Wait.CLOSE
-        if self._full:
+        if self.full:
             return Wait.READ
         if self._relays:
             if self._tunnel:
                 return Wait.TUNNEL
-            if not self._held and not all(relay.request_ended for relay in self._relays.values()):
-                return Wait.BODY
+            for relay in self._relays.values():
+                if relay.upload.waits_for_client:
+                    return Wait.BODY
             return Wait.SERVER
         return Wait.HEAD if self.codec.held() else Wait.IDLE
 
     def _set_limit(self) -> None:
-        """The one limit that stands now, by what the connection waits for."""
-        wait = self._waits_for()
-        if wait is self._wait and wait in _NOT_RENEWED:
-            return
-        self._wait = wait
-        seconds = self.frontend.seconds[wait]
-        if seconds:
-            self._deadline.set(seconds)
-        else:
-            self._deadline.clear()
+        self._limit.set(self._waits_for())
 
-    def _expired(self) -> None:
-        wait = self._wait
-        seconds = self.frontend.seconds[wait]
-        if wait in _WHILE_READING and self._reader_moves():
-            self._deadline.set(seconds)
-        elif wait is Wait.IDLE:
+    def _passed(self, wait: Wait, seconds: float) -> None:
+        """A limit has passed."""
+        if wait is Wait.IDLE:
             self.close()
-        elif wait is Wait.HEAD:
-            self._events(self.codec.refuse(ClientTimeout(f"no whole head within {seconds:g} s")))
+            return
+        if wait is Wait.BODY and self._answer_moves():
+            self._limit.again()
+            return
+        if wait is Wait.HEAD:
+            error = ClientTimeout(f"no whole head within {seconds:g} s")
         elif wait is Wait.BODY:
-            self._events(self.codec.refuse(ClientTimeout(f"nothing of the body for {seconds:g} s")))
+            error = ClientTimeout(f"nothing of the body for {seconds:g} s")
         else:
             self._give_up(ClientTimeout(f"{wait.value}: nothing for {seconds:g} s"))
+            return
+        try:
+            self._events(self.codec.refuse(error))
+        except Exception:
+            self._mistake()
+        if not (self._closing or self._answered):
+            self._give_up(error)
 
-    def _reader_moves(self) -> bool:
-        left = backlog(self.transport)
-        moved = left > 0 and left != self._backlog
-        self._backlog = left
-        return moved
+    def _answer_moves(self) -> bool:
+        """A client that is being answered may wait with the rest of its request."""
+        before = self._passed_on
+        self._passed_on = sum(relay.bytes_out for relay in self._relays.values())
+        return self._passed_on != before
+
+    def _mistake(self, exchange: int = 0) -> None:
+        """In an `except`: a mistake outside of any transaction ends the connection.
+
+        By a 502 when it can be given as the answer of `exchange`, else by a cut.
+        """
+        _log.failure("A connection of listener {name} ended by a mistake", name=self.frontend.settings.name)
+        error = InternalError("a mistake in the broker or in a plugin")
+        if exchange:
+            with suppress(Exception):
+                self._client_failed(exchange, error)
+                return
+        self._give_up(error)
 
     def _give_up(self, error: BrokerError) -> None:
         self._closing = True
+        self._end_relays(error)
+        self.transport.abortConnection()
+
+    def _end_relays(self, error: BrokerError) -> None:
         for relay in list(self._relays.values()):
             relay.client_lost(error)
-        self.transport.abortConnection()

@@ -8,22 +8,26 @@ clients send.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 
 from ..core.figures import ListenerFigures
 from ..errors import BrokerError
 from ..interfaces import IObserver, Origin
 from ..settings import Listener
-from .client import ClientConnection, Wait
+from .client import ClientConnection
+from .limits import seconds_of
 from .pool import Pool
 from .record import record, refusal
 from .relay import Relay
+
+_log = Logger("sslbroker.frontend")
 
 
 class Frontend(Factory):
@@ -45,17 +49,7 @@ class Frontend(Factory):
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self.figures = ListenerFigures(settings.name, settings.endpoint, settings.pool, settings.secure)
-        limits = settings.limits
-        self.seconds = {
-            Wait.HANDSHAKE: limits.handshake,
-            Wait.IDLE: limits.idle,
-            Wait.HEAD: limits.head,
-            Wait.BODY: limits.idle,
-            Wait.SERVER: 0.0,
-            Wait.READ: limits.read,
-            Wait.TUNNEL: limits.tunnel,
-            Wait.CLOSE: limits.close,
-        }
+        self.seconds = seconds_of(settings.limits)
         self._observers = observers
         self._identities = identities
         self._empty: list[Deferred[None]] = []
@@ -98,7 +92,7 @@ class Frontend(Factory):
     def ended(self, relay: Relay) -> None:
         """A transaction is over: count it, and tell the observers."""
         figures, transaction = self.figures, relay.transaction
-        figures.bytes_in += relay.bytes_in
+        figures.bytes_in += relay.upload.bytes_in
         figures.bytes_out += relay.bytes_out
         figures.ends[transaction.end] = figures.ends.get(transaction.end, 0) + 1
         if relay.response is not None:
@@ -109,18 +103,21 @@ class Frontend(Factory):
                 failovers[attempt.reason.value] = failovers.get(attempt.reason.value, 0) + 1
         if self._observers:
             began = time.time() - (self.clock.seconds() - relay.arrived)
-            fields = record(relay, self._identities(), began)
-            for observer in self._observers:
-                observer.transaction_ended(fields)
+            self._tell(record(relay, self._identities(), began))
 
     def refused(self, origin: Origin, error: BrokerError, status: int) -> None:
         """Something came that is no request; it is logged like one."""
         ends = self.figures.ends
         ends[error.end] = ends.get(error.end, 0) + 1
         if self._observers:
-            fields = refusal(self.pool, origin, error, status, self._identities(), time.time())
-            for observer in self._observers:
+            self._tell(refusal(self.pool, origin, error, status, self._identities(), time.time()))
+
+    def _tell(self, fields: Mapping[str, Any]) -> None:
+        for observer in self._observers:
+            try:
                 observer.transaction_ended(fields)
+            except Exception:
+                _log.failure("An observer of listener {name} failed", name=self.settings.name)
 
     def drain(self) -> Deferred[None]:
         """Let every connection end after its transaction; fires when none is left."""

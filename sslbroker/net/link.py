@@ -136,7 +136,10 @@ class Link(Protocol):
             return
         self.answered = True
         self.progress()
-        self._give(relay, self.codec.receive(data))
+        try:
+            self._give(relay, self.codec.receive(data))
+        except Exception:
+            relay.mistake()
 
     def readConnectionLost(self) -> None:
         """The server sends no more; an answer delimited by that is whole now."""
@@ -144,7 +147,10 @@ class Link(Protocol):
         if relay is None:
             self.close()  # from now on: what is read in this turn of the reactor must not be given to it
             return
-        self._give(relay, self.codec.receive_end(), at_end=True)
+        try:
+            self._give(relay, self.codec.receive_end(), at_end=True)
+        except Exception:
+            relay.mistake()
         if self._relay is relay:
             self.transport.loseConnection()
 
@@ -156,7 +162,7 @@ class Link(Protocol):
         self.links.move(self, None)
         relay, self._relay = self._relay, None
         if relay is not None:
-            relay.link_failed(self, self._why_lost(reason))
+            self._fail(relay, self._why_lost(reason))
 
     def _give(self, relay: Relay, events: Sequence[Event], at_end: bool = False) -> None:
         for event in events:
@@ -169,6 +175,12 @@ class Link(Protocol):
             else:
                 relay.link_event(self, event)
         relay.flush()
+
+    def _fail(self, relay: Relay, error: AttemptError) -> None:
+        try:
+            relay.link_failed(self, error)
+        except Exception:
+            relay.mistake()
 
     def _why_lost(self, reason: Failure, detail: str = "") -> AttemptError:
         clean = isinstance(reason.value, ConnectionDone)
@@ -186,25 +198,28 @@ class Link(Protocol):
                 self.close()
             else:
                 self.drop()
-        elif not self._reading or not (self.full or relay.request_sent):
-            # The client is what everybody waits for.
-            self.progress()
-        else:
+        elif self._reading and relay.upload.waits_for_server:
             seconds = self.links.settings.failover.response_timeout
-            relay.link_failed(self, Silent(f"nothing for {seconds:g} s"))
+            self._fail(relay, Silent(f"nothing for {seconds:g} s"))
+        else:
+            self.progress()  # it is the client that everybody waits for: its own limit stands
 
     # --- a push producer of the requests that its transport takes ---
 
     def pauseProducing(self) -> None:
         self.full = True
         if self._relay is not None:
-            self._relay.link_full()
+            self._relay.upload.link_full()
 
     def resumeProducing(self) -> None:
         self.full = False
-        if self._relay is not None:
+        relay = self._relay
+        if relay is not None:
             self.progress()
-            self._relay.link_ready()
+            try:
+                relay.upload.link_ready()
+            except Exception:
+                relay.mistake()
 
     def stopProducing(self) -> None:
         pass

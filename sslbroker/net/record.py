@@ -1,6 +1,7 @@
 """The record of a transaction that is over: what the access log writes and observers hear.
 
-Decides the fields (spec §5). Refuses to format: an observer does.
+Decides the fields (spec §5). Invariant: every transaction has a record, whatever its protocol raises when
+it is asked for fields of its own. Refuses to format: an observer does.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from twisted.logger import Logger
+
 from ..errors import BrokerError
 from ..interfaces import Origin
 
 if TYPE_CHECKING:
     from .pool import Pool
     from .relay import Relay
+
+_log = Logger("sslbroker.record")
 
 
 def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
@@ -36,12 +41,12 @@ def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
         "server": attempts[-1].member.address if attempts else None,
         "link": relay.link_kind,
         "tries": [attempt.log_fields() for attempt in attempts],
-        "bytes_in": relay.bytes_in,
+        "bytes_in": relay.upload.bytes_in,
         "bytes_out": relay.bytes_out,
         "timings": transaction.timings(),
         "end": transaction.end,
     }
-    fields.update(relay.pool.rules.log_fields(relay.request, relay.response))
+    fields.update(_of_protocol(relay.pool, relay.request, relay.response))
     return fields
 
 
@@ -69,6 +74,15 @@ def refusal(
         "end": error.end,
         "detail": error.detail,
     }
-    fields.update(pool.rules.log_fields(None, None))
+    fields.update(_of_protocol(pool, None, None))
     fields["status"] = status
+    return fields
+
+
+def _of_protocol(pool: Pool, request: Any, response: Any) -> Mapping[str, Any]:
+    try:
+        fields: Mapping[str, Any] = pool.rules.log_fields(request, response)
+    except Exception:  # a line without them is better than none
+        _log.failure("The log fields of pool {pool} could not be had", pool=pool.name)
+        return {}
     return fields

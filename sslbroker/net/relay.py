@@ -1,10 +1,10 @@
-"""One transaction's way through the broker: does what its state machine says, and moves its bytes.
+"""One transaction's way through the broker: does what its state machine says, and moves its answer.
 
-Decides nothing: `core.transaction` does. Invariant: a chunk of a body is framed once and written once;
-what the client sent goes into storage before it goes to a server; a paused side pauses the other. Every
-entry point (a method without underscore that handles input) ends in `flush`, so that all bytes of one
-turn leave in one write for each side. Refuses to know HTTP, timers of connections, and the choice of
-servers.
+Decides nothing: `core.transaction` does. Invariant: a chunk of a body is framed once and written once; a
+client that is full pauses its server. Every entry point (a method without underscore that handles input)
+ends in `flush`, so that all bytes of one turn leave in one write for each side. What a plugin raises ends
+this transaction, by 502 or visibly, and comes no further. Refuses to know HTTP, timers of connections, and
+the choice of servers; `upload` moves the request.
 """
 
 from __future__ import annotations
@@ -12,14 +12,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..core.transaction import DONE, RELAY, Action, Attempt, Input, Transaction
-from ..errors import AttemptError, BrokerError, FailingStatus, InternalError, NoServer, Stalled, Truncated
+from ..errors import (
+    AttemptError,
+    BrokerError,
+    ClientGone,
+    FailingStatus,
+    InternalError,
+    NoServer,
+    Stalled,
+    Truncated,
+)
 from ..interfaces import Body, End, Event, Head, Interim, Origin, Upgraded
 from ..outcome import Cause, Replay
+from .upload import Upload
 
 if TYPE_CHECKING:
     from .client import ClientConnection
@@ -37,19 +46,12 @@ class Relay:
     """Made by a `ClientConnection` for each request's head; forgotten when the transaction is over."""
 
     __slots__ = (
-        "_ahead",
         "_attempt",
         "_connecting",
-        "_half_closed",
         "_link_exchange",
-        "_response",
+        "_over",
         "_to_client",
-        "_to_link",
-        "_trailers",
-        "_tunnel",
-        "_withheld",
         "arrived",
-        "bytes_in",
         "bytes_out",
         "connection",
         "exchange",
@@ -58,10 +60,10 @@ class Relay:
         "origin",
         "pool",
         "request",
-        "request_ended",
-        "request_sent",
-        "stored",
+        "response",
         "transaction",
+        "tunnel",
+        "upload",
     )
 
     def __init__(self, connection: ClientConnection, exchange: int, request: Any, now: float) -> None:
@@ -71,26 +73,21 @@ class Relay:
         self.request = request
         self.pool = pool
         self.origin: Origin = pool.rules.origin(request, connection.origin)
-        self.stored = pool.storage.open()
-        self.transaction = Transaction(pool.rules.replay(request), self.stored, pool.tries, now)
+        stored = pool.storage.open()
+        self.upload = Upload(self, stored)
+        self.transaction = Transaction(pool.rules.replay(request), stored, pool.tries, now)
         self.arrived = now
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.request_ended = False
-        self.request_sent = False  # all of it went to the link
+        self.bytes_out = 0  # content of the answer
+        #: The final response's message, a server's or the broker's own; None before there is one.
+        self.response: Any = None
+        self.tunnel = False  # the final answer was an `Upgraded`
         self.link: Link | None = None
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
         self._link_exchange = 0
         self._connecting: Deferred[Link] | None = None
         self._attempt: Attempt | None = None  # the one that counts as outstanding
-        self._withheld = False  # the body waits for the server's go-ahead
-        self._ahead: IDelayedCall | None = None  # the end of that wait
-        self._response: Any = None
-        self._trailers: Any = None
-        self._tunnel = False
-        self._half_closed = False
         self._to_client: list[bytes] = []
-        self._to_link: list[bytes] = []
+        self._over = False
 
     # --- from the client's connection ---
 
@@ -103,29 +100,6 @@ class Relay:
             self._step(_REFUSED, refusal)
         self.flush()
 
-    def request_body(self, data: bytes) -> None:
-        self.bytes_in += len(data)
-        stored = self.stored
-        stored.append(data)
-        link = self.link
-        if link is not None and not self._withheld and not link.full:
-            self._send_stored(link)
-            self.flush()
-        elif stored.over_share or self.pool.storage.full:
-            self.connection.hold()
-            if self.pool.storage.full:
-                stored.when_room(self._room)
-
-    def request_end(self, trailers: Any) -> None:
-        """The request is whole; or, in a tunnel, the client sends no more."""
-        self._half_closed = self._tunnel
-        self.request_ended = True
-        self._trailers = trailers
-        link = self.link
-        if link is not None and not self._withheld and not link.full:
-            self._send_stored(link)
-            self.flush()
-
     def client_failed(self, error: BrokerError) -> None:
         """The client broke its protocol or a time limit; its connection can still be written to."""
         self._step(_REFUSED, error)
@@ -133,7 +107,12 @@ class Relay:
 
     def client_lost(self, error: BrokerError) -> None:
         """The client is gone."""
-        self._step(_LOST, error)
+        try:
+            if self.tunnel:
+                self.upload.last_words()
+            self._step(_LOST, error)
+        except Exception:
+            self.mistake()
 
     def client_full(self) -> None:
         """The client reads more slowly than the server sends."""
@@ -156,16 +135,16 @@ class Relay:
             size = len(event.data)  # type: ignore[attr-defined]
             self.bytes_out += size
             link.links.member.figures.bytes_in += size
-            if self._tunnel:
+            if self.tunnel:
                 self.connection.touch()
             self._to_client.append(self.connection.codec.send(event))
         elif kind is Head or kind is Upgraded:
-            self._judge(link, event.message, kind is Upgraded)  # type: ignore[attr-defined]
+            self._judge(event.message, kind is Upgraded)  # type: ignore[attr-defined]
         elif kind is End:
             self._to_client.append(self.connection.codec.send(event))
             self._step(_ENDED)
         elif kind is Interim:
-            self._interim(link, event)  # type: ignore[arg-type]
+            self._interim(event)  # type: ignore[arg-type]
 
     def link_failed(self, link: Link, error: AttemptError) -> None:
         """The link, or the server's answer on it, has failed."""
@@ -177,28 +156,47 @@ class Relay:
         self._step(_FAILED, error)
         self.flush()
 
-    def link_full(self) -> None:
-        """The server reads more slowly than the client sends."""
-        self.connection.hold()
-
-    def link_ready(self) -> None:
-        link = self.link
-        if link is not None and not self._withheld:
-            self._send_stored(link)
-            self.flush()
-
     def flush(self) -> None:
         """Write what this turn has gathered: once to the server, once to the client."""
-        if self._to_link:
-            data = b"".join(self._to_link)
-            self._to_link.clear()
-            if self.link is not None and data:
-                self.link.write(data)
+        self.upload.flush()
         if self._to_client:
             data = b"".join(self._to_client)
             self._to_client.clear()
             if data:
                 self.connection.write(data)
+
+    # --- from the upload ---
+
+    def request_sent(self) -> None:
+        """All of the request went to the link: from here on the server's time counts."""
+        attempt = self.transaction.attempt
+        if not attempt.first_byte:  # it may answer earlier
+            attempt.sent = self.pool.clock.seconds()
+
+    # --- from whoever catches what a plugin raises ---
+
+    def mistake(self, failure: Failure | None = None) -> None:
+        """A mistake in the broker or in a plugin: this transaction ends, nothing else does.
+
+        Call it in an `except`, or with the failure. The client gets 502, or a cut when an answer has
+        begun or cannot be made.
+        """
+        failure = failure or Failure()
+        _log.failure("A transaction of pool {pool} ended by a mistake", failure, pool=self.pool.name)
+        if self._over:
+            return
+        try:
+            if self.transaction.state is not DONE:
+                self._step(_REFUSED, InternalError(failure.getErrorMessage()))
+                self.flush()
+                return
+        except Exception:
+            _log.failure("and the answer to its client by another", pool=self.pool.name)
+        if self.transaction.state is not DONE:
+            self.transaction.receive(_LOST, self.pool.clock.seconds(), ClientGone("cut"))
+        self._drop()
+        self._cut()
+        self._finish()
 
     # --- what the state machine asks for ---
 
@@ -207,6 +205,7 @@ class Relay:
             _DO[action](self)
 
     def _choose(self) -> None:
+        self.response = None  # of the try before
         member = self.pool.choose(self.transaction.attempts)
         if member is None:
             self._step(_NO_SERVER, NoServer("the pool has no server"))
@@ -225,13 +224,15 @@ class Relay:
         else:
             self._connecting = connecting = links.connect()
             connecting.addCallbacks(self._linked, self._not_linked)
-            connecting.addErrback(self._mistake)
+            connecting.addErrback(self.mistake)
 
     def _linked(self, link: Link) -> None:
         self._connecting = None
         self.link = link
         self.link_kind = "secure" if link.secure else "plain"
         self._link_exchange = link.begin(self)
+        if self.connection.full:
+            link.pause()
         self._step(_LINKED, link.reused)
         self.flush()
 
@@ -248,84 +249,51 @@ class Relay:
         assert link is not None
         rules = self.pool.rules
         head = rules.to_server(self.request, self.origin, link.links.member.address, link.secure)
-        self._to_link.append(link.codec.send(Head(self._link_exchange, head)))
-        self.request_sent = False
+        sent = link.codec.send(Head(self._link_exchange, head))
         replay = self.transaction.replay
         if replay is not _REPLAYABLE:
-            self.stored.give_up(replay)
-        wait = rules.go_ahead_wait(self.request)
-        self._withheld = wait > 0
-        if self._withheld:
-            self._ahead = self.pool.clock.callLater(wait, self._go_ahead)
-        else:
-            self._send_stored(link)
+            self.upload.stored.give_up(replay)
+        self.upload.start(link, self._link_exchange, sent, rules.go_ahead_wait(self.request))
 
-    def _send_stored(self, link: Link) -> None:
-        """Everything that is stored and not sent goes to the link; then the client may go on."""
-        exchange, codec = self._link_exchange, link.codec
-        for data in self.stored.take():
-            self._to_link.append(codec.send(Body(exchange, data)))
-            link.links.member.figures.bytes_out += len(data)
-        if self._half_closed:
-            self.flush()
-            link.end_writing()
-        elif self.request_ended:
-            if not self.request_sent:
-                self._to_link.append(codec.send(End(exchange, self._trailers)))
-                self.request_sent = True
-                self.transaction.attempt.sent = self.pool.clock.seconds()
-                link.progress()
-        else:
-            link.progress()
-        self.connection.go_on()
-
-    def _go_ahead(self) -> None:
-        """The server has said 100, or has not for long enough: send the body."""
-        self._stop_waiting()
-        if self._withheld and self.link is not None:
-            self._withheld = False
-            self._send_stored(self.link)
-            self.flush()
-
-    def _judge(self, link: Link, message: Any, upgraded: bool) -> None:
+    def _judge(self, message: Any, upgraded: bool) -> None:
         attempt = self.transaction.attempt
         attempt.first_byte = self.pool.clock.seconds()
         attempt.status = status = self.pool.classifier.status(message)
-        self._response = message
-        self._tunnel = upgraded
+        self.response = message
+        self.tunnel = upgraded
         if not upgraded and self.pool.classifier.failing(message):
             self._step(_FAILED, FailingStatus(f"status {status}"))
         else:
             self._step(_ANSWERED)
 
-    def _interim(self, link: Link, event: Interim) -> None:
+    def _interim(self, event: Interim) -> None:
         rewritten = self.pool.rules.to_client(event.message, self.request, self.origin)
         interim = Interim(self.exchange, rewritten, event.go_ahead)
         self._to_client.append(self.connection.codec.send(interim))
         if event.go_ahead:
-            self._go_ahead()
+            self.upload.go_ahead()
 
     def _pass(self) -> None:
         connection = self.connection
-        # A final status instead of the go-ahead: the body is not wanted (RFC 9110 §10.1.1).
-        self._stop_waiting()
-        message = self.pool.rules.to_client(self._response, self.request, self.origin)
-        if self._tunnel:
+        message = self.pool.rules.to_client(self.response, self.request, self.origin)
+        if self.tunnel:
             self._to_client.append(connection.codec.send(Upgraded(self.exchange, message)))
             assert self.link is not None
             self.link.tunnel()
+            self.upload.go_ahead()
             connection.tunnel()
         else:
             self._to_client.append(connection.codec.send(Head(self.exchange, message)))
+            self.upload.answered()
 
     def _answer(self) -> None:
         error = self.transaction.error
         assert error is not None
         codec = self.connection.codec
-        self._response = None
+        self.response = None
         for event in self.pool.rules.error_answer(error, self.request, self.exchange):
             if type(event) is Head:
-                self._response = event.message
+                self.response = event.message
             elif type(event) is Body:
                 self.bytes_out += len(event.data)
             self._to_client.append(codec.send(event))
@@ -336,11 +304,10 @@ class Relay:
 
     def _drop(self) -> None:
         """The try is over, and its link with it."""
-        self._to_link.clear()
-        self._stop_waiting()
+        self.upload.stop()
         link, self.link = self.link, None
         if link is not None:
-            if self._tunnel:
+            if self.tunnel:
                 link.close()
             else:
                 link.drop()
@@ -352,12 +319,14 @@ class Relay:
     def _finish(self) -> None:
         """The transaction is over: everything it held goes back, and its record is written."""
         self.flush()
-        self._stop_waiting()
-        link, self.link = self.link, None
+        self.upload.stop()
+        link = self.link
         if link is not None:
             link.leave(self._link_exchange)
+            self.link = None
             self._attempt_over()
-        self.stored.close()
+        self._over = True
+        self.upload.stored.close()
         self.connection.exchange_over(self)
 
     def _attempt_over(self) -> None:
@@ -365,29 +334,6 @@ class Relay:
         if attempt is not None:
             attempt.member.figures.outstanding -= 1
             self.pool.monitor.heard(attempt)
-
-    # --- small things ---
-
-    @property
-    def response(self) -> Any:
-        """The final response's message, a server's or the broker's own; None before there is one."""
-        return self._response
-
-    def _stop_waiting(self) -> None:
-        if self._ahead is not None:
-            if self._ahead.active():
-                self._ahead.cancel()
-            self._ahead = None
-
-    def _room(self) -> None:
-        if not self.stored.over_share and (self.link is None or not self.link.full):
-            self.connection.go_on()
-
-    def _mistake(self, failure: Failure) -> None:
-        """A mistake in the broker or a plugin: this transaction ends visibly, nothing else does."""
-        _log.failure("A transaction of pool {pool} ended by a mistake", failure, pool=self.pool.name)
-        if self.transaction.state is not DONE:
-            self.client_failed(InternalError(failure.getErrorMessage()))
 
 
 _DO = {

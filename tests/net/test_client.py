@@ -50,6 +50,18 @@ class TimeLimits(BrokerCase):
         self.assertEqual(self.end, "frame:client-timeout")
         self.assertEqual(self.records.all[-1]["status"], 408)
 
+    def test_each_head_of_a_pipeline_has_its_own_time(self) -> None:
+        self.start()
+        client = self.client()
+        refused = b"GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 test-broker, 1.1 test-broker\r\n\r\n"
+        client.sends(refused[:9])
+        for _ in range(3):
+            self.wait(8)
+            client.sends(refused[9:] + refused[:9])
+        self.assertEqual(client.takes().count(b"HTTP/1.1 508 "), 3)
+        self.wait(11)
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 408 "))
+
     def test_a_body_that_stops_ends_with_408_and_its_try_with_it(self) -> None:
         self.start()
         client = self.client()
@@ -188,6 +200,45 @@ class BadClients(BrokerCase):
             self.tearDown()
             self.setUp()
 
+    def test_who_takes_no_answers_gets_no_more_of_them(self) -> None:
+        refused = b"GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 test-broker, 1.1 test-broker\r\n\r\n"
+        for secure in (False, True):
+            self.start()
+            client = self.client(secure)
+            client.stops_reading()
+            for _ in range(20):
+                client.sends(refused * 500)
+            written = self.network.ends[-1].out
+            self.assertLess(len(written), 250_000)
+            client.reads_on()
+            self.assertEqual(client.takes().count(b"HTTP/1.1 508 "), 10_000)
+            self.assertEqual(self.frontends["secure" if secure else "plain"].figures.transactions, 10_000)
+            self.tearDown()
+            self.setUp()
+
+    def test_who_takes_no_answer_is_not_served_the_next_request(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+        for secure in (False, True):
+            self.start(servers=1)
+            client = self.client(secure)
+            client.stops_reading()
+            client.sends(GET + GET.replace(b"/a", b"/b"))
+            link = self.servers[0].link()
+            link.takes()
+            link.sends(head % 65_494 + b"x" * 65_494)  # is whole as it fills the client's transport
+            self.assertEqual(self.end, "ok")
+            self.assertEqual(link.takes(), b"")
+            client.reads_on()
+            self.assertTrue(link.takes().startswith(b"GET /b"))
+            client.stops_reading()
+            link.sends(head % 2_000_000 + b"x" * 2_000_000)
+            self.assertLess(len(self.network.ends[1].out), 250_000)
+            self.assertGreater(len(link.transport.out), 1_000_000)  # type: ignore[union-attr]
+            client.reads_on()
+            self.assertEqual(client.takes().count(b"x"), 2_065_494)
+            self.tearDown()
+            self.setUp()
+
     def test_endless_pipelining_is_not_read(self) -> None:
         self.start()
         client = self.client()
@@ -217,6 +268,78 @@ class Ends(BrokerCase):
         link.sends(OK)
         self.assertTrue(client.takes().endswith(b"ok"))
         self.assertTrue(client.closed)
+
+    def test_a_client_that_half_closes_gets_the_answers_to_all_it_has_asked(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.stays = True
+        client.sends(GET + GET)
+        client.half_closes()
+        link = self.servers[0].link()
+        link.sends(OK)
+        self.assertEqual(client.takes().count(b"\r\n\r\nok"), 1)
+        self.assertFalse(client.ended)
+        link.sends(OK)
+        self.assertEqual(client.takes().count(b"\r\n\r\nok"), 1)
+        self.assertTrue(client.ended)
+
+    def test_half_a_request_after_a_whole_one_is_refused_at_the_end(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.sends(GET + GET[:9])
+        client.half_closes()
+        self.servers[0].link().sends(OK)
+        answers = client.takes()
+        self.assertEqual((answers.count(b"\r\n\r\nok"), answers.count(b"HTTP/1.1 400 ")), (1, 1))
+        self.assertTrue(client.closed)
+
+    def test_a_client_that_half_closes_and_reads_slowly_gets_everything(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.stops_reading()
+        client.sends(GET + GET)
+        client.half_closes()
+        link = self.servers[0].link()
+        big = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300000
+        link.sends(big)
+        client.reads_on()
+        link.sends(big)
+        self.assertEqual(client.takes().count(b"x"), 600_000)
+        self.assertTrue(client.closed)
+        self.assertEqual(len(self.records.all), 2)
+
+    def test_a_half_close_that_is_told_twice_is_one(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.stays = True
+        client.sends(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        link = self.servers[0].link()
+        link.sends(b"HTTP/1.1 101 Ok\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        link.takes()
+        link.stays = True
+        link.stops_reading()
+        for _ in range(2):
+            client.transport.write(b"x" * 50_000)  # type: ignore[union-attr]
+        client.half_closes()
+        link.reads_on()
+        self.assertEqual(len(link.takes()), 100_000)
+        self.assertTrue(link.ended)
+        link.sends(b"the answer")
+        self.assertTrue(client.takes().endswith(b"the answer"))
+
+    def test_a_half_close_before_the_tunnel_reaches_the_server(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.stays = True
+        client.sends(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        client.half_closes()
+        link = self.servers[0].link()
+        link.stays = True
+        link.sends(b"HTTP/1.1 101 Ok\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        self.settle()
+        self.assertTrue(link.ended)
+        link.sends(b"the answer")
+        self.assertTrue(client.takes().endswith(b"the answer"))
 
     def test_a_body_cut_short_by_a_half_close_is_refused(self) -> None:
         self.start()
@@ -266,6 +389,49 @@ class Ends(BrokerCase):
         self.servers[1].link().sends(OK)
         self.assertIn(b"\r\nConnection: close\r\n", idle.takes())
         self.successResultOf(empty)
+
+    def test_at_the_drains_deadline_a_client_that_drips_is_cut(self) -> None:
+        for end in (b"", b"Connection: close\r\n"):
+            self.start()
+            client = self.client()
+            client.stops_reading()
+            client.sends(GET[:-2] + end + b"\r\n")
+            self.servers[0].link().sends(OK.replace(b": 2", b": 60002") + b"x" * 60_000)
+            self.assertEqual(self.end, "ok")
+            self.frontends["plain"].drain()
+            self.frontends["plain"].shut()
+            self.settle()
+            self.assertEqual(self.frontends["plain"].connections, set())
+            self.tearDown()
+            self.setUp()
+
+    def test_a_drain_reaches_connections_in_every_state(self) -> None:
+        self.start(servers=1)
+        shaking = Peer(self)
+        self.clients.append(shaking)
+        self.network.connect(shaking, self.secure_factory().buildProtocol(None), "192.0.2.9", 443)
+        half, paused, tunnel = self.client(), self.client(), self.client()
+        half.sends(GET[:9])
+        tunnel.sends(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        self.servers[0].link().sends(b"HTTP/1.1 101 Ok\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        paused.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n")
+        link = self.servers[0].link()
+        link.stops_reading()
+        paused.sends(b"x" * 900_000)
+        for frontend in self.broker.frontends:
+            frontend.drain()
+        self.settle()
+        self.assertEqual([len(frontend.connections) for frontend in self.broker.frontends], [3, 1])
+        for frontend in self.broker.frontends:
+            frontend.shut()
+        self.settle()
+        paused.reads_on()
+        for client in (shaking, half, paused, tunnel):
+            self.assertTrue(client.closed)
+        self.wait(6)
+        self.assertEqual([len(frontend.connections) for frontend in self.broker.frontends], [0, 0])
+        ends = [record["end"] for record in self.records.all]
+        self.assertEqual(ends, ["relay:shutdown"] * 2)
 
     def test_at_the_drains_deadline_everything_ends(self) -> None:
         self.start()

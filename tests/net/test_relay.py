@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sslbroker.settings import Failover, Storage
+from sslbroker.settings import Failover
 
 from ..memory import BrokerCase
 
@@ -115,75 +115,6 @@ class PlainTransactions(BrokerCase):
         self.assertFalse(client.takes().endswith(b"0\r\n\r\n"))
         self.assertTrue(client.closed)
         self.assertEqual(self.end, "relay:truncated")
-
-
-class Continue(BrokerCase):
-    HEAD = b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
-
-    def test_the_servers_go_ahead_reaches_the_client_and_releases_the_body(self) -> None:
-        self.start()
-        client = self.client()
-        client.sends(self.HEAD)
-        link = self.servers[0].link()
-        self.assertIn(b"Expect: 100-continue", link.takes())
-        link.sends(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.assertTrue(client.takes().startswith(b"HTTP/1.1 100 Continue\r\n"))
-        client.sends(b"hello")
-        self.assertEqual(link.takes(), b"hello")
-        link.sends(OK)
-        self.assertTrue(client.takes().endswith(b"ok"))
-
-    def test_a_body_that_does_not_wait_is_held_until_the_go_ahead(self) -> None:
-        self.start()
-        client = self.client()
-        client.sends(self.HEAD + b"hello")
-        link = self.servers[0].link()
-        self.assertTrue(link.takes().endswith(b"\r\n\r\n"))
-        link.sends(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.assertEqual(link.takes(), b"hello")
-        link.sends(OK)
-
-    def test_a_server_that_ignores_the_expectation_gets_the_body_after_a_second(self) -> None:
-        self.start()
-        client = self.client()
-        client.sends(self.HEAD + b"hello")
-        link = self.servers[0].link()
-        link.takes()
-        self.wait(0.9)
-        self.assertEqual(link.takes(), b"")
-        self.wait(0.2)
-        self.assertEqual(link.takes(), b"hello")
-        link.sends(OK)
-        self.assertTrue(client.takes().endswith(b"ok"))
-
-    def test_a_final_status_instead_means_the_body_is_never_sent(self) -> None:
-        self.start()
-        client = self.client()
-        client.sends(self.HEAD + b"hel")
-        link = self.servers[0].link()
-        link.takes()
-        link.sends(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
-        self.wait(2)
-        self.assertEqual(link.takes(), b"")
-        self.assertTrue(link.closed)
-        self.assertIn(b"HTTP/1.1 403 No", client.takes())
-        self.assertTrue(client.closed)
-
-    def test_the_client_sees_one_100_though_two_servers_said_it(self) -> None:
-        self.start()
-        client = self.client()
-        client.sends(self.HEAD)
-        first = self.servers[0].link()
-        first.sends(b"HTTP/1.1 100 Continue\r\n\r\n")
-        client.sends(b"hello")
-        first.resets()
-        second = self.servers[1].link()
-        second.sends(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.assertTrue(second.takes().endswith(b"\r\n\r\nhello"))
-        second.sends(OK)
-        answer = client.takes()
-        self.assertEqual(answer.count(b"100 Continue"), 1)
-        self.assertTrue(answer.endswith(b"ok"))
 
 
 class Upgrades(BrokerCase):
@@ -386,31 +317,6 @@ class FailingOver(BrokerCase):
         self.assertEqual(self.end, "link:refused")
         self.assertFalse(client.closed)
 
-    def test_an_upload_under_way_moves_to_the_next_server(self) -> None:
-        self.start()
-        client = self.client()
-        client.sends(PUT[:-3])
-        first = self.servers[0].link()
-        first.takes()
-        first.resets()
-        second = self.servers[1].link()
-        self.assertTrue(second.takes().endswith(b"\r\n\r\nhe"))
-        client.sends(PUT[-3:])
-        self.assertEqual(second.takes(), b"llo")
-        second.sends(OK)
-        self.assertTrue(client.takes().endswith(b"ok"))
-
-    def test_a_body_larger_than_its_share_streams_and_is_not_replayed(self) -> None:
-        self.start(storage=Storage(per_transaction=1000))
-        client = self.client()
-        client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n" + b"x" * 2000)
-        link = self.servers[0].link()
-        link.takes()
-        link.resets()
-        self.assertIn(b"HTTP/1.1 502 ", client.takes())
-        self.assertEqual(self.records.all[-1]["tries"][0]["next"], "too-large")
-        self.assertEqual(self.servers[1].accepted, 0)
-
 
 class Backpressure(BrokerCase):
     def test_a_client_that_does_not_read_pauses_its_server(self) -> None:
@@ -429,31 +335,3 @@ class Backpressure(BrokerCase):
         client.reads_on()
         self.assertEqual(len(client.takes().partition(b"\r\n\r\n")[2]), 10_000_000)
         self.assertEqual(self.end, "ok")
-
-    def test_a_server_that_does_not_read_pauses_its_client(self) -> None:
-        self.start()
-        client = self.client()
-        client.sends(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
-        link = self.servers[0].link()
-        link.stops_reading()
-        for _ in range(100):
-            client.sends(b"x" * 100000)
-        self.assertGreater(len(client.transport.out), 9_000_000)  # type: ignore[union-attr]
-        link.reads_on()
-        self.assertEqual(len(link.takes().partition(b"\r\n\r\n")[2]), 10_000_000)
-        link.sends(OK)
-        self.assertTrue(client.takes().endswith(b"ok"))
-
-    def test_a_client_is_paused_while_no_link_is_ready(self) -> None:
-        self.start(servers=1)
-        self.servers[0].behaviour = "silent"
-        client = self.client()
-        client.sends(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n")
-        client.sends(b"x" * 5000000)
-        self.assertGreater(len(client.transport.out), 3_000_000)  # type: ignore[union-attr]
-        self.assertLess(self.broker.storage.used, 1_200_000)
-        self.servers[0].behaviour = "accept"
-        link = self.servers[0].link()
-        self.assertEqual(len(link.takes().partition(b"\r\n\r\n")[2]), 5_000_000)
-        link.sends(OK)
-        self.assertTrue(client.takes().endswith(b"ok"))
