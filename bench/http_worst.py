@@ -69,7 +69,7 @@ ROWS: list[tuple[str, Callable[[int], None], int]] = [
     ("X-Forwarded-For: 1,1,1…", lambda size: ruled(line(b"X-Forwarded-For", b"1,", size)), 16384),
     (
         "Forwarded, an open quote",
-        lambda size: ruled(line(b"Forwarded", b'for="', 8)[:-4] + b"\\a" * size),
+        lambda size: ruled(START + b'Forwarded: for="' + b"\\a" * size + b"\r\n\r\n"),
         8192,
     ),
     ("Cookie: ;SRV;SRV…", lambda size: ruled(line(b"Cookie", b";SRV", size)), 16384),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+from sslbroker.interfaces import Head
 from sslbroker.net.client import PIPELINED
+from sslbroker.protocols.http.backend import HTTP
 from sslbroker.protocols.http.server_codec import INTERIM_RESPONSES
 from sslbroker.settings import Failover
 
@@ -13,6 +17,9 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET /mine HTTP/1.1\r\nHost: shop\r\n\r\n"
 SECOND = b"GET /smuggled HTTP/1.1\r\nHost: shop\r\n\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(SECOND)
+#: Bytes that one client's connection holds at most, besides storage and sockets: docs/conformance.md.
+ONE_CLIENT = 200 * 1024
+
 EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
 
@@ -202,3 +209,26 @@ class WhatOneClientCanHold(BrokerCase):
             most = max(most, connection.codec.held())
         self.assertLess(most, 32 * 1024)
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 431 "))
+
+    def test_the_heaviest_heads_cost_less_than_what_is_documented(self) -> None:
+        start = b"POST / HTTP/1.1\r\nHost: a\r\n"
+        fill = b"X-%03d: " + b"v" * 310 + b"\r\n"
+        heaviest = {
+            "fields": start + b"".join(fill % number for number in range(97)) + b"\r\n",
+            "options": start + b"Connection: " + b",".join([b"a" * 1010] * 32) + b"\r\n\r\n",
+            "upgrade": start + b"Connection: upgrade\r\nUpgrade: " + b"a," * 16000 + b"\r\n\r\n",
+            "target": start.replace(b"/ ", b"/" + b"a" * 32000 + b" ") + b"\r\n",
+            "trailers": start + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 32000,
+        }
+        for name, head in heaviest.items():
+            codec = HTTP.client_codec(32 * 1024, 100)
+            behind = b"" if name == "trailers" else b"G" * PIPELINED
+            tracemalloc.start()
+            try:
+                events = codec.receive(head + behind)
+                codec.receive(b"G" * 2**16 if behind else b"x" * 700)
+                held = tracemalloc.get_traced_memory()[0]
+            finally:
+                tracemalloc.stop()
+            self.assertIsInstance(events[0], Head, name)
+            self.assertLess(held, ONE_CLIENT, name)
