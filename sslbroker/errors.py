@@ -21,6 +21,8 @@ class BrokerError(Exception):
     cause: ClassVar[Cause] = Cause.INTERNAL
     #: True when no byte of the request can have reached a server.
     nothing_sent: ClassVar[bool] = False
+    #: True when it can happen in any phase: then the transaction's own is told, not `phase`.
+    anywhere: ClassVar[bool] = False
     #: What a client is told, as an HTTP status; other protocols translate it.
     status: int = 502
 
@@ -95,6 +97,7 @@ class ClientGone(ClientError):
 
     phase = Phase.RELAY
     cause = Cause.CLIENT_GONE
+    anywhere = True
     status = 499
 
 
@@ -203,6 +206,7 @@ class ShuttingDown(BrokerError):
 
     phase = Phase.RELAY
     cause = Cause.SHUTDOWN
+    anywhere = True
     status = 503
 
 
@@ -211,6 +215,7 @@ class InternalError(BrokerError):
 
     phase = Phase.RELAY
     cause = Cause.INTERNAL
+    anywhere = True
 
 
 # --- what is wrong with a configuration -------------------------------------------------------

@@ -100,6 +100,7 @@ class Transaction:
     __slots__ = (
         "allowed",
         "attempts",
+        "ended_in",
         "error",
         "member",
         "now",
@@ -118,6 +119,7 @@ class Transaction:
         self.attempts: list[Attempt] = []
         self.member: Member | None = None
         self.error: BrokerError | None = None
+        self.ended_in = CHOOSE  # the state in which an error ended it
         self.since = self.now = now
         self.spent: dict[State, float] = {}
 
@@ -129,7 +131,10 @@ class Transaction:
     @property
     def end(self) -> str:
         """How it ended: ``ok``, or phase and cause."""
-        return Cause.OK.value if self.error is None else self.error.end
+        error = self.error
+        if error is None:
+            return Cause.OK.value
+        return f"{self.ended_in.value.value}:{error.cause.value}" if error.anywhere else error.end
 
     def receive(self, event: Input, now: float, subject: object = None) -> Actions:
         """Change state, and say what to do. `subject`: the member, the error, or whether a link was used.
@@ -232,6 +237,7 @@ class Transaction:
         if self.state is not CHOOSE:
             attempt = self.attempts[-1]
             attempt.outcome, attempt.reason, attempt.ended = error.cause, reason, self.now
+        self.ended_in = self.state
         self.error = error
         self._to(DONE)
 

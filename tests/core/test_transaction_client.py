@@ -40,7 +40,7 @@ class TestAClientThatFailsBeforeTheResponseBegan:
     def test_by_going_gets_no_answer(self, state: State) -> None:
         play(
             BEFORE[state]
-            + "    LOST ClientGone         -> DROP FINISH\n    end relay:client-gone\n"
+            + f"    LOST ClientGone         -> DROP FINISH\n    end {state.value.value}:client-gone\n"
             + TRIES[state].format("client-gone")
         )
 
@@ -60,7 +60,7 @@ def test_between_two_tries_the_one_that_is_over_is_not_ended_again() -> None:
     CHOSEN one              -> LINK
     FAILED Refused          -> DROP CHOOSE
     LOST ClientGone         -> DROP FINISH
-    end relay:client-gone
+    end choose:client-gone
       one:80 refused 1s next: nothing-sent
     """
     )
@@ -100,7 +100,7 @@ def test_nothing_follows_the_end(event: Input) -> None:
     transaction = play("    LOST ClientGone         -> DROP FINISH").transaction
     with pytest.raises(KeyError):
         transaction.receive(event, 2000.0, ClientGone())
-    assert transaction.end == "relay:client-gone"
+    assert transaction.end == "choose:client-gone"
 
 
 def test_an_input_that_a_state_does_not_know_changes_nothing() -> None:

@@ -73,7 +73,9 @@ class InAPlugin(BrokerCase):
             self.pool.rules = rules
             self.assertTrue(client.takes().startswith(BAD_GATEWAY), name)
             self.logged()
-            self.assertEqual(self.end, "relay:internal")
+            self.assertEqual(
+                self.end, {"origin": "relay", "replay": "relay", "admit": "choose"}[name] + ":internal"
+            )
             self.others_go_on()
             self.tearDown()
             self.setUp()
@@ -101,7 +103,7 @@ class InAPlugin(BrokerCase):
             self.assertTrue(client.takes().startswith(BAD_GATEWAY), name)
             self.pool.classifier = classifier
             self.logged()
-            self.assertEqual(self.end, "relay:internal")
+            self.assertEqual(self.end, "watch:internal")
             self.others_go_on()
             self.tearDown()
             self.setUp()
