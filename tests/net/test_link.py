@@ -44,7 +44,7 @@ class GoingBack(BrokerCase):
         self.assertEqual(self.after(OK, post), 0)
 
     def test_not_while_a_part_of_the_request_has_not_left(self) -> None:
-        self.start(servers=1)
+        self.start(servers=1, failover=Failover(reuse_for_unsafe=True))
         self.servers[0].behaviour = "silent"
         client = self.client()
         client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 120000\r\n\r\n" + b"x" * 120000)
