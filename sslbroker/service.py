@@ -153,7 +153,7 @@ class BrokerService(MultiService):
         """What `/state` shows beside the figures."""
         return {
             "configuration": self.configuration.source,
-            "listening": {name: bound.address for name, bound in self._bound.items()},
+            "listening": {name: bound.address for name, bound in self._bound.items() if self._listening},
             "draining": any(frontend.draining for frontend in self.frontends),
         }
 
@@ -193,6 +193,8 @@ class BrokerService(MultiService):
         """Stop listening, let transactions end, and at the drain's deadline end what is left."""
         stopping: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._listening]
         self._listening = []
+        for bound, stopped in zip(self._bound.values(), stopping, strict=False):
+            stopped.addBoth(_give_back, bound)
         draining = [frontend.drain() for frontend in self.frontends]
         deadline = self.reactor.callLater(self.configuration.broker.drain_timeout, self._deadline_passed)
         ended: Deferred[Any] = DeferredList([*stopping, *draining])
@@ -286,6 +288,11 @@ def application(configuration: Configuration) -> Any:
 def explain(error: ConfigurationError | StartError) -> str:
     """The error for a terminal: each line says which program it comes from."""
     return "\n".join(f"sslbroker: {line}" for line in str(error).splitlines())
+
+
+def _give_back(stopped: Any, bound: ports.BoundPort) -> Any:
+    bound.close()  # else the kernel still takes clients, which then wait for nothing
+    return stopped
 
 
 def _identities() -> Callable[[], str]:

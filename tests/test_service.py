@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,36 @@ class Running(TestCase):
         self.assertIn(b"\r\nConnection: close\r\n", await answer)
         await stopping
 
+    async def test_who_comes_while_it_stops_is_refused_at_once(self) -> None:
+        asked: list[Answering] = []
+        service = self.start(configuration(self.serve(asked.append), broker=Broker(drain_timeout=30)))
+        host, _, port = service.address("plain").rpartition(":")
+        answer = Deferred.fromCoroutine(
+            self.ask(service.address("plain"), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        )
+        while not asked:
+            await deferLater(reactor, 0.005)
+        stopping = service.stopService()
+        await deferLater(reactor, 0.01)
+        self.assertEqual(service.state()["listening"], {})
+        with socket.socket() as late:
+            self.assertEqual(late.connect_ex((host, int(port))), errno.ECONNREFUSED)
+        asked[0].say_ok()
+        await answer
+        await stopping
+
+    async def test_a_unix_socket_is_served_and_nothing_is_logged(self) -> None:
+        path = folder(self) / "broker.sock"
+        listeners = (Listener("unix", f"unix:{path}", "shop"),)
+        self.start(configuration(self.serve(), listeners=listeners))
+        client = Client(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        factory = ClientFactory()
+        factory.noisy = False
+        factory.buildProtocol = lambda addr: client  # type: ignore[method-assign]
+        reactor.connectUNIX(str(path), factory)  # type: ignore[attr-defined]
+        self.assertTrue((await client.lost).endswith(b"ok"))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     async def test_a_stop_ends_at_its_deadline(self) -> None:
         service = self.start(configuration(self.serve(lambda server: None)))
         answer = Deferred.fromCoroutine(
@@ -180,7 +212,7 @@ class Running(TestCase):
             await deferLater(reactor, 0.005)
         await service.stopService()
         self.assertEqual(await answer, b"")
-        self.assertEqual(service.frontends[0].figures.ends, {"relay:shutdown": 1})
+        self.assertEqual(service.frontends[0].figures.ends, {"watch:shutdown": 1})
 
     async def test_asked_twice_it_ends_at_once(self) -> None:
         service = self.start(configuration(self.serve(lambda server: None), broker=Broker(drain_timeout=600)))

@@ -152,8 +152,7 @@ class ClientConnection(Protocol):
         frontend.figures.open += 1
         self._limit.start(self.transport)
         self.origin = frontend.origin(self.transport)
-        if self.origin.address != "unix":
-            self.transport.setTcpNoDelay(True)
+        self.transport.setTcpNoDelay(True)
         if self.origin.secure:
             self._limit.set(Wait.HANDSHAKE)
         else:

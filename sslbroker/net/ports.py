@@ -31,22 +31,16 @@ class BoundPort:
         self.endpoint = endpoint
         self._socket = bound
         self._path: str | None = None
+        #: The number of a TCP port, 0 of a UNIX socket.
+        self.port = 0
+        name = bound.getsockname()
         if bound.family == socket.AF_UNIX:
-            name = bound.getsockname()
             self._path = name if isinstance(name, str) and name else None
-
-    @property
-    def address(self) -> str:
-        """ "host:port", or the path of a UNIX socket."""
-        if self._socket.family == socket.AF_UNIX:
-            return self._path or ""
-        host, port = self._socket.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-    @property
-    def port(self) -> int:
-        """The number of a TCP port, 0 of a UNIX socket."""
-        return 0 if self._path is not None else int(self._socket.getsockname()[1])
+            #: "host:port", or the path of a UNIX socket.
+            self.address = self._path or ""
+        else:
+            host, self.port = name[:2]
+            self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     def listen(self, reactor: Any, factory: Any) -> IListeningPort:
         """Listen, and let `reactor` accept; `StartError` when another program was faster."""
@@ -58,7 +52,9 @@ class BoundPort:
         return port
 
     def close(self) -> None:
-        """Give the address back."""
+        """Give the address back; again: nothing happens, for the path may be another's by now."""
+        if self._socket.fileno() < 0:
+            return
         if self._path is not None:
             with suppress(OSError):
                 os.unlink(self._path)

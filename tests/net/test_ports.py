@@ -76,6 +76,14 @@ class UnixSockets(SynchronousTestCase):
         port.close()
         self.assertFalse(os.path.exists(self.path))
 
+    def test_a_second_close_does_not_remove_what_another_has_bound_since(self) -> None:
+        first = ports.bind(f"unix:{self.path}")
+        first.close()
+        second = ports.bind(f"unix:{self.path}")
+        self.addCleanup(second.close)
+        first.close()
+        self.assertTrue(os.path.exists(self.path))
+
     def test_one_left_by_a_killed_process_is_taken_over(self) -> None:
         left = socket.socket(socket.AF_UNIX)
         left.bind(self.path)
