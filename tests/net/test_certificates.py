@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -213,7 +214,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_path_with_a_zero_byte_is_refused() -> None:
-    assert refusal(Path("a\0b")).startswith("a\0b: found no way to read it: embedded null byte")
+    # The reason is Python's, and each version words it in its own way.
+    said = re.fullmatch(
+        "a\0b: found no way to read it: .*embedded null (byte|character).*", refusal(Path("a\0b"))
+    )
+    assert said
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
