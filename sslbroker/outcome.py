@@ -28,6 +28,8 @@ class Phase(Enum):
 class Cause(Enum):
     """How a phase, a try or a transaction ended."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python
+
     OK = "ok"
     # of a link, before anything was sent
     REFUSED = "refused"

@@ -62,6 +62,10 @@ class Action(Enum):
 
 
 CHOOSE, LINK, WATCH, RELAY, DONE = State
+# Once, since the value of an Enum's member is looked up in Python.
+_PHASES = {state: state.value.value for state in State}
+_OUTCOMES = {cause: cause.value for cause in Cause}
+_OK = Cause.OK.value
 Actions = tuple[Action, ...]
 
 
@@ -81,11 +85,16 @@ class Attempt:
         self.reason: Replay | None = None  # why another try was, or was not, made after it
         self.status = 0  # of the answer, for protocols that have one
 
+    @property
+    def outcome_word(self) -> str:
+        """The outcome as logs and figures show it."""
+        return _OUTCOMES[self.outcome or Cause.INTERNAL]
+
     def log_fields(self) -> dict[str, object]:
         """The try as the access log shows it."""
         fields: dict[str, object] = {
             "server": self.member.address,
-            "outcome": (self.outcome or Cause.INTERNAL).value,
+            "outcome": self.outcome_word,
             "milliseconds": round((self.ended - self.began) * 1000, 3),
             "reused": self.reused,
         }
@@ -133,7 +142,7 @@ class Transaction:
         """How it ended: ``ok``, or phase and cause."""
         error = self.error
         if error is None:
-            return Cause.OK.value
+            return _OK
         return f"{self.ended_in.value.value}:{error.cause.value}" if error.anywhere else error.end
 
     def receive(self, event: Input, now: float, subject: object = None) -> Actions:
@@ -148,7 +157,7 @@ class Transaction:
 
     def timings(self) -> dict[str, float]:
         """Milliseconds for each phase that took part."""
-        return {state.value.value: round(spent * 1000, 3) for state, spent in self.spent.items()}
+        return {_PHASES[state]: round(spent * 1000, 3) for state, spent in self.spent.items()}
 
     def waited(self) -> float:
         """Seconds from the request's head to the response's, or to the end when there was none."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from twisted.application.service import Service
 
 from ..core.transaction import Attempt
-from ..outcome import Cause
 
 _CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
 
@@ -20,7 +19,7 @@ class MonitorService(Service):
     def heard(self, attempt: Attempt) -> None:
         """A try has ended; its `outcome`, `status` and times are final."""
         figures = attempt.member.figures
-        outcome = (attempt.outcome or Cause.INTERNAL).value
+        outcome = attempt.outcome_word
         figures.outcomes[outcome] = figures.outcomes.get(outcome, 0) + 1
         if attempt.status:
             name = _CLASSES[attempt.status // 100 % 10]

@@ -25,8 +25,34 @@ def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
     """The fields of `relay`'s transaction; `time` is when its head came, in seconds since the epoch."""
     transaction = relay.transaction
     attempts = transaction.attempts
-    origin = relay.origin
-    fields: dict[str, Any] = {
+    fields = _common(relay.origin, relay.pool, identity, time)
+    fields["server"] = attempts[-1].member.address if attempts else None
+    fields["link"] = relay.link_kind
+    fields["tries"] = [attempt.log_fields() for attempt in attempts]
+    fields["bytes_in"] = relay.upload.bytes_in
+    fields["bytes_out"] = relay.bytes_out
+    fields["timings"] = transaction.timings()
+    fields["end"] = transaction.end
+    fields.update(_of_protocol(relay.pool, relay.request, relay.response))
+    return fields
+
+
+def refusal(
+    pool: Pool, origin: Origin, error: BrokerError, status: int, identity: str, time: float
+) -> Mapping[str, Any]:
+    """The fields of what a client sent that could not be framed as a request."""
+    fields = _common(origin, pool, identity, time)
+    fields["timings"] = {}
+    fields["end"] = error.end
+    fields["detail"] = error.detail
+    fields.update(_of_protocol(pool, None, None))
+    fields["status"] = status
+    return fields
+
+
+def _common(origin: Origin, pool: Pool, identity: str, time: float) -> dict[str, Any]:
+    """Every field, in the order of spec §5; those of a request, an answer and tries are empty."""
+    return {
         "time": time,
         "id": identity,
         "client": origin.address,
@@ -37,46 +63,15 @@ def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
         "method": None,
         "target": None,
         "status": None,
-        "pool": relay.pool.name,
-        "server": attempts[-1].member.address if attempts else None,
-        "link": relay.link_kind,
-        "tries": [attempt.log_fields() for attempt in attempts],
-        "bytes_in": relay.upload.bytes_in,
-        "bytes_out": relay.bytes_out,
-        "timings": transaction.timings(),
-        "end": transaction.end,
-    }
-    fields.update(_of_protocol(relay.pool, relay.request, relay.response))
-    return fields
-
-
-def refusal(
-    pool: Pool, origin: Origin, error: BrokerError, status: int, identity: str, time: float
-) -> Mapping[str, Any]:
-    """The fields of what a client sent that could not be framed as a request."""
-    fields: dict[str, Any] = {
-        "time": time,
-        "id": identity,
-        "client": origin.address,
-        "group": None,
-        "priority": 1,
-        "listener": origin.listener,
-        "secure": origin.secure,
-        "method": None,
-        "target": None,
         "pool": pool.name,
         "server": None,
         "link": None,
-        "tries": [],
+        "tries": (),
         "bytes_in": 0,
         "bytes_out": 0,
-        "timings": {},
-        "end": error.end,
-        "detail": error.detail,
+        "timings": None,
+        "end": None,
     }
-    fields.update(_of_protocol(pool, None, None))
-    fields["status"] = status
-    return fields
 
 
 def _of_protocol(pool: Pool, request: Any, response: Any) -> Mapping[str, Any]:
