@@ -515,7 +515,8 @@ class BrokerCase(SynchronousTestCase):
             self.assertEqual(frontend.connections, set())
             self.assertEqual(frontend.figures.open, 0)
         self.pool.close()
-        self.wait(self.configuration.pools[0].failover.connect_timeout + 0.1)
+        failover = self.configuration.pools[0].failover
+        self.wait(max(failover.connect_timeout, failover.response_timeout) + 0.1)
         for links in self.pool.links.values():
             figures = links.member.figures
             left = (figures.links_connecting, figures.links_idle, figures.links_busy, figures.links_draining)

@@ -108,14 +108,19 @@ class Link(Protocol):
             self.transport.abortConnection()
 
     def close(self) -> None:
-        """Close the link when what was written has been sent, within the connect timeout."""
+        """Close the link when what was written has been sent, within a time limit.
+
+        That is `connect_timeout`, for nobody waits for it; in a tunnel, where what is left counts as
+        much as what came before, `response_timeout`.
+        """
         self._relay = None
         if self.state is None:
             return
         self.links.move(self, self.links.draining)
         self.transport.unregisterProducer()
         self.resume()
-        self._deadline.set(self.links.settings.failover.connect_timeout)
+        limits = self.links.settings.failover
+        self._deadline.set(limits.response_timeout if self._tunnel else limits.connect_timeout)
         self.transport.loseConnection()
 
     def idle(self) -> None:

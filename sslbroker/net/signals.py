@@ -1,8 +1,9 @@
 """What the broker does when the operating system signals it.
 
 Decides: SIGTERM and SIGINT drain, and a second one ends at once; SIGHUP and SIGUSR1 reopen the logs.
-Invariant: nothing is done inside a signal's handler but waking the reactor; what was installed before
-is restored. Refuses to touch signals under a reactor that is not the process's own (a test's).
+Invariant: nothing is done inside a signal's handler but waking the reactor; a rotation that comes after
+the logs were closed does not kill the process. Refuses to touch signals under a reactor that is not the
+process's own (a test's).
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ class Signals:
         self._stop = stop
         self._reopen = reopen
         self._stopping = False
-        self._before: dict[int, Any] = {}
+        self._installed = False
 
     def install(self) -> None:
         """Take the signals; those of stopping when the reactor runs, for it sets its own as it starts."""
         if not isinstance(self._reactor, ReactorBase):
             return
+        self._installed = True
         self._take(signal.SIGHUP, self._wake_to_reopen)
         self._take(signal.SIGUSR1, self._wake_to_reopen)
         self._reactor.callWhenRunning(self._take_stopping)
 
     def remove(self) -> None:
-        """Give the log's signals back; the stopping ones are ours to the end of the process."""
-        for number in (signal.SIGHUP, signal.SIGUSR1):
-            if number in self._before:
+        """The logs are closed: their signals mean nothing more. The stopping ones stay ours to the end."""
+        if self._installed:
+            for number in (signal.SIGHUP, signal.SIGUSR1):
                 signal.signal(number, signal.SIG_IGN)
-        self._before.clear()
 
     def request_stop(self) -> None:
         """Stop the reactor, which drains; asked again, end now."""
@@ -57,7 +58,7 @@ class Signals:
         self._take(signal.SIGINT, self._wake_to_stop)
 
     def _take(self, number: int, receiver: Callable[[int, object], None]) -> None:
-        self._before[number] = signal.signal(number, receiver)
+        signal.signal(number, receiver)
 
     def _wake_to_reopen(self, number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reopen)

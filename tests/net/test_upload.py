@@ -257,6 +257,7 @@ class Backpressure(BrokerCase):
         link.stops_reading()
         client.transport.write(b"x" * 100_000)  # type: ignore[union-attr]
         client.closes()
+        self.wait(20)
         link.reads_on()
         self.assertEqual(len(link.takes()), 100_000)
         self.assertTrue(link.closed)
