@@ -173,6 +173,19 @@ class Running(TestCase):
         self.assertIn(b"\r\nConnection: close\r\n", await answer)
         await stopping
 
+    def test_a_start_that_loses_the_race_for_an_address_ends_the_process(self) -> None:
+        service = broker(configuration(), reactor)
+        faster = socket.socket()
+        self.addCleanup(faster.close)
+        faster.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        host, _, port = service.address("plain").rpartition(":")
+        faster.bind((host, int(port)))
+        faster.listen()
+        error = self.assertRaises(SystemExit, service.startService)
+        self.assertRegex(
+            str(error), r"^sslbroker: endpoint 'tcp:0\S+': cannot listen: Address already in use$"
+        )
+
     async def test_who_comes_while_it_stops_is_refused_at_once(self) -> None:
         asked: list[Answering] = []
         service = self.start(configuration(self.serve(asked.append), broker=Broker(drain_timeout=30)))
