@@ -30,7 +30,7 @@ from .demo.configuration import configuration as demo_configuration
 from .demo.servers import DemoServers
 from .errors import ConfigurationError, StartError
 from .interfaces import IBackendProtocol, IObserver
-from .net import ports, tls
+from .net import descriptors, ports, tls
 from .net.frontend import Frontend
 from .net.monitor import MonitorService
 from .net.pool import Pool
@@ -166,6 +166,15 @@ class BrokerService(MultiService):
     def startService(self) -> None:
         self.bind()
         super().startService()
+        wanted = descriptors.needed(self.configuration.listeners, self.configuration.pools)
+        granted = descriptors.provide(wanted)
+        if granted < wanted:
+            _log.warn(
+                "only {granted} files may be open, {wanted} are needed for limits.connections of all "
+                "listeners: raise the limit (ulimit -n, LimitNOFILE) or lower limits.connections",
+                granted=granted,
+                wanted=wanted,
+            )
         for frontend in self.frontends:
             name = frontend.settings.name
             contexts = self.contexts.get(name)

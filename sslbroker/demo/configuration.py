@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..settings import Admin, Broker, Configuration, Failover, Listener, ListenerTLS, Pool, Server
+from ..settings import Admin, Broker, Configuration, Failover, Limits, Listener, ListenerTLS, Pool, Server
 
 HOST = "127.0.0.1"
 
@@ -18,10 +18,11 @@ def configuration(
     addresses: Sequence[str], *, https: int = 0, http: int = 0, admin: int = 0
 ) -> Configuration:
     """The demo's broker in front of the servers at `addresses`; a port of 0 is a free one."""
+    limits = Limits(connections=200)
     return Configuration(
         listeners=(
-            Listener("https", _endpoint(https), "shop", tls=ListenerTLS((Path("throwaway"),))),
-            Listener("http", _endpoint(http), "shop"),
+            Listener("https", _endpoint(https), "shop", ListenerTLS((Path("throwaway"),)), limits),
+            Listener("http", _endpoint(http), "shop", limits=limits),
         ),
         pools=(
             Pool(
