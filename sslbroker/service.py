@@ -94,9 +94,10 @@ class BrokerService(MultiService):
         }
         self.access_log = AccessLog(configuration.log.access, reactor) if configuration.log.access else None
         observers: list[IObserver] = [self.access_log] if self.access_log else []
+        self.room = sys.maxsize  # for clients of all listeners
         identities = _identities()
         self.frontends = [
-            Frontend(listener, self.pools[listener.pool], observers, reactor, identities)
+            Frontend(listener, self.pools[listener.pool], observers, reactor, identities, self.has_room)
             for listener in configuration.listeners
         ]
         self.figures = BrokerFigures(
@@ -115,6 +116,10 @@ class BrokerService(MultiService):
         self._listening: list[IListeningPort] = []
         self._admin_listening: IListeningPort | None = None  # to the end: a drain can be watched
         self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs)
+
+    def has_room(self) -> bool:
+        """May one more client connect, to whichever listener?"""
+        return sum(len(frontend.connections) for frontend in self.frontends) < self.room
 
     def bind(self) -> None:
         """Take every address; `StartError` with every one that cannot be had, and then none is kept."""
@@ -169,11 +174,14 @@ class BrokerService(MultiService):
         wanted = descriptors.needed(self.configuration.listeners, self.configuration.pools)
         granted = descriptors.provide(wanted)
         if granted < wanted:
+            self.room = descriptors.clients(granted, self.configuration.pools)
             _log.warn(
-                "only {granted} files may be open, {wanted} are needed for limits.connections of all "
-                "listeners: raise the limit (ulimit -n, LimitNOFILE) or lower limits.connections",
+                "only {granted} files may be open and {wanted} are needed for limits.connections of all "
+                "listeners, so at most {clients} clients are taken at once: raise the limit (ulimit -n, "
+                "LimitNOFILE) or lower limits.connections",
                 granted=granted,
                 wanted=wanted,
+                clients=self.room,
             )
         for frontend in self.frontends:
             name = frontend.settings.name

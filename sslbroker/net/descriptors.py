@@ -1,7 +1,9 @@
 """How many files and sockets the process may have open.
 
-Decides whether that is enough for what the configuration allows, and takes what the system grants without
-asking: the soft limit is raised to what is needed, never above the hard one. Refuses to lower anything.
+Decides whether that is enough for what the configuration allows, and how many clients there may be when it
+is not. Takes what the system grants without asking: the soft limit is raised to what is needed, never above
+the hard one. Invariant: clients never take the descriptors that links need to serve them. Refuses to lower
+anything.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from collections.abc import Iterable
 
 from ..settings import Listener, Pool
 
-#: Beside connections: logs, listening sockets, the reactor's own, a resolver's threads.
-RESERVE = 100
+#: Beside connections: logs, listening sockets, the admin pages, the reactor's own.
+RESERVE = 80
 
 _NO_LIMIT = resource.RLIM_INFINITY
 
@@ -20,8 +22,17 @@ _NO_LIMIT = resource.RLIM_INFINITY
 def needed(listeners: Iterable[Listener], pools: Iterable[Pool]) -> int:
     """Descriptors for every client that the limits allow, a link for each, and all idle links."""
     clients = sum(listener.limits.connections for listener in listeners)
-    idle = sum(pool.links.idle * len(pool.servers) for pool in pools)
-    return 2 * clients + idle + RESERVE
+    return 2 * clients + _idle(pools) + RESERVE
+
+
+def clients(granted: int, pools: Iterable[Pool]) -> int:
+    """How many clients may be connected at once, so that there is always a descriptor for a link."""
+    left = granted - RESERVE
+    return max(1, (left - min(_idle(pools), left // 4)) // 2)
+
+
+def _idle(pools: Iterable[Pool]) -> int:
+    return sum(pool.links.idle * len(pool.servers) for pool in pools)
 
 
 def provide(wanted: int) -> int:

@@ -42,6 +42,7 @@ class Frontend(Factory):
         observers: Sequence[IObserver],
         clock: Any,
         identities: Callable[[], str],
+        has_room: Callable[[], bool],
     ) -> None:
         self.settings = settings
         self.pool = pool
@@ -52,10 +53,11 @@ class Frontend(Factory):
         self.seconds = seconds_of(settings.limits)
         self._observers = observers
         self._identities = identities
+        self._has_room = has_room
         self._empty: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> ClientConnection | None:
-        if len(self.connections) >= self.settings.limits.connections:
+        if len(self.connections) >= self.settings.limits.connections or not self._has_room():
             self.figures.refused += 1
             return None
         return ClientConnection(self)

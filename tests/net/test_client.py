@@ -239,6 +239,16 @@ class BadClients(BrokerCase):
             self.tearDown()
             self.setUp()
 
+    def test_clients_of_all_listeners_share_the_open_files(self) -> None:
+        self.start()
+        self.broker.room = 2
+        self.client()
+        first = self.client(secure=True)
+        self.assertIsNotNone(self.client().lost)
+        self.assertIsNotNone(self.client(secure=True).lost)
+        first.resets()
+        self.assertIsNone(self.client().lost)
+
     def test_endless_pipelining_is_not_read(self) -> None:
         self.start()
         client = self.client()

@@ -45,3 +45,8 @@ class Room(SynchronousTestCase):
         listeners = [Listener(name, "tcp:0", "p", limits=Limits(connections=1000)) for name in ("a", "b")]
         pools = [Pool("p", (Server("a:1"), Server("b:1")), links=LinkLimits(idle=50))]
         self.assertEqual(descriptors.needed(listeners, pools), 4000 + 100 + descriptors.RESERVE)
+
+    def test_with_too_few_there_are_fewer_clients_and_a_link_for_each(self) -> None:
+        pools = [Pool("p", (Server("a:1"),), links=LinkLimits(idle=50))]
+        for granted, clients in ((descriptors.RESERVE + 1050, 500), (descriptors.RESERVE + 80, 30), (60, 1)):
+            self.assertEqual(descriptors.clients(granted, pools), clients)
