@@ -140,9 +140,11 @@ class Link(Protocol):
             self.drop()
             return
         self.answered = True
-        self.progress()
         try:
-            self._give(relay, self.codec.receive(data))
+            events = self.codec.receive(data)
+            if events:
+                self.progress()  # not for a part of a head: a byte at a time would hold the client for ever
+            self._give(relay, events)
         except Exception:
             relay.mistake()
 

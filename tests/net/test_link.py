@@ -124,6 +124,30 @@ class Silence(BrokerCase):
         self.assertTrue(client.takes().endswith(b"ok"))
         self.assertEqual(self.tries(), [("1", "silent"), ("2", "ok")])
 
+    def test_a_head_that_comes_byte_by_byte_is_silence(self) -> None:
+        self.start(failover=Failover(response_timeout=1.0, tries=2))
+        client = self.client()
+        client.sends(GET)
+        link = self.servers[0].link()
+        for byte in OK[:6]:
+            self.wait(0.19)
+            link.sends(bytes([byte]))
+        self.assertTrue(link.closed)
+        self.servers[1].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(self.tries(), [("1", "silent"), ("2", "ok")])
+
+    def test_a_body_that_comes_byte_by_byte_is_not(self) -> None:
+        self.start(failover=Failover(response_timeout=1.0))
+        client = self.client()
+        client.sends(GET)
+        link = self.servers[0].link()
+        link.sends(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
+        for _ in range(20):
+            self.wait(0.9)
+            link.sends(b"x")
+        self.assertTrue(client.takes().endswith(b"x" * 20))
+
     def test_no_timer_of_the_link_runs_in_a_tunnel(self) -> None:
         self.start(failover=Failover(response_timeout=1.0))
         client = self.client()
