@@ -248,9 +248,10 @@ class ClientConnection(Protocol):
             self._close_if_ended()
 
     def _events(self, events: Sequence[Event]) -> None:
+        begun: list[Relay] = []
         for event in events:
             if self._closing:
-                return
+                break
             kind = type(event)
             exchange = event.exchange
             relay = self._relays.get(exchange)
@@ -260,7 +261,7 @@ class ClientConnection(Protocol):
                     relay = Relay(self, exchange, event.message, self.frontend.clock.seconds())  # type: ignore[attr-defined]
                     self._relays[exchange] = relay
                     self.frontend.began()
-                    relay.begin()
+                    begun.append(relay)
                 elif kind is Error:
                     self._client_failed(exchange, event.error)  # type: ignore[attr-defined]
                 elif kind is Reply:
@@ -276,6 +277,10 @@ class ClientConnection(Protocol):
                     relay.mistake()
                 else:
                     self._mistake(exchange if kind is Head else 0)
+        # Only now, so that what one read brought of a request leaves in one write, and what is wrong
+        # with it is known before a server sees it.
+        for relay in begun:
+            relay.begin()
 
     def _client_failed(self, exchange: int, error: BrokerError) -> None:
         relay = self._relays.get(exchange)

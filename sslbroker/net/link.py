@@ -52,12 +52,11 @@ class Link(Protocol):
         return self.exchanges > 1
 
     def begin(self, relay: Relay) -> int:
-        """The link is `relay`'s: the number of its exchange."""
+        """The link is `relay`'s: the number of its exchange. Its time begins with what it is given."""
         self._relay = relay
         self.exchanges += 1
         self.answered = False
         self.links.move(self, self.links.busy)
-        self.progress()
         return self.codec.open()
 
     def write(self, data: bytes) -> None:
@@ -142,9 +141,10 @@ class Link(Protocol):
         self.answered = True
         try:
             events = self.codec.receive(data)
-            if events:
-                self.progress()  # not for a part of a head: a byte at a time would hold the client for ever
-            self._give(relay, events)
+            if events:  # a part of a head is none: a byte at a time would hold the client for ever
+                self._give(relay, events)
+                if self._relay is relay:
+                    self.progress()
         except Exception:
             relay.mistake()
 

@@ -92,13 +92,18 @@ class Relay:
     # --- from the client's connection ---
 
     def begin(self) -> None:
-        """The request's head has come: refuse it, or set out for a server."""
-        refusal = self.pool.rules.admit(self.request, self.origin)
-        if refusal is None:
-            self._choose()
-        else:
-            self._step(_REFUSED, refusal)
-        self.flush()
+        """The request's head has come: refuse it, or set out for a server, if it has not failed already."""
+        if self._over:
+            return
+        try:
+            refusal = self.pool.rules.admit(self.request, self.origin)
+            if refusal is None:
+                self._choose()
+            else:
+                self._step(_REFUSED, refusal)
+            self.flush()
+        except Exception:
+            self.mistake()
 
     def client_failed(self, error: BrokerError) -> None:
         """The client broke its protocol or a time limit; its connection can still be written to."""
@@ -223,17 +228,20 @@ class Relay:
             self._linked(link)
         else:
             self._connecting = connecting = links.connect()
-            connecting.addCallbacks(self._linked, self._not_linked)
+            connecting.addCallbacks(self._connected, self._not_linked)
             connecting.addErrback(self.mistake)
 
     def _linked(self, link: Link) -> None:
-        self._connecting = None
         self.link = link
         self.link_kind = "secure" if link.secure else "plain"
         self._link_exchange = link.begin(self)
         if self.connection.full:
             link.pause()
         self._step(_LINKED, link.reused)
+
+    def _connected(self, link: Link) -> None:
+        self._connecting = None
+        self._linked(link)
         self.flush()
 
     def _not_linked(self, failure: Failure) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sslbroker.net.link import Link
 from sslbroker.settings import Failover, Limits, Storage
 
 from ..memory import BrokerCase
@@ -134,6 +135,22 @@ class GoAhead(BrokerCase):
 
 
 class Uploads(BrokerCase):
+    def test_what_one_read_brought_leaves_in_one_write(self) -> None:
+        written: list[bytes] = []
+        self.patch(Link, "write", lambda _, data: written.append(data))
+        self.start()
+        self.client().sends(POST)
+        self.assertEqual(len(written), 1)
+        self.assertTrue(written[0].endswith(b"\r\n\r\nhello"))
+
+    def test_what_is_wrong_in_its_first_read_no_server_sees(self) -> None:
+        self.start()
+        client = self.client()
+        client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(client.closed)
+        self.assertEqual(self.tries(), [])
+
     def test_an_upload_under_way_moves_to_the_next_server(self) -> None:
         self.start()
         client = self.client()
