@@ -136,10 +136,15 @@ class GoAhead(BrokerCase):
 
 class Uploads(BrokerCase):
     def test_what_one_read_brought_leaves_in_one_write(self) -> None:
+        self.start(servers=1, failover=Failover(reuse_for_unsafe=True))
+        client = self.client()
+        client.sends(PUT)
+        link = self.servers[0].link()
+        link.takes()
+        link.sends(OK)
         written: list[bytes] = []
         self.patch(Link, "write", lambda _, data: written.append(data))
-        self.start()
-        self.client().sends(POST)
+        client.sends(PUT)
         self.assertEqual(len(written), 1)
         self.assertTrue(written[0].endswith(b"\r\n\r\nhello"))
 
