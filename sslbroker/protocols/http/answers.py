@@ -13,7 +13,7 @@ from email.utils import formatdate
 from ...errors import BrokerError, ClientError
 from ...interfaces import Body, End, Event, Head
 from ...outcome import Cause
-from .message import Field, Framing, Request, Response
+from .message import LENGTH, NONE, Field, Request, Response
 
 _REASONS = {
     400: b"Bad Request",
@@ -107,13 +107,13 @@ class Answers:
             reason=_REASONS[status],
             minor=1,
             fields=fields,
-            framing=Framing.LENGTH,
+            framing=LENGTH,
             length=len(content),
             close=request is None or error.cause in _LAST,
         )
         if request is not None and request.method == b"HEAD":
             fields.append((b"content-length", b"Content-Length", b"%d" % len(content)))
-            response.framing = Framing.NONE
+            response.framing = NONE
             response.length = 0
             return [Head(exchange, response), End(exchange)]
         return [Head(exchange, response), Body(exchange, content), End(exchange)]

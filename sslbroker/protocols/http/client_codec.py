@@ -17,8 +17,6 @@ from ...errors import FramingError
 from ...interfaces import Body, End, Event, Head, ICodec, Interim, Upgraded
 from ...outcome import After
 from .connection import (
-    CHUNKED,
-    LENGTH,
     READ_BROKEN,
     READ_HEAD,
     READ_RAW,
@@ -30,15 +28,13 @@ from .connection import (
     SEND_UNSEEN,
     SEND_UNTIL_CLOSE,
     SEND_WHOLE,
-    UNTIL_CLOSE,
     Connection,
 )
 from .grammar import CRLF, TOKEN_BYTES
-from .message import Framing, Request, Response
+from .message import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, Request, Response
 from .parse import find_head_end, parse_request_head
 from .write import write_response_head
 
-NONE: Final = Framing.NONE
 REUSABLE: Final = After.REUSABLE
 CLOSE: Final = After.CLOSE
 

@@ -15,7 +15,7 @@ from typing import Final
 from ...errors import FramingError
 from ...interfaces import Body, End, Error, Event
 from .chunked import ChunkedBody
-from .message import Framing, Trailers
+from .message import CHUNKED, LENGTH, UNTIL_CLOSE, Framing, Trailers
 from .write import write_chunk, write_last_chunk
 
 
@@ -62,10 +62,6 @@ SEND_UNSEEN: Final = Outgoing.UNSEEN
 SEND_WHOLE: Final = Outgoing.WHOLE
 SEND_RAW: Final = Outgoing.RAW
 SEND_BROKEN: Final = Outgoing.BROKEN
-
-LENGTH: Final = Framing.LENGTH
-CHUNKED: Final = Framing.CHUNKED
-UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
 
 
 class Connection:

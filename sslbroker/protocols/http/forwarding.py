@@ -31,8 +31,7 @@ from .fields import (
     without_forgeries,
 )
 from .header_rules import own_headers
-from .message import Field, Framing, Request, Response
-from .trailers import ForwardedRequest
+from .message import CHUNKED, NONE, Field, Request, Response
 
 _HTTP: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"http")
 _HTTPS: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"https")
@@ -108,11 +107,11 @@ class Forwarding:
             fields = without_forgeries(fields, self._guarded, trusted)
         if request.method in _MAX_FORWARDS_METHODS:
             fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
-        if request.framing is Framing.CHUNKED:
+        if request.framing is CHUNKED:
             fields += [field for field in request.fields if field[0] == b"trailer"]
         fields += self._after_trusted(request, origin, fields) if trusted else self._anew(request, origin)
         close = False
-        if request.framing is Framing.CHUNKED or request.length:
+        if request.framing is CHUNKED or request.length:
             # A server that answers without reading the content takes it for its link's next request,
             # and the answer to that goes to the next client.
             close = not self._reuse or request.method in _NO_CONTENT
@@ -120,7 +119,7 @@ class Forwarding:
             fields.append(self._via[1 if request.minor else 0])
         fields += self._own
         host = self._fixed_host or (None if self._server_host else request.host)
-        return ForwardedRequest(
+        return Request(
             method=request.method,
             target=request.target,
             minor=1,
@@ -191,11 +190,11 @@ class Forwarding:
                 drop = drop.union(taken)
         fields = [field for field in response.fields if field[0] not in drop]
         status = response.status
-        if response.framing is Framing.NONE:
+        if response.framing is NONE:
             # Of an answer to HEAD and of a 304 the length is a statement, not framing (RFC 9110 §8.6).
             if status >= 200 and status != 204:
                 fields += [field for field in response.fields if field[0] == b"content-length"]
-        elif response.framing is Framing.CHUNKED and request.accepts_trailers and request.minor:
+        elif response.framing is CHUNKED and request.accepts_trailers and request.minor:
             fields += [field for field in response.fields if field[0] == b"trailer"]
         if self._via is not None:
             fields.append(self._via[1 if response.minor else 0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 Field = tuple[bytes, bytes, bytes]
 """A header field: its name in lower case, its name as it came, its value without outer blanks."""
@@ -23,22 +24,29 @@ class Framing(Enum):
     UNTIL_CLOSE = "until-close"  # responses only
 
 
+NONE: Final = Framing.NONE
+LENGTH: Final = Framing.LENGTH
+CHUNKED: Final = Framing.CHUNKED
+UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
+
+
 @dataclass(slots=True)
 class Request:
     """A request's head."""
 
     method: bytes
     target: bytes  # origin-form or b"*"; an absolute-form target is split into `host` and this
-    minor: int  # of HTTP/1.x
+    minor: int  # of HTTP/1.x: 0, or 1 for all later ones
     fields: list[Field]
     host: bytes | None = None  # the one authority: of the target, else of Host; None: 1.0 without
-    framing: Framing = Framing.NONE
+    framing: Framing = NONE
     length: int = 0  # bytes, for Framing.LENGTH (Content-Length: 0 is LENGTH with 0)
     close: bool = False  # the connection shall not go on after this exchange
     options: tuple[bytes, ...] = ()  # what Connection lists, in lower case
     upgrade: bytes = b""  # the value of Upgrade, when Connection lists it
     expects_continue: bool = False
     accepts_trailers: bool = False  # TE: trailers
+    guarded: frozenset[bytes] = frozenset()  # names, as `fields.dashed` gives them, for no trailer
 
 
 @dataclass(slots=True)
@@ -49,7 +57,7 @@ class Response:
     reason: bytes
     minor: int
     fields: list[Field]
-    framing: Framing = Framing.NONE
+    framing: Framing = NONE
     length: int = 0
     close: bool = False
     options: tuple[bytes, ...] = ()

@@ -27,12 +27,7 @@ from .grammar import (
     split_authority,
     tokens,
 )
-from .message import Field, Framing, Request, Response, Trailers
-
-NONE: Final = Framing.NONE
-LENGTH: Final = Framing.LENGTH
-CHUNKED: Final = Framing.CHUNKED
-UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
+from .message import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, Field, Framing, Request, Response, Trailers
 
 #: How many digits a Content-Length may have: any such number fits 64 bits.
 LENGTH_DIGITS: Final = 18

@@ -21,7 +21,7 @@ from .answers import Answers
 from .claims import claimed
 from .fields import VIA
 from .forwarding import Forwarding, offered
-from .message import Framing, Request, Response
+from .message import LENGTH, NONE, Request, Response
 
 GO_AHEAD_WAIT = 1.0
 """Seconds that a body is held back for a ``100 Continue`` (spec §6)."""
@@ -92,9 +92,7 @@ class HTTPRules:
         """A safe method without content and without an Upgrade."""
         return (
             request.method in _HEDGED
-            and (
-                request.framing is Framing.NONE or (request.framing is Framing.LENGTH and not request.length)
-            )
+            and (request.framing is NONE or (request.framing is LENGTH and not request.length))
             and not request.upgrade
         )
 
@@ -167,7 +165,7 @@ class StatusClassifier:
 
 def _meant_for_us(request: Request) -> RequestRefused | None:
     """``Max-Forwards: 0`` makes the broker the last to see it (RFC 9110 §7.6.2): it offers no methods."""
-    if request.method == b"TRACE" and request.framing is not Framing.NONE:
+    if request.method == b"TRACE" and request.framing is not NONE:
         return RequestRefused("a TRACE has no content (RFC 9110 §9.3.8)", status=400)
     for name, _, value in request.fields:
         if name == b"max-forwards" and value.isdigit() and not value.strip(b"0"):

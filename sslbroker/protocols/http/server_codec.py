@@ -17,9 +17,7 @@ from ...errors import FramingError
 from ...interfaces import CONNECTION, Body, End, Error, Event, Head, ICodec, Interim, Upgraded
 from ...outcome import After
 from .connection import (
-    CHUNKED,
     IDLE,
-    LENGTH,
     READ_BROKEN,
     READ_HEAD,
     READ_RAW,
@@ -33,7 +31,7 @@ from .connection import (
     Connection,
 )
 from .grammar import STATUS_LINE_START, tokens
-from .message import Request, Response, Trailers
+from .message import CHUNKED, LENGTH, Request, Response, Trailers
 from .parse import find_head_end, parse_response_head
 from .trailers import for_server
 from .write import write_request_head

@@ -8,25 +8,14 @@ know where the messages come from; what can be a trailer at all is `grammar.may_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .fields import dashed
 from .message import Request, Trailers
-
-
-@dataclass(slots=True)
-class ForwardedRequest(Request):
-    """A request as a server shall see it."""
-
-    guarded: frozenset[bytes] = frozenset()  # names, as `fields.dashed` gives them, for no trailer
 
 
 def for_server(trailers: Trailers | None, head: Request | None) -> Trailers | None:
     """The trailers that may follow the body of `head`; None when there is none."""
     if trailers is None or head is None:
         return None
-    refused = {dashed(name) for name, _, _ in head.fields}
-    if isinstance(head, ForwardedRequest):
-        refused |= head.guarded
+    refused = head.guarded.union([dashed(name) for name, _, _ in head.fields])
     fields = [field for field in trailers.fields if dashed(field[0]) not in refused]
     return Trailers(fields) if fields else None

@@ -11,11 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from .grammar import CONNECTION_FIELDS, CRLF, LINE_BYTES, may_be_trailer
-from .message import Field, Framing, Request, Response, Trailers
-
-LENGTH: Final = Framing.LENGTH
-CHUNKED: Final = Framing.CHUNKED
-UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
+from .message import CHUNKED, LENGTH, UNTIL_CLOSE, Field, Request, Response, Trailers
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
