@@ -327,14 +327,13 @@ class Relay:
     def _finish(self) -> None:
         """The transaction is over: everything it held goes back, and its record is written."""
         self.flush()
-        self.upload.stop()
         link = self.link
         if link is not None:
             link.leave(self._link_exchange)
             self.link = None
             self._attempt_over()
         self._over = True
-        self.upload.stored.close()
+        self.upload.close()
         self.connection.exchange_over(self)
 
     def _attempt_over(self) -> None:

@@ -150,6 +150,12 @@ class Upload:
         self._link = None
         self._out.clear()
 
+    def close(self) -> None:
+        """The transaction is over. Nothing refers in a circle, so all that it had is freed at once."""
+        self.stop()
+        self.stored.close()
+        del self._relay
+
     def flush(self) -> None:
         """Write what this turn has gathered, at once."""
         if self._out:

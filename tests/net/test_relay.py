@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
+from sslbroker.core.storage import Stored
+from sslbroker.core.transaction import Transaction
+from sslbroker.net.relay import Relay
+from sslbroker.net.upload import Upload
 from sslbroker.settings import Failover
 
 from ..memory import BrokerCase
@@ -115,6 +121,30 @@ class PlainTransactions(BrokerCase):
         self.assertFalse(client.takes().endswith(b"0\r\n\r\n"))
         self.assertTrue(client.closed)
         self.assertEqual(self.end, "relay:truncated")
+
+
+class Forgotten(BrokerCase):
+    def test_a_transaction_that_is_over_leaves_nothing_for_the_garbage_collector(self) -> None:
+        self.addCleanup(gc.enable)
+        gc.collect()
+        gc.disable()
+        before = self.alive()
+        self.start()
+        client = self.client()
+        client.sends(GET)
+        self.servers[0].link().resets()
+        self.servers[1].link().sends(ERROR)
+        self.servers[2].link().sends(OK)
+        client.sends(POST)
+        self.servers[0].link().sends(OK)
+        client.sends(GET)
+        client.resets()
+        self.assertEqual(len(self.records.all), 3)
+        self.assertEqual(self.alive(), before)
+
+    def alive(self) -> int:
+        parts = (Relay, Upload, Transaction, Stored)
+        return sum(type(kept) in parts for kept in gc.get_objects())
 
 
 class Upgrades(BrokerCase):
