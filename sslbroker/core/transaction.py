@@ -69,6 +69,11 @@ _OK = Cause.OK.value
 Actions = tuple[Action, ...]
 
 
+def milliseconds(seconds: float) -> float:
+    """As the access log shows times: with three decimals (rounding to an integer is three times as fast)."""
+    return round(seconds * 1e6) / 1e3
+
+
 class Attempt:
     """One try. Times are seconds of the clock that `now` comes from; 0.0: has not happened."""
 
@@ -95,7 +100,7 @@ class Attempt:
         fields: dict[str, object] = {
             "server": self.member.address,
             "outcome": self.outcome_word,
-            "milliseconds": round((self.ended - self.began) * 1000, 3),
+            "milliseconds": milliseconds(self.ended - self.began),
             "reused": self.reused,
         }
         if self.reason is not None:
@@ -157,7 +162,7 @@ class Transaction:
 
     def timings(self) -> dict[str, float]:
         """Milliseconds for each phase that took part."""
-        return {_PHASES[state]: round(spent * 1000, 3) for state, spent in self.spent.items()}
+        return {_PHASES[state]: milliseconds(spent) for state, spent in self.spent.items()}
 
     def waited(self) -> float:
         """Seconds from the request's head to the response's, or to the end when there was none."""

@@ -6,7 +6,7 @@ it is asked for fields of its own. Refuses to format: an observer does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
@@ -20,19 +20,26 @@ if TYPE_CHECKING:
 
 _log = Logger("sslbroker.record")
 
+_NO_TIMINGS: Mapping[str, float] = {}
+
 
 def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
     """The fields of `relay`'s transaction; `time` is when its head came, in seconds since the epoch."""
     transaction = relay.transaction
     attempts = transaction.attempts
-    fields = _common(relay.origin, relay.pool, identity, time)
-    fields["server"] = attempts[-1].member.address if attempts else None
-    fields["link"] = relay.link_kind
-    fields["tries"] = [attempt.log_fields() for attempt in attempts]
-    fields["bytes_in"] = relay.upload.bytes_in
-    fields["bytes_out"] = relay.bytes_out
-    fields["timings"] = transaction.timings()
-    fields["end"] = transaction.end
+    fields = _fields(
+        relay.origin,
+        relay.pool,
+        identity,
+        time,
+        transaction.end,
+        server=attempts[-1].member.address if attempts else None,
+        link=relay.link_kind,
+        tries=[attempt.log_fields() for attempt in attempts],
+        bytes_in=relay.upload.bytes_in,
+        bytes_out=relay.bytes_out,
+        timings=transaction.timings(),
+    )
     fields.update(_of_protocol(relay.pool, relay.request, relay.response))
     return fields
 
@@ -41,17 +48,28 @@ def refusal(
     pool: Pool, origin: Origin, error: BrokerError, status: int, identity: str, time: float
 ) -> Mapping[str, Any]:
     """The fields of what a client sent that could not be framed as a request."""
-    fields = _common(origin, pool, identity, time)
-    fields["timings"] = {}
-    fields["end"] = error.end
+    fields = _fields(origin, pool, identity, time, error.end)
     fields["detail"] = error.detail
     fields.update(_of_protocol(pool, None, None))
     fields["status"] = status
     return fields
 
 
-def _common(origin: Origin, pool: Pool, identity: str, time: float) -> dict[str, Any]:
-    """Every field, in the order of spec §5; those of a request, an answer and tries are empty."""
+def _fields(
+    origin: Origin,
+    pool: Pool,
+    identity: str,
+    time: float,
+    end: str,
+    *,
+    server: str | None = None,
+    link: str | None = None,
+    tries: Sequence[Mapping[str, object]] = (),
+    bytes_in: int = 0,
+    bytes_out: int = 0,
+    timings: Mapping[str, float] = _NO_TIMINGS,
+) -> dict[str, Any]:
+    """Every field, in the order of spec §5; those of the protocol are empty."""
     return {
         "time": time,
         "id": identity,
@@ -64,13 +82,13 @@ def _common(origin: Origin, pool: Pool, identity: str, time: float) -> dict[str,
         "target": None,
         "status": None,
         "pool": pool.name,
-        "server": None,
-        "link": None,
-        "tries": (),
-        "bytes_in": 0,
-        "bytes_out": 0,
-        "timings": None,
-        "end": None,
+        "server": server,
+        "link": link,
+        "tries": tries,
+        "bytes_in": bytes_in,
+        "bytes_out": bytes_out,
+        "timings": timings,
+        "end": end,
     }
 
 
