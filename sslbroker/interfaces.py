@@ -125,7 +125,7 @@ class Reply(Event):
 class Origin:
     """Where a transaction comes from: one place for a client's address, however it was learnt."""
 
-    __slots__ = ("address", "port", "listener", "listener_port", "secure", "trusted")
+    __slots__ = ("address", "port", "listener", "listener_port", "secure", "trusted", "told")
 
     def __init__(
         self,
@@ -143,6 +143,7 @@ class Origin:
         self.listener_port = listener_port
         self.secure = secure  # the client's own connection is TLS
         self.trusted = trusted  # the connection comes from the listener's `trusted` networks
+        self.told: Any = None  # for the protocol alone: what it tells servers of this, worked out once
 
 
 class ICodec(Interface):

@@ -6,6 +6,8 @@ Decides the sets of field names that the rules work with. Invariant: every name 
 
 from __future__ import annotations
 
+from typing import Final
+
 from .message import Field
 
 #: Meant for one connection (RFC 9110 §7.6.1), or written by the codec from the message itself. The
@@ -105,6 +107,30 @@ END_TO_END = CLAIMS | frozenset(
 #: Names no field by naming it in ``Connection``: the options proper, and what goes or stays anyway.
 _NOT_NAMED = END_TO_END | HOP_BY_HOP | {b"close"}
 
+_COMMON_NAMES: Final = b"""Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges
+    Access-Control-Allow-Credentials Access-Control-Allow-Headers Access-Control-Allow-Methods
+    Access-Control-Allow-Origin Access-Control-Expose-Headers Access-Control-Max-Age
+    Access-Control-Request-Headers Access-Control-Request-Method Age Allow Alt-Svc Authorization
+    Cache-Control Connection Content-Disposition Content-Encoding Content-Language Content-Length
+    Content-Location Content-Range Content-Security-Policy Content-Type Cookie Date DNT ETag Expect
+    Expires Forwarded Host Idempotency-Key If-Match If-Modified-Since If-None-Match If-Range
+    If-Unmodified-Since Keep-Alive Last-Modified Link Location Max-Forwards Origin Pragma Priority Range
+    Referer Referrer-Policy Retry-After Sec-CH-UA Sec-CH-UA-Mobile Sec-CH-UA-Platform Sec-Fetch-Dest
+    Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User Sec-WebSocket-Accept Sec-WebSocket-Extensions
+    Sec-WebSocket-Key Sec-WebSocket-Protocol Sec-WebSocket-Version Server Set-Cookie
+    Strict-Transport-Security TE Timing-Allow-Origin Trailer Transfer-Encoding Upgrade
+    Upgrade-Insecure-Requests User-Agent Vary Via WWW-Authenticate X-Content-Type-Options
+    X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Proto X-Frame-Options X-Powered-By
+    X-Real-IP X-Request-ID X-Requested-With X-XSS-Protection""".split()
+
+#: Common field names, as usually spelt, to their lower case: known to be tokens, and shared objects.
+LOWER_NAMES: Final = {
+    spelling: name.lower() for name in _COMMON_NAMES for spelling in (name, name.lower(), name.title())
+}
+
+#: Names that `without_forgeries` never takes away, whoever sent them.
+_HARMLESS = frozenset(name for name in LOWER_NAMES.values() if not name.startswith(X_FORWARDED))
+
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-"
 _DASHED = bytes(c if c in _PLAIN else ord("-") for c in range(256))
 _SEPARATOR = b"\n"
@@ -127,8 +153,11 @@ def dashed(name: bytes) -> bytes:
 
 def suspicious(fields: list[Field], trusted: bool) -> bool:
     """Whether `without_forgeries` has to look: an unusual sign in a name, or an unlisted claim."""
-    names = _SEPARATOR.join([field[0] for field in fields])
-    return bool(names.translate(None, _DELETED)) or (not trusted and X_FORWARDED in names)
+    names = [field[0] for field in fields]
+    if _HARMLESS.issuperset(names):
+        return False
+    joined = _SEPARATOR.join(names)
+    return bool(joined.translate(None, _DELETED)) or (not trusted and X_FORWARDED in joined)
 
 
 def without_forgeries(fields: list[Field], guarded: frozenset[bytes], trusted: bool) -> list[Field]:

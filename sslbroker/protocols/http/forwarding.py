@@ -10,6 +10,7 @@ so no sender can take them away. Refuses to change the message it is given, to j
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from ...interfaces import Origin
 from ...settings import Pool
@@ -42,6 +43,7 @@ _NOT_OFFERED = frozenset((b"h2", b"h2c", b"h3", b"http", b"tls"))
 #: A protocol's name and perhaps its version (RFC 9110 §7.8).
 _PROTOCOL = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++)(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]++)?")
 
+_VERSIONS = (b"1.0 ", b"1.1 ")  # of the message that Via tells of, and a blank
 _UPGRADE = 256  # bytes of an Upgrade that are looked at
 
 _UPGRADE_ANSWERS = (101, 426)  # a 426 must say what it wants (RFC 9110 §15.5.22)
@@ -66,17 +68,16 @@ class Forwarding:
         "_fixed_host",
         "_guarded",
         "_kept",
-        "_own",
+        "_last_of_request",
+        "_last_of_response",
         "_reuse",
         "_server_host",
         "_unwritten",
-        "_via",
     )
 
     def __init__(self, pool: Pool, broker_name: str) -> None:
         own = own_headers(pool, broker_name)
         base = HOP_BY_HOP | WRITTEN | NEVER_SENT | own.drop
-        self._own = own.write
         self._unwritten = own.drop
         self._fixed_host = own.host
         self._server_host = pool.headers.host == "server"
@@ -86,10 +87,11 @@ class Forwarding:
         self._guarded = frozenset(dashed(name) for name in self._drop_untrusted)
         # `replay` believes this field, so the server has to see it.
         self._kept = frozenset((pool.failover.idempotency_header.lower().encode("latin-1"),))
-        self._via: tuple[Field, Field] | None = None
-        if pool.headers.via:
-            name = broker_name.encode("ascii")
-            self._via = ((VIA, b"Via", b"1.0 " + name), (VIA, b"Via", b"1.1 " + name))
+        # What stands at the end, by the minor version that the message came in.
+        name = broker_name.encode("ascii")
+        via = [((VIA, b"Via", version + name),) if pool.headers.via else () for version in _VERSIONS]
+        self._last_of_response = via
+        self._last_of_request = [own.write if VIA in own.drop else (*one, *own.write) for one in via]
 
     def to_server(self, request: Request, origin: Origin, address: str, secure_link: bool) -> Request:
         """The request as the server at `address` ("host:port") shall see it.
@@ -105,81 +107,36 @@ class Forwarding:
         fields = [field for field in request.fields if field[0] not in drop]
         if suspicious(fields, trusted):
             fields = without_forgeries(fields, self._guarded, trusted)
-        if request.method in _MAX_FORWARDS_METHODS:
+        method = request.method
+        if method in _MAX_FORWARDS_METHODS:
             fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
-        if request.framing is CHUNKED:
+        framing = request.framing
+        if framing is CHUNKED:
             fields += [field for field in request.fields if field[0] == b"trailer"]
-        fields += self._after_trusted(request, origin, fields) if trusted else self._anew(request, origin)
-        close = False
-        if request.framing is CHUNKED or request.length:
-            # A server that answers without reading the content takes it for its link's next request,
-            # and the answer to that goes to the next client.
-            close = not self._reuse or request.method in _NO_CONTENT
-        if self._via is not None and VIA not in self._unwritten:
-            fields.append(self._via[1 if request.minor else 0])
-        fields += self._own
+        told = _told_after(request, origin, fields) if trusted else _told(origin, request.host)
+        if self._unwritten:
+            told = [field for field in told if field[0] not in self._unwritten]
+        fields += told
+        fields += self._last_of_request[request.minor]
+        # A server that answers without reading the content takes it for its link's next request,
+        # and the answer to that goes to the next client.
+        content = framing is CHUNKED or request.length > 0
+        close = content and (not self._reuse or method in _NO_CONTENT)
         host = self._fixed_host or (None if self._server_host else request.host)
         return Request(
-            method=request.method,
-            target=request.target,
-            minor=1,
-            fields=fields,
-            host=host or host_of(address, secure_link),
-            framing=request.framing,
-            length=request.length,
-            close=close,
+            method,
+            request.target,
+            1,
+            fields,
+            host or host_of(address, secure_link),
+            framing,
+            request.length,
+            close,
             upgrade=offered(request.upgrade) if request.upgrade else b"",
             expects_continue=request.expects_continue,
             accepts_trailers=request.accepts_trailers,
             guarded=self._guarded,
         )
-
-    def _anew(self, request: Request, origin: Origin) -> list[Field]:
-        """What the broker itself knows of the client, in every form that servers read."""
-        client = _address(origin)
-        fields: list[Field] = [
-            (X_FORWARDED_FOR, b"X-Forwarded-For", client or b"unknown"),
-            _HTTPS if origin.secure else _HTTP,
-            (FORWARDED, b"Forwarded", _element(client, origin.secure, request.host)),
-        ]
-        if request.host:
-            fields.append((X_FORWARDED_HOST, b"X-Forwarded-Host", request.host))
-        if origin.listener_port:
-            fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
-        return self._permitted(fields)
-
-    def _after_trusted(self, request: Request, origin: Origin, kept: list[Field]) -> list[Field]:
-        """The trusted peer's lists with the peer added; what it left unsaid, from what is known."""
-        if not isinstance(origin, ClaimedOrigin):
-            origin = claimed(request.fields, origin)
-        peer = origin.peer if isinstance(origin, ClaimedOrigin) else origin
-        hop = _address(peer)
-        client = _address(origin) if origin.address != peer.address else b""
-        # A list of which only the other form came is begun with the client, so that both agree.
-        chain = [value for name, _, value in request.fields if name == X_FORWARDED_FOR and value]
-        elements = [value for name, _, value in request.fields if name == FORWARDED]
-        if not agrees(elements, origin if chain else None):
-            elements = [_element(client, origin.secure, None)] if client else []
-        chain = [*(chain or ([client] if client else [])), hop or b"unknown"]
-        elements.append(_element(hop, peer.secure, request.host))
-        fields: list[Field] = [
-            (X_FORWARDED_FOR, b"X-Forwarded-For", b", ".join(chain)),
-            (FORWARDED, b"Forwarded", b", ".join(elements)),
-        ]
-        said = {field[0] for field in kept}
-        if X_FORWARDED_HOST not in said and request.host:
-            fields.append((X_FORWARDED_HOST, b"X-Forwarded-Host", request.host))
-        if X_FORWARDED_PROTO not in said:
-            fields.append(_HTTPS if origin.secure else _HTTP)
-            # The listener's port beside another scheme than its own would name a URL that nobody serves.
-            if X_FORWARDED_PORT not in said and origin.secure == peer.secure and origin.listener_port:
-                fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
-        return self._permitted(fields)
-
-    def _permitted(self, fields: list[Field]) -> list[Field]:
-        if not self._unwritten:
-            return fields
-        return [field for field in fields if field[0] not in self._unwritten]
 
     def to_client(self, response: Response, request: Request) -> Response:
         """The response, interim or final, as the client that sent `request` shall see it."""
@@ -190,21 +147,21 @@ class Forwarding:
                 drop = drop.union(taken)
         fields = [field for field in response.fields if field[0] not in drop]
         status = response.status
-        if response.framing is NONE:
+        framing = response.framing
+        if framing is NONE:
             # Of an answer to HEAD and of a 304 the length is a statement, not framing (RFC 9110 §8.6).
             if status >= 200 and status != 204:
                 fields += [field for field in response.fields if field[0] == b"content-length"]
-        elif response.framing is CHUNKED and request.accepts_trailers and request.minor:
+        elif framing is CHUNKED and request.accepts_trailers and request.minor:
             fields += [field for field in response.fields if field[0] == b"trailer"]
-        if self._via is not None:
-            fields.append(self._via[1 if response.minor else 0])
+        fields += self._last_of_response[response.minor]
         return Response(
-            status=status,
-            reason=response.reason,
-            minor=1,
-            fields=fields,
-            framing=response.framing,
-            length=response.length,
+            status,
+            response.reason,
+            1,
+            fields,
+            framing,
+            response.length,
             upgrade=response.upgrade if status in _UPGRADE_ANSWERS else b"",
         )
 
@@ -220,6 +177,57 @@ def offered(upgrade: bytes) -> bytes:
 def host_of(address: str, secure_link: bool) -> bytes:
     """The server's "host:port" as a Host: without the port that the scheme implies (RFC 9110 §4.2)."""
     return address.removesuffix(":443" if secure_link else ":80").encode("ascii")
+
+
+def _told(origin: Origin, host: bytes | None) -> Sequence[Field]:
+    """What the broker itself knows of the client, in every form that servers read.
+
+    Kept with `origin` for the next request, since those of one connection mostly name one host.
+    """
+    last: tuple[bytes | None, Sequence[Field]] | None = origin.told
+    if last is not None and last[0] == host:
+        return last[1]
+    client = _address(origin)
+    fields: list[Field] = [
+        (X_FORWARDED_FOR, b"X-Forwarded-For", client or b"unknown"),
+        _HTTPS if origin.secure else _HTTP,
+        (FORWARDED, b"Forwarded", _element(client, origin.secure, host)),
+    ]
+    if host:
+        fields.append((X_FORWARDED_HOST, b"X-Forwarded-Host", host))
+    if origin.listener_port:
+        fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
+    origin.told = host, fields
+    return fields
+
+
+def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Field]:
+    """The trusted peer's lists with the peer added; what it left unsaid, from what is known."""
+    if not isinstance(origin, ClaimedOrigin):
+        origin = claimed(request.fields, origin)
+    peer = origin.peer if isinstance(origin, ClaimedOrigin) else origin
+    hop = _address(peer)
+    client = _address(origin) if origin.address != peer.address else b""
+    # A list of which only the other form came is begun with the client, so that both agree.
+    chain = [value for name, _, value in request.fields if name == X_FORWARDED_FOR and value]
+    elements = [value for name, _, value in request.fields if name == FORWARDED]
+    if not agrees(elements, origin if chain else None):
+        elements = [_element(client, origin.secure, None)] if client else []
+    chain = [*(chain or ([client] if client else [])), hop or b"unknown"]
+    elements.append(_element(hop, peer.secure, request.host))
+    fields: list[Field] = [
+        (X_FORWARDED_FOR, b"X-Forwarded-For", b", ".join(chain)),
+        (FORWARDED, b"Forwarded", b", ".join(elements)),
+    ]
+    said = {field[0] for field in kept}
+    if X_FORWARDED_HOST not in said and request.host:
+        fields.append((X_FORWARDED_HOST, b"X-Forwarded-Host", request.host))
+    if X_FORWARDED_PROTO not in said:
+        fields.append(_HTTPS if origin.secure else _HTTP)
+        # The listener's port beside another scheme than its own would name a URL that nobody serves.
+        if X_FORWARDED_PORT not in said and origin.secure == peer.secure and origin.listener_port:
+            fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
+    return fields
 
 
 def _one_fewer(field: Field) -> Field:

@@ -89,27 +89,6 @@ _NO_TRAILERS: Final = (
 
 _NO_TRAILERS_BEGIN: Final = (b"content-", X_FORWARDED)
 
-_COMMON_NAMES: Final = b"""Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges
-    Access-Control-Allow-Credentials Access-Control-Allow-Headers Access-Control-Allow-Methods
-    Access-Control-Allow-Origin Access-Control-Expose-Headers Access-Control-Max-Age
-    Access-Control-Request-Headers Access-Control-Request-Method Age Allow Alt-Svc Authorization
-    Cache-Control Connection Content-Disposition Content-Encoding Content-Language Content-Length
-    Content-Location Content-Range Content-Security-Policy Content-Type Cookie Date DNT ETag Expect
-    Expires Forwarded Host Idempotency-Key If-Match If-Modified-Since If-None-Match If-Range
-    If-Unmodified-Since Keep-Alive Last-Modified Link Location Max-Forwards Origin Pragma Priority Range
-    Referer Referrer-Policy Retry-After Sec-CH-UA Sec-CH-UA-Mobile Sec-CH-UA-Platform Sec-Fetch-Dest
-    Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User Sec-WebSocket-Accept Sec-WebSocket-Extensions
-    Sec-WebSocket-Key Sec-WebSocket-Protocol Sec-WebSocket-Version Server Set-Cookie
-    Strict-Transport-Security TE Timing-Allow-Origin Trailer Transfer-Encoding Upgrade
-    Upgrade-Insecure-Requests User-Agent Vary Via WWW-Authenticate X-Content-Type-Options
-    X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Proto X-Frame-Options X-Powered-By
-    X-Real-IP X-Request-ID X-Requested-With X-XSS-Protection""".split()
-
-#: Common field names, as usually spelt, to their lower case: known to be tokens, and shared objects.
-LOWER_NAMES: Final = {
-    spelling: name.lower() for name in _COMMON_NAMES for spelling in (name, name.lower(), name.title())
-}
-
 
 def tokens(value: bytes) -> list[bytes]:
     """The members of a comma-separated list, in lower case, empty ones left out (RFC 9110 §5.6.1)."""

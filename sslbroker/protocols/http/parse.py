@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Final
 
 from ...errors import FramingError
+from .fields import LOWER_NAMES
 from .grammar import (
     ABSOLUTE_FORM,
     BARE_LINE_END,
     CRLF,
     HEAD_END,
     LINE_BYTES,
-    LOWER_NAMES,
     MEANINGFUL,
     REQUEST_LINE,
     STATUS_LINE,

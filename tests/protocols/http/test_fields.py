@@ -8,11 +8,13 @@ from sslbroker.protocols.http.fields import (
     CLAIMS,
     END_TO_END,
     HOP_BY_HOP,
+    LOWER_NAMES,
     dashed,
     named,
     suspicious,
     without_forgeries,
 )
+from sslbroker.protocols.http.grammar import TOKEN
 
 from .written import fields
 
@@ -51,6 +53,24 @@ def test_unusual_signs_and_unlisted_claims_are_suspicious() -> None:
     assert suspicious(fields("X_Request_Id: 5"), trusted=True)
     assert suspicious(fields("X-Forwarded-Prefix: /a"), trusted=False)
     assert not suspicious(fields("X-Forwarded-Prefix: /a"), trusted=True)
+
+
+def test_names_known_in_advance_are_tokens() -> None:
+    for spelling, lower in LOWER_NAMES.items():
+        assert TOKEN.fullmatch(spelling)
+        assert lower == spelling.lower()
+
+
+def test_names_known_in_advance_need_no_second_look() -> None:
+    known = sorted({name for name in LOWER_NAMES.values() if not name.startswith(b"x-forwarded-")})
+    sent = [(name, name, b"1") for name in known]
+    assert not suspicious(sent, trusted=False)
+    assert without_forgeries(sent, CLAIMS | HOP_BY_HOP, trusted=False) == sent
+
+
+def test_an_unusual_name_among_known_ones_is_found() -> None:
+    assert suspicious(fields("Accept: x", "Cookie: a=b", "X_Real_IP: 6.6.6.6", "Range: x"), trusted=False)
+    assert suspicious(fields("Accept: x", "X-Forwarded-Host: evil", "Cookie: a=b"), trusted=False)
 
 
 def test_disguised_names_go_and_innocent_ones_stay() -> None:

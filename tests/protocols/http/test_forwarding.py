@@ -58,6 +58,29 @@ def test_a_request_from_a_client() -> None:
     assert message == before
 
 
+def test_each_request_of_a_connection_is_told_with_its_own_host() -> None:
+    origin = Origin("198.51.100.7", listener_port=8443, secure=True)
+
+    def told(*head: str) -> list[str]:
+        return lines(sent(request("GET /", *head), origin))[2:4]
+
+    first = ['Forwarded: for=198.51.100.7;host="a.example";proto=https', "X-Forwarded-Host: a.example"]
+    assert told("Host: a.example") == first
+    assert told("Host: b.example") == [line.replace("a.ex", "b.ex") for line in first]
+    assert told("Host: a.example") == told("Host: a.example") == first
+    assert told()[0] == "Forwarded: for=198.51.100.7;proto=https"
+
+
+def test_what_an_operator_takes_away_is_taken_from_each_request_and_from_no_other_pool() -> None:
+    origin = Origin("198.51.100.7", secure=True)
+    message = request("GET /", "Host: a")
+    rules = HeaderRules(remove=("Forwarded", "X-Forwarded-Host", "Via"))
+    without = ["X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https"]
+    for _ in range(2):
+        assert lines(sent(message, origin, rules)) == without
+        assert len(lines(sent(message, origin))) == 5
+
+
 def test_framing_and_expectation_are_carried_over_and_left_to_the_codec() -> None:
     message = request(
         "PUT /a",

@@ -7,8 +7,6 @@ import pytest
 from sslbroker.protocols.http.fields import CLAIMS, HOP_BY_HOP, NEVER_SENT, WRITTEN
 from sslbroker.protocols.http.grammar import (
     BARE_LINE_END,
-    LOWER_NAMES,
-    TOKEN,
     may_be_trailer,
     same_authority,
     split_authority,
@@ -72,12 +70,6 @@ def test_authorities_are_compared_without_case_and_with_the_default_port(
     one: bytes, other: bytes, same: bool
 ) -> None:
     assert same_authority(one, other, b"80") is same
-
-
-def test_names_known_in_advance_are_tokens() -> None:
-    for spelling, lower in LOWER_NAMES.items():
-        assert TOKEN.fullmatch(spelling)
-        assert lower == spelling.lower()
 
 
 def test_fields_of_framing_routing_and_access_are_no_trailers() -> None:
