@@ -37,8 +37,9 @@ class Deadline:
         self._at = 0.0
 
     def stop(self) -> None:
-        """No limit, and nothing left in the reactor."""
+        """No limit for ever, nothing left in the reactor, and no circle of references to who was called."""
         self._at = 0.0
+        self._expired = _nothing
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -53,3 +54,7 @@ class Deadline:
             return
         self._at = 0.0
         self._expired()
+
+
+def _nothing() -> None:
+    pass

@@ -95,7 +95,9 @@ class Limit:
         self._deadline.set(self._seconds[self._wait])
 
     def stop(self) -> None:
+        """No limit for ever, and no circle of references to the connection, which would keep its TLS state."""
         self._deadline.stop()
+        self._passed = _nothing
 
     def _expired(self) -> None:
         wait = self._wait
@@ -109,3 +111,7 @@ class Limit:
         moves = left > 0 and left != self._backlog
         self._backlog = left
         return moves
+
+
+def _nothing(wait: Wait, seconds: float) -> None:
+    pass

@@ -102,7 +102,7 @@ class Link(Protocol):
         """End the link at once; what was not sent is lost."""
         self._relay = None
         if self.state is not None:
-            self._deadline.stop()
+            self._deadline.clear()
             self.links.move(self, self.links.draining)
             self.transport.abortConnection()
 
@@ -173,10 +173,11 @@ class Link(Protocol):
 
     def _give(self, relay: Relay, events: Sequence[Event], at_end: bool = False) -> None:
         for event in events:
-            if isinstance(event, Reply):
-                self.write(event.data)
-            elif isinstance(event, Error):
-                detail = event.error.detail
+            kind = type(event)
+            if kind is Reply:
+                self.write(event.data)  # type: ignore[attr-defined]
+            elif kind is Error:
+                detail = event.error.detail  # type: ignore[attr-defined]
                 error = self._why_lost(connectionDone, detail) if at_end else MalformedResponse(detail)
                 relay.link_failed(self, error)
             else:

@@ -59,3 +59,9 @@ class Deadlines(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.pass_time(10)
         self.assertEqual(self.fired, [])
+
+    def test_after_stop_it_calls_nobody(self) -> None:
+        self.deadline.stop()
+        self.deadline.set(5)
+        self.pass_time(5)
+        self.assertEqual((self.fired, self.clock.getDelayedCalls()), ([], []))

@@ -81,3 +81,6 @@ class OneLimit(SynchronousTestCase):
         self.limit.set(Wait.IDLE)
         self.limit.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.limit.set(Wait.IDLE)
+        self.clock.advance(60)
+        self.assertEqual(self.passed, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 from sslbroker.core.storage import Stored
 from sslbroker.core.transaction import Transaction
@@ -141,6 +142,24 @@ class Forgotten(BrokerCase):
         client.resets()
         self.assertEqual(len(self.records.all), 3)
         self.assertEqual(self.alive(), before)
+
+    def test_neither_does_a_connection_or_a_link_that_is_closed(self) -> None:
+        self.addCleanup(gc.enable)
+        gc.disable()
+        self.start(servers=1)
+        client = self.client()
+        client.sends(GET)
+        link = self.servers[0].link()
+        link.sends(OK)
+        (connection,) = self.frontends["plain"].connections
+        (used,) = self.pool.links[self.pool.members[0]].idle
+        kept = [weakref.ref(connection), weakref.ref(used)]
+        del connection, used
+        client.closes()
+        link.closes()
+        for end in self.network.ends:
+            end.protocol = None
+        self.assertEqual([one() for one in kept], [None, None])
 
     def alive(self) -> int:
         parts = (Relay, Upload, Transaction, Stored)
