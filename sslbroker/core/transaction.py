@@ -60,6 +60,8 @@ class Action(Enum):
     CUT = "cut the client's connection, visibly"
     FINISH = "log and forget"
 
+    __hash__ = object.__hash__
+
 
 CHOOSE, LINK, WATCH, RELAY, DONE = State
 # Once, since the value of an Enum's member is looked up in Python.
