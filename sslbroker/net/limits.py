@@ -95,7 +95,7 @@ class Limit:
         self._deadline.set(self._seconds[self._wait])
 
     def stop(self) -> None:
-        """No limit for ever, and no circle of references to the connection, which would keep its TLS state."""
+        """No limit for ever, and no circle of references: one would keep the TLS state in memory."""
         self._deadline.stop()
         self._passed = _nothing
 

@@ -153,7 +153,7 @@ class Forgotten(BrokerCase):
         link.sends(OK)
         (connection,) = self.frontends["plain"].connections
         (used,) = self.pool.links[self.pool.members[0]].idle
-        kept = [weakref.ref(connection), weakref.ref(used)]
+        kept: list[weakref.ref[object]] = [weakref.ref(connection), weakref.ref(used)]
         del connection, used
         client.closes()
         link.closes()
