@@ -170,6 +170,7 @@ class ClientCodec(Connection):
         request = self._request
         if self._outgoing is not SEND_HEAD or status < 200:
             raise ValueError(f"a response {status} cannot be sent as final; next is {self._outgoing.value}")
+        minor = request.minor if request is not None else 0  # who cannot spell may know nothing new
         framing = response.framing
         length: int | None = None
         chunked = keep_length = False
@@ -179,12 +180,12 @@ class ClientCodec(Connection):
             # The head that a GET would get (RFC 9110 §9.3.2), and no body.
             outgoing = SEND_UNSEEN
             length = response.length if framing is LENGTH else None
-            chunked = self._minor == 1 and (framing is CHUNKED or framing is UNTIL_CLOSE)
+            chunked = minor == 1 and (framing is CHUNKED or framing is UNTIL_CLOSE)
             keep_length = True  # where neither of the two is said
         elif framing is LENGTH or framing is NONE:
             outgoing = SEND_LENGTH
             length = self._owed = response.length if framing is LENGTH else 0
-        elif self._minor == 1:
+        elif minor == 1:
             outgoing = SEND_CHUNKED
             chunked = True
         else:
@@ -199,7 +200,7 @@ class ClientCodec(Connection):
             self._persistent = False
             if request is not None and request.method == b"CONNECT" and status < 300:
                 raise ValueError("a CONNECT cannot succeed: tunnels to anywhere are not made")
-        connection = b"" if self._minor == 1 else b"keep-alive"
+        connection = b"" if minor else b"keep-alive"
         if not self._persistent:
             connection = b"close"
         if status == 426 and response.upgrade:  # which must name what it wants (RFC 9110 §15.5.22)
@@ -233,11 +234,6 @@ class ClientCodec(Connection):
         self._outgoing = SEND_RAW
         self._persistent = False
         return head
-
-    @property
-    def _minor(self) -> int:
-        """The client's HTTP/1 version; of a client that cannot spell, nothing new is expected."""
-        return self._request.minor if self._request is not None else 0
 
     # --- between exchanges --------------------------------------------------------------------
 

@@ -161,10 +161,10 @@ def _fields(lines: list[bytes]) -> tuple[list[Field], Meanings]:
         name, colon, value = line.partition(b":")
         lower = known(name)
         if lower is None:
-            if not colon or TOKEN.fullmatch(name) is None:
+            if TOKEN.fullmatch(name) is None:
                 raise _field_error(line)
             lower = name.lower()
-        elif not colon:
+        if not colon:
             raise _field_error(line)
         value = value.strip()  # of blanks only: no other white space is left in a line
         fields.append((lower, name, value))

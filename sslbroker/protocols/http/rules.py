@@ -67,8 +67,11 @@ class HTTPRules:
             refused = _meant_for_us(request)
             if refused is not None:
                 return refused
-        passed = [value for name, _, value in request.fields if name == VIA]
-        if passed and sum(len(self._passed.findall(value)) for value in passed) > 1:
+        passed = 0
+        for name, _, value in request.fields:
+            if name == VIA:
+                passed += len(self._passed.findall(value))
+        if passed > 1:
             return LoopDetected("Via names this broker twice")
         return None
 

@@ -31,7 +31,7 @@ from .connection import (
     Connection,
 )
 from .grammar import STATUS_LINE_START, tokens
-from .message import CHUNKED, LENGTH, Request, Response, Trailers
+from .message import CHUNKED, LENGTH, Request, Response
 from .parse import find_head_end, parse_response_head
 from .trailers import for_server
 from .write import write_request_head
@@ -82,6 +82,8 @@ class ServerCodec(Connection):
         if isinstance(event, Head):
             return self._send_head(event.message)
         if isinstance(event, End):
+            if self._incoming is READ_WHOLE:
+                self._persistent = False  # the server answered before it had read the whole request
             return self._send_end(for_server(event.trailers, self._request))
         raise ValueError(f"{type(event).__name__} cannot be sent to a server")
 
@@ -196,11 +198,6 @@ class ServerCodec(Connection):
         self._incoming = READ_RAW
         self._outgoing = SEND_RAW
         self._persistent = False
-
-    def _whole(self, events: list[Event], trailers: Trailers | None) -> None:
-        if self._outgoing is not SEND_WHOLE:
-            self._persistent = False  # the server answered before it had read the whole request
-        super()._whole(events, trailers)
 
     def _broken(self, error: FramingError, exchange: int | None = None) -> Error:
         error.status = 502
