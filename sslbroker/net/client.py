@@ -1,6 +1,6 @@
 """One connection of a client, from its first byte to its last.
 
-Decides what the connection waits for, and when it ends. Invariant: a request is begun only when the answers
+Decides when the connection reads, and how it ends. Invariant: a request is begun only when the answers
 before it are whole and the client takes them; a closed connection holds no transaction, no timer and no
 byte. A mistake of a plugin ends the transaction that met it, or this connection, and nothing else. Refuses
 to know what a request means, or which server serves it.
@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..errors import BrokerError, ClientGone, ClientTimeout, InternalError, ShuttingDown
+from ..errors import BrokerError, ClientGone, FramingError, InternalError, ShuttingDown
 from ..interfaces import Body, End, Error, Event, Head, ICodec, Origin, Reply
 from ..outcome import After
 from ..settings import KiB
@@ -47,17 +47,16 @@ class ClientConnection(Protocol):
         self.origin: Origin
         self.full = False  # the client does not take what was written
         self.held = False  # a relay does not want more of the client's bytes now
-        self._relays: dict[int, Relay] = {}
+        self.closing = False
+        self.tunnelled = False  # the one exchange became a tunnel
+        self.relays: dict[int, Relay] = {}  # by exchange: the transactions under way
         self._answered = 0  # an exchange that is over, but for the client's taking its answer
-        self._limit = Limit(frontend.clock, frontend.seconds, self._passed)
-        self._passed_on = 0  # bytes of answers, when a limit passed
+        self._limit = Limit(frontend.clock, frontend.seconds, self)
         self._shaken = False
         self._paused = False  # the transport was told not to read
         self._feeding = False
         self._again = False
         self._ended = False  # the client sends no more
-        self._closing = False
-        self._tunnel = False
 
     # --- what a relay calls ---
 
@@ -68,50 +67,50 @@ class ClientConnection(Protocol):
         """Stop reading from the client until `go_on`."""
         self.held = True
         self._apply_hold()
-        self._set_limit()
+        self._limit.renew()
 
     def go_on(self) -> None:
         if self.held:
             self.held = False
             self._apply_hold()
-            self._set_limit()
+            self._limit.renew()
 
     def touch(self) -> None:
         """Something moved in a tunnel."""
-        self._set_limit()
+        self._limit.renew()
 
     def tunnel(self) -> None:
         """The exchange became a tunnel: what the client sent early, and its end, belong to it."""
-        self._tunnel = True
-        self._set_limit()
+        self.tunnelled = True
+        self._limit.renew()
         if self._ended or self.codec.held():
             self._feed(b"")
 
     def cut(self) -> None:
         """End the connection so that nothing can look complete."""
-        self._closing = True
+        self.closing = True
         self.transport.abortConnection()
 
     def exchange_over(self, relay: Relay) -> None:
         """The relay's transaction is over: log it; serve the next request, or close."""
-        del self._relays[relay.exchange]
+        del self.relays[relay.exchange]
         self.frontend.ended(relay)
-        if self._closing:
+        if self.closing:
             return
         self.held = False
         self._answered = relay.exchange
         if self.full:
             # A client that asks and asks and takes no answer must not fill our memory with them.
             self._apply_hold()
-            self._set_limit()
+            self._limit.renew()
         else:
             self._next()
 
-    # --- what the listener calls ---
+    # --- what the listener and the limit call ---
 
     def drain(self) -> None:
         """Serve what is under way and the next request, then close."""
-        if self._shaken and not self._closing:
+        if self._shaken and not self.closing:
             try:
                 data = self.codec.drain()
             except Exception:
@@ -122,26 +121,41 @@ class ClientConnection(Protocol):
 
     def shut(self) -> None:
         """The drain's deadline has passed: end now."""
-        if self._relays or self._closing or not self._shaken or backlog(self.transport):
-            self._give_up(ShuttingDown("the drain deadline passed"))
+        if self.relays or self.closing or not self._shaken or backlog(self.transport):
+            self.give_up(ShuttingDown("the drain deadline passed"))
         else:
             self.close()
 
     def close(self) -> None:
         """End the connection when everything written has been taken, within `limits.close`."""
-        if self._closing:
+        if self.closing:
             return
-        self._closing = True
+        self.closing = True
         self.transport.unregisterProducer()
         self.held = False
         self._apply_hold()
-        self._set_limit()
+        self._limit.renew()
         if self.origin.secure or self._ended:
             self.transport.loseConnection()
         else:
             # Half-close first and read on: closing at once would answer what the client still
             # sends with a reset, which destroys the response on its way (RFC 9112 §9.6).
             self.transport.loseWriteConnection()
+
+    def refuse(self, error: FramingError) -> None:
+        """No more of a head or a body is waited for: answer by `error`, or end where that is too late."""
+        try:
+            self._events(self.codec.refuse(error))
+        except Exception:
+            self._mistake()
+        if not (self.closing or self._answered):
+            self.give_up(error)
+
+    def give_up(self, error: BrokerError) -> None:
+        """End the connection and its transactions at once."""
+        self.closing = True
+        self._end_relays(error)
+        self.transport.abortConnection()
 
     # --- what Twisted calls ---
 
@@ -167,17 +181,17 @@ class ClientConnection(Protocol):
             self._mistake()
             return
         self.transport.registerProducer(self, True)
-        self._set_limit()
+        self._limit.renew()
         if self.frontend.draining:
             self.drain()
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._closing:
+        if not self.closing:
             self._feed(data)
 
     def readConnectionLost(self) -> None:
         """The client of a plain listener sends no more, and may still read."""
-        if self._closing:
+        if self.closing:
             self._ended = True
             self.transport.loseConnection()
         elif not self._ended:  # whoever reads on after an end is told of it again
@@ -186,8 +200,8 @@ class ClientConnection(Protocol):
                 self._events(self.codec.receive_end())
             except Exception:
                 self._mistake()
-            if not self._closing:
-                self._set_limit()
+            if not self.closing:
+                self._limit.renew()
                 self._close_if_ended()
 
     def writeConnectionLost(self) -> None:
@@ -199,7 +213,7 @@ class ClientConnection(Protocol):
         frontend.figures.open -= 1
         if not self._shaken:
             frontend.figures.tls_failed += 1
-        self._closing = True
+        self.closing = True
         self._end_relays(ClientGone("the client closed the connection"))
         self._limit.stop()
         frontend.connection_lost()
@@ -209,18 +223,18 @@ class ClientConnection(Protocol):
     def pauseProducing(self) -> None:
         self.full = True
         self._limit.full()
-        for relay in self._relays.values():
+        for relay in self.relays.values():
             relay.client_full()
-        self._set_limit()
+        self._limit.renew()
 
     def resumeProducing(self) -> None:
         self.full = False
-        for relay in self._relays.values():
+        for relay in self.relays.values():
             relay.client_ready()
         if self._answered:
             self._next()
         else:
-            self._set_limit()
+            self._limit.renew()
 
     def stopProducing(self) -> None:
         pass
@@ -234,7 +248,7 @@ class ClientConnection(Protocol):
         self._feeding = True
         try:
             self._events(self.codec.receive(data))
-            while self._again and not self._closing:
+            while self._again and not self.closing:
                 # Not by recursion: a client may pipeline thousands of requests answered at once.
                 self._again = False
                 self._events(self.codec.receive(b""))
@@ -242,24 +256,24 @@ class ClientConnection(Protocol):
             self._mistake()
         finally:
             self._feeding = self._again = False
-        if not self._closing:
+        if not self.closing:
             self._apply_hold()
-            self._set_limit()
+            self._limit.renew()
             self._close_if_ended()
 
     def _events(self, events: Sequence[Event]) -> None:
         begun: list[Relay] = []
         for event in events:
-            if self._closing:
+            if self.closing:
                 break
             kind = type(event)
             exchange = event.exchange
-            relay = self._relays.get(exchange)
+            relay = self.relays.get(exchange)
             try:
                 if kind is Head:
                     self._limit.met()
                     relay = Relay(self, exchange, event.message, self.frontend.clock.seconds())  # type: ignore[attr-defined]
-                    self._relays[exchange] = relay
+                    self.relays[exchange] = relay
                     self.frontend.began()
                     begun.append(relay)
                 elif kind is Error:
@@ -283,7 +297,7 @@ class ClientConnection(Protocol):
             relay.begin()
 
     def _client_failed(self, exchange: int, error: BrokerError) -> None:
-        relay = self._relays.get(exchange)
+        relay = self.relays.get(exchange)
         if relay is not None:
             relay.client_failed(error)
             return
@@ -313,15 +327,15 @@ class ClientConnection(Protocol):
         elif self.codec.held() or self._ended:
             self._feed(b"")
         else:
-            self._set_limit()
+            self._limit.renew()
 
     def _close_if_ended(self) -> None:
-        if self._ended and not (self._relays or self._answered):
+        if self._ended and not (self.relays or self._answered):
             self.close()
 
     def _apply_hold(self) -> None:
         # Of a head alone the codec limits the size.
-        waiting = bool(self._relays or self._answered)
+        waiting = bool(self.relays or self._answered)
         paused = self.held or (waiting and self.codec.held() > PIPELINED)
         if paused is not self._paused:
             self._paused = paused
@@ -330,52 +344,7 @@ class ClientConnection(Protocol):
             else:
                 self.transport.resumeProducing()
 
-    # --- time limits and ends ---
-
-    def _waits_for(self) -> Wait:
-        if self._closing:
-            return Wait.CLOSE
-        if self.full:
-            return Wait.READ
-        if self._relays:
-            if self._tunnel:
-                return Wait.TUNNEL
-            for relay in self._relays.values():
-                if relay.upload.waits_for_client:
-                    return Wait.BODY
-            return Wait.SERVER
-        return Wait.HEAD if self.codec.held() else Wait.IDLE
-
-    def _set_limit(self) -> None:
-        self._limit.set(self._waits_for())
-
-    def _passed(self, wait: Wait, seconds: float) -> None:
-        """A limit has passed."""
-        if wait is Wait.IDLE:
-            self.close()
-            return
-        if wait is Wait.BODY and self._answer_moves():
-            self._limit.again()
-            return
-        if wait is Wait.HEAD:
-            error = ClientTimeout(f"no whole head within {seconds:g} s")
-        elif wait is Wait.BODY:
-            error = ClientTimeout(f"nothing of the body for {seconds:g} s")
-        else:
-            self._give_up(ClientTimeout(f"{wait.value}: nothing for {seconds:g} s"))
-            return
-        try:
-            self._events(self.codec.refuse(error))
-        except Exception:
-            self._mistake()
-        if not (self._closing or self._answered):
-            self._give_up(error)
-
-    def _answer_moves(self) -> bool:
-        """A client that is being answered may wait with the rest of its request."""
-        before = self._passed_on
-        self._passed_on = sum(relay.bytes_out for relay in self._relays.values())
-        return self._passed_on != before
+    # --- ends ---
 
     def _mistake(self, exchange: int = 0) -> None:
         """In an `except`: a mistake outside of any transaction ends the connection.
@@ -388,13 +357,8 @@ class ClientConnection(Protocol):
             with suppress(Exception):
                 self._client_failed(exchange, error)
                 return
-        self._give_up(error)
-
-    def _give_up(self, error: BrokerError) -> None:
-        self._closing = True
-        self._end_relays(error)
-        self.transport.abortConnection()
+        self.give_up(error)
 
     def _end_relays(self, error: BrokerError) -> None:
-        for relay in list(self._relays.values()):
+        for relay in list(self.relays.values()):
             relay.client_lost(error)

@@ -1,19 +1,23 @@
 """The one time limit that stands for a client's connection (spec R3).
 
-Decides for what a connection can wait, which of these limits a single byte renews, and when a client that
-reads slowly has stopped. Invariant: at most one limit stands at any moment, and none after `stop`. Refuses
-to know what a connection does when a limit has passed.
+Decides for what a connection waits, which of these limits a single byte renews, when a client that reads
+slowly has stopped, and how a connection ends whose limit has passed. Invariant: at most one limit stands
+at any moment, and none after `stop`. Refuses to close and to answer: the connection does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..errors import ClientTimeout
 from ..settings import Limits
 from .deadline import Deadline
 from .transport import backlog
+
+if TYPE_CHECKING:
+    from .client import ClientConnection
 
 
 class Wait(Enum):
@@ -52,23 +56,28 @@ def seconds_of(limits: Limits) -> Mapping[Wait, float]:
 
 
 class Limit:
-    """Calls `passed(wait, seconds)` when what is waited for has not come in time."""
+    """Made by a `ClientConnection`, which tells it whenever it may wait for something else."""
 
-    __slots__ = ("_backlog", "_deadline", "_passed", "_seconds", "_transport", "_wait")
+    __slots__ = ("_backlog", "_connection", "_deadline", "_passed_on", "_seconds", "_transport", "_wait")
 
-    def __init__(
-        self, clock: Any, seconds: Mapping[Wait, float], passed: Callable[[Wait, float], None]
-    ) -> None:
+    def __init__(self, clock: Any, seconds: Mapping[Wait, float], connection: ClientConnection) -> None:
         self._seconds = seconds
-        self._passed = passed
+        self._connection: ClientConnection | None = connection
         self._deadline = Deadline(clock, self._expired)
         self._wait = Wait.SERVER
         self._transport: Any = None
         self._backlog = -1  # bytes that the client had not taken when we last looked
+        self._passed_on = 0  # bytes of answers that had passed then
 
     def start(self, transport: Any) -> None:
         """The connection is made: its progress in reading shows in `transport`."""
         self._transport = transport
+
+    def renew(self) -> None:
+        """Look what the connection waits for now; a byte may have come."""
+        connection = self._connection
+        if connection is not None:
+            self.set(_waits_for(connection))
 
     def set(self, wait: Wait) -> None:
         """This is waited for now; the same wait again begins anew, if it is one that a byte renews."""
@@ -90,21 +99,27 @@ class Limit:
         """The client does not take what is written: from here on its progress counts."""
         self._backlog = backlog(self._transport)
 
-    def again(self) -> None:
-        """What has passed was no failure: the same limit once more."""
-        self._deadline.set(self._seconds[self._wait])
-
     def stop(self) -> None:
         """No limit for ever, and no circle of references: one would keep the TLS state in memory."""
         self._deadline.stop()
-        self._passed = _nothing
+        self._connection = None
 
     def _expired(self) -> None:
-        wait = self._wait
-        if wait in _WHILE_READING and self._reader_moves():
-            self.again()
+        connection = self._connection
+        assert connection is not None
+        wait, seconds = self._wait, self._seconds[self._wait]
+        if (wait in _WHILE_READING and self._reader_moves()) or (
+            wait is Wait.BODY and self._answer_moves(connection)
+        ):
+            self._deadline.set(seconds)
+        elif wait is Wait.IDLE:
+            connection.close()
+        elif wait is Wait.HEAD:
+            connection.refuse(ClientTimeout(f"no whole head within {seconds:g} s"))
+        elif wait is Wait.BODY:
+            connection.refuse(ClientTimeout(f"nothing of the body for {seconds:g} s"))
         else:
-            self._passed(wait, self._seconds[wait])
+            connection.give_up(ClientTimeout(f"{wait.value}: nothing for {seconds:g} s"))
 
     def _reader_moves(self) -> bool:
         left = backlog(self._transport)
@@ -112,6 +127,23 @@ class Limit:
         self._backlog = left
         return moves
 
+    def _answer_moves(self, connection: ClientConnection) -> bool:
+        """A client that is being answered may wait with the rest of its request."""
+        before = self._passed_on
+        self._passed_on = sum(relay.bytes_out for relay in connection.relays.values())
+        return self._passed_on != before
 
-def _nothing(wait: Wait, seconds: float) -> None:
-    pass
+
+def _waits_for(connection: ClientConnection) -> Wait:
+    if connection.closing:
+        return Wait.CLOSE
+    if connection.full:
+        return Wait.READ
+    if connection.relays:
+        if connection.tunnelled:
+            return Wait.TUNNEL
+        for relay in connection.relays.values():
+            if relay.upload.waits_for_client:
+                return Wait.BODY
+        return Wait.SERVER
+    return Wait.HEAD if connection.codec.held() else Wait.IDLE
