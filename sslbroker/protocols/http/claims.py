@@ -10,6 +10,7 @@ former and pass the latter on from whoever sent it. Refuses to decide whom to tr
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from ...interfaces import Origin
@@ -21,10 +22,11 @@ _SEPARATORS = 400  # of elements and pairs in all Forwarded fields: each costs a
 _SCHEMES = {b"http": False, b"ws": False, b"https": True, b"wss": True}
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_QUOTED = rb'"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+)"'
+#: A pair, or none, and what parts it from the next: blanks around it are let pass.
 _PAIR = re.compile(
-    rb"(" + _TOKEN + rb")=(?:(" + _TOKEN + rb')|"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+)")'
+    rb"[ \t]*+(?:(" + _TOKEN + rb")=(?:(" + _TOKEN + rb")|" + _QUOTED + rb")[ \t]*+)?+([;,]|\Z)"
 )
-_BLANKS = re.compile(rb"[ \t]*+")
 _ESCAPED = re.compile(rb"\\(.)")
 _NODE = re.compile(
     rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::(?:([0-9]{1,5})|_[0-9A-Za-z._\-]{1,64}))?"
@@ -140,21 +142,18 @@ def _parse_line(text: bytes, elements: list[dict[bytes, bytes]]) -> bool:
     element: dict[bytes, bytes] = {}
     at = 0
     while True:
-        at = _skip_blanks(text, at)
         pair = _PAIR.match(text, at)
-        if pair is not None:
-            name, token, quoted = pair.groups()
+        if pair is None:
+            return False
+        name, token, quoted, separator = pair.groups()
+        if name is not None:
             name = name.lower()
             if name in element:
                 return False
             element[name] = token if quoted is None else _ESCAPED.sub(rb"\1", quoted)
-            at = _skip_blanks(text, pair.end())
-        separator = text[at : at + 1]
-        at += 1
+        at = pair.end()
         if separator == b";":
             continue
-        if separator not in (b",", b""):
-            return False
         if element:
             elements.append(element)
             element = {}
@@ -164,15 +163,11 @@ def _parse_line(text: bytes, elements: list[dict[bytes, bytes]]) -> bool:
             return True
 
 
-def _skip_blanks(text: bytes, at: int) -> int:
-    blanks = _BLANKS.match(text, at)
-    return blanks.end() if blanks else at
-
-
 def parse_address(text: bytes) -> Address | None:
     """An entry of ``X-Forwarded-For``: an address, with or without brackets and port; else None."""
     if _BARE_V6.fullmatch(text) and text.count(b":") > 1:
-        return _checked_v6(text, 0)
+        v6 = _checked_v6(text)
+        return None if v6 is None else (v6, 0)
     return _parse_node(text)
 
 
@@ -185,18 +180,23 @@ def _parse_node(text: bytes) -> Address | None:
     port = int(digits or 0)
     if port > 65535:
         return None
-    if v6 is not None:
-        return _checked_v6(v6, port)
+    address = _checked_v4(v4) if v6 is None else _checked_v6(v6)
+    return None if address is None else (address, port)
+
+
+@lru_cache(maxsize=512)
+def _checked_v4(text: bytes) -> str | None:
     try:
-        return str(IPv4Address(v4.decode("ascii"))), port
+        return str(IPv4Address(text.decode("ascii")))
     except AddressValueError:
         return None
 
 
-def _checked_v6(text: bytes, port: int) -> Address | None:
+@lru_cache(maxsize=512)
+def _checked_v6(text: bytes) -> str | None:
     try:
         address = IPv6Address(text.decode("ascii"))
     except AddressValueError:
         return None
     # A client of an IPv4 network is one, however the peer's socket shows it: groups depend on it.
-    return str(address.ipv4_mapped or address), port
+    return str(address.ipv4_mapped or address)
