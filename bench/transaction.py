@@ -67,7 +67,8 @@ class Bench:
             ),
             self.clock,
         )
-        self.client: Any = broker.frontends[0].buildProtocol(None)
+        frontend: Any = broker.frontends[0]
+        self.client = frontend.buildProtocol(None)
         self.near = Nothing()
         self.client.makeConnection(self.near)
         self.links: list[Any] = []
