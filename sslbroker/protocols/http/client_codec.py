@@ -126,7 +126,7 @@ class ClientCodec(Connection):
         self._seen = 0
         events.append(Head(self._exchange, request))
         rest = data[end + 4 :]
-        if self._expect_body(request.framing, request.length, events, request.options):
+        if self._expect_body(request, events):
             self._held = b""
             return rest
         self._held = rest
@@ -170,22 +170,25 @@ class ClientCodec(Connection):
         request = self._request
         if self._outgoing is not SEND_HEAD or status < 200:
             raise ValueError(f"a response {status} cannot be sent as final; next is {self._outgoing.value}")
-        minor = request.minor if request is not None else 0  # who cannot spell may know nothing new
+        # Of a client that cannot spell nothing new is expected.
+        method, minor = (request.method, request.minor) if request is not None else (b"", 0)
+        if method == b"CONNECT" and status < 300:
+            raise ValueError("a CONNECT cannot succeed: tunnels to anywhere are not made")
         framing = response.framing
         length: int | None = None
         chunked = keep_length = False
         if status == 204:
             outgoing = SEND_UNSEEN
-        elif status == 304 or (request is not None and request.method == b"HEAD"):
+        elif status == 304 or method == b"HEAD":
             # The head that a GET would get (RFC 9110 §9.3.2), and no body.
             outgoing = SEND_UNSEEN
             length = response.length if framing is LENGTH else None
-            chunked = minor == 1 and (framing is CHUNKED or framing is UNTIL_CLOSE)
+            chunked = minor > 0 and (framing is CHUNKED or framing is UNTIL_CLOSE)
             keep_length = True  # where neither of the two is said
         elif framing is LENGTH or framing is NONE:
             outgoing = SEND_LENGTH
             length = self._owed = response.length if framing is LENGTH else 0
-        elif minor == 1:
+        elif minor:
             outgoing = SEND_CHUNKED
             chunked = True
         else:
@@ -198,8 +201,6 @@ class ClientCodec(Connection):
             or outgoing is SEND_UNTIL_CLOSE
         ):
             self._persistent = False
-            if request is not None and request.method == b"CONNECT" and status < 300:
-                raise ValueError("a CONNECT cannot succeed: tunnels to anywhere are not made")
         connection = b"" if minor else b"keep-alive"
         if not self._persistent:
             connection = b"close"

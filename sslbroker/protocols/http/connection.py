@@ -15,7 +15,7 @@ from typing import Final
 from ...errors import FramingError
 from ...interfaces import Body, End, Error, Event
 from .chunked import ChunkedBody
-from .message import CHUNKED, LENGTH, UNTIL_CLOSE, Framing, Trailers
+from .message import CHUNKED, LENGTH, UNTIL_CLOSE, Request, Response, Trailers
 from .write import write_chunk, write_last_chunk
 
 
@@ -111,18 +111,14 @@ class Connection:
 
     # --- what comes in ------------------------------------------------------------------------
 
-    def _expect_body(
-        self, framing: Framing, length: int, events: list[Event], options: tuple[bytes, ...]
-    ) -> bool:
-        """A head says this of its body. True when bytes of it are to come; else its `End` is given.
-
-        `options`: what its Connection lists, which no trailer may have as its name.
-        """
-        if framing is LENGTH and length:
-            self._left = length
+    def _expect_body(self, head: Request | Response, events: list[Event]) -> bool:
+        """What comes after `head`. True when bytes of its body are to come; else its `End` is given."""
+        framing = head.framing
+        if framing is LENGTH and head.length:
+            self._left = head.length
             self._incoming = READ_LENGTH
         elif framing is CHUNKED:
-            self._chunks = ChunkedBody(self._head_size, self._headers, options)
+            self._chunks = ChunkedBody(self._head_size, self._headers, head.options)
             self._incoming = READ_CHUNKED
         elif framing is UNTIL_CLOSE:
             self._incoming = READ_UNTIL_CLOSE

@@ -138,10 +138,12 @@ class HTTPRules:
         """`method`, `target`, `host`, `version` of the request and `status` of the response."""
         fields: dict[str, object] = {}
         if request is not None:
-            fields["method"] = request.method.decode("latin-1")
-            fields["target"] = request.target[:_TARGET].decode("latin-1")
-            fields["host"] = (request.host or b"")[:_TARGET].decode("latin-1")
-            fields["version"] = f"1.{request.minor}"
+            fields = {
+                "method": request.method.decode("latin-1"),
+                "target": request.target[:_TARGET].decode("latin-1"),
+                "host": (request.host or b"")[:_TARGET].decode("latin-1"),
+                "version": f"1.{request.minor}",
+            }
         if response is not None:
             fields["status"] = response.status
         return fields

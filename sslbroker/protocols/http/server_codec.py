@@ -182,7 +182,7 @@ class ServerCodec(Connection):
         events.append(Head(self._exchange, response))
         if response.close:
             self._persistent = False
-        if self._expect_body(response.framing, response.length, events, response.options):
+        if self._expect_body(response, events):
             return data
         if data:
             self._persistent = False
