@@ -45,9 +45,27 @@ class BoundPort:
     def listen(self, reactor: Any, factory: Any) -> IListeningPort:
         """Listen, and let `reactor` accept; `StartError` when another program was faster."""
         try:
+            if self._path is not None:
+                return self._listen_at(self._path, reactor, factory)
             self._socket.listen(BACKLOG)
         except OSError as error:
             raise _unusable(self.endpoint, error) from None
+        return self._adopted(reactor, factory)
+
+    def _listen_at(self, path: str, reactor: Any, factory: Any) -> IListeningPort:
+        """Twisted makes a UNIX socket that it adopts open to everybody, and its backlog its own."""
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        inherited = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        port = self._adopted(reactor, factory)
+        os.chmod(path, mode)
+        if not inherited:
+            with suppress(OSError):  # BlockingIOError: nobody came while it was open
+                while True:
+                    self._socket.accept()[0].close()
+        self._socket.listen(BACKLOG)
+        return port
+
+    def _adopted(self, reactor: Any, factory: Any) -> IListeningPort:
         port: IListeningPort = reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
         return port
 

@@ -8,8 +8,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from twisted.internet import reactor as real_reactor
 from twisted.internet.protocol import Factory
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sslbroker.errors import StartError
 from sslbroker.net import ports
@@ -102,6 +103,55 @@ class UnixSockets(SynchronousTestCase):
         self.addCleanup(os.unlink, self.path)
         self.assertRaises(StartError, ports.bind, f"unix:{self.path}")
         self.assertEqual(Path(self.path).read_text(), "precious")
+
+
+class ListeningUnixSockets(TestCase):
+    """Twisted opens a UNIX socket that it adopts to everybody, and lets fewer clients wait."""
+
+    async def listening(self, endpoint: str) -> None:
+        port = ports.bind(endpoint)
+        self.addCleanup(port.close)
+        listening = port.listen(real_reactor, Factory())
+        self.addCleanup(listening.stopListening)
+
+    def setUp(self) -> None:
+        self.path = str(folder(self) / "broker.sock")
+
+    async def test_it_keeps_its_mode(self) -> None:
+        await self.listening(f"unix:{self.path}:mode=660")
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o660)
+
+    async def test_without_a_mode_it_is_open_to_all(self) -> None:
+        await self.listening(f"unix:{self.path}")
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o666)
+
+    async def test_more_clients_may_wait_than_twisted_lets(self) -> None:
+        await self.listening(f"unix:{self.path}")
+        for _ in range(60):
+            client = socket.socket(socket.AF_UNIX)
+            self.addCleanup(client.close)
+            client.setblocking(False)
+            client.connect(self.path)  # BlockingIOError when nobody more may wait
+
+    def test_who_slipped_in_while_it_was_open_is_let_go(self) -> None:
+        port = ports.bind(f"unix:{self.path}:mode=600")
+        self.addCleanup(port.close)
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        path = self.path
+
+        class Open(Adopting):
+            def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> object:
+                os.chmod(path, 0o666)
+                with socket.socket(fileno=os.dup(descriptor)) as listening:
+                    listening.listen(5)
+                client.connect(path)
+                return super().adoptStreamPort(descriptor, family, factory)
+
+        port.listen(Open(), Factory())
+        client.settimeout(1)
+        self.assertEqual(client.recv(1), b"")
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
 
 
 class Inherited(SynchronousTestCase):
