@@ -1,4 +1,4 @@
-"""What HTTP/1 framing costs: microseconds of CPU for a head, and for one exchange through both codecs.
+"""What HTTP/1 costs: microseconds of CPU for a head, and for one exchange through both codecs.
 
     python bench/http_codec.py [rounds]
 
@@ -12,12 +12,14 @@ import sys
 from collections.abc import Callable
 from time import process_time
 
-from sslbroker.interfaces import Body, End, Event, Head
+from sslbroker.interfaces import Body, End, Event, Head, Origin
 from sslbroker.protocols.http.client_codec import ClientCodec
+from sslbroker.protocols.http.forwarding import Forwarding
 from sslbroker.protocols.http.message import Field, Request, Response
 from sslbroker.protocols.http.parse import parse_request_head, parse_response_head
 from sslbroker.protocols.http.server_codec import ServerCodec
 from sslbroker.protocols.http.write import write_request_head, write_response_head
+from sslbroker.settings import Pool, Server
 
 REQUEST = b"\r\n".join(
     (
@@ -110,11 +112,15 @@ def main() -> None:
     request.fields = plain(request.fields)
     response: Response = parse_response_head(RESPONSE, 100)
     response.fields = plain(response.fields)
+    client = Origin("192.0.2.1", 40000, listener="https", listener_port=443, secure=True)
+    forwarding, address = Forwarding(Pool("shop", (Server("10.0.0.1:80"),)), "edge"), "10.0.0.1:80"
     events = (Body(1, CONTENT), End(1))
     rows: list[tuple[str, Callable[[], object]]] = [
         ("parse a request head of 10 fields", lambda: parse_request_head(REQUEST, 100)),
+        ("rewrite it for its server", lambda: forwarding.to_server(request, client, address, False)),
         ("write a request head of 8 fields", lambda: write_request_head(request)),
         ("parse a response head of 6 fields", lambda: parse_response_head(RESPONSE, 100)),
+        ("rewrite it for its client", lambda: forwarding.to_client(response, request)),
         ("write a response head of 5 fields", lambda: write_response_head(response, length=1024)),
         ("one exchange through both codecs", exchange()),
         ("16 KiB of a body of known length", pieces(b"Content-Length: 999999999999")),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .grammar import CONNECTION_FIELDS, CRLF, LINE_BYTES, may_be_trailer
+from .grammar import CONNECTION_FIELDS, CRLF, LINE_BYTES, REQUEST_LINE, may_be_trailer
 from .message import CHUNKED, LENGTH, UNTIL_CLOSE, Field, Request, Response, Trailers
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -24,9 +24,11 @@ def write_request_head(request: Request, *, close: bool = False) -> bytes:
     """The request as HTTP/1.1: Host first, then the fields in their order, then the framing.
 
     `close`: ask the server to close, as `request.close` does. Raises `ValueError` for a body until
-    close, and for a value that would break a line.
+    close, for a request line that no recipient has to take, and for a value that would break a line.
     """
     line = b"%b %b HTTP/1.1" % (request.method, request.target)
+    if REQUEST_LINE.fullmatch(line) is None:
+        raise ValueError(f"a blank or another byte that cannot stand in the request line {line[:60]!r}")
     lines = [line, b"Host: " + (request.host or b"")]
     lines += [name + b": " + value for lower, name, value in request.fields if lower not in _NOT_IN_REQUEST]
     framing = request.framing
@@ -50,8 +52,6 @@ def write_request_head(request: Request, *, close: bool = False) -> bytes:
         lines.append(b"Connection: close")
     if options:
         lines.append(b"Connection: " + b", ".join(options))
-    if line.count(b" ") != 2 or b"\t" in line:
-        raise ValueError(f"a blank in the method or the target of {line!r}")
     return _joined(lines)
 
 
