@@ -137,10 +137,13 @@ _SEPARATOR = b"\n"
 _DELETED = _PLAIN + _SEPARATOR
 
 
-def named(options: tuple[bytes, ...], kept: frozenset[bytes]) -> frozenset[bytes]:
+def named(options: tuple[bytes, ...], kept: frozenset[bytes]) -> set[bytes]:
     """The fields that ``Connection`` takes away by naming them (RFC 9110 §7.6.1), but none of `kept`."""
-    taken = frozenset(options) - _NOT_NAMED - kept
-    return frozenset(name for name in taken if not name.startswith(X_FORWARDED)) if taken else taken
+    return {
+        name
+        for name in options
+        if name not in _NOT_NAMED and name not in kept and not name.startswith(X_FORWARDED)
+    }
 
 
 def dashed(name: bytes) -> bytes:
