@@ -37,6 +37,7 @@ from .net.pool import Pool
 from .net.signals import Signals
 from .observe.accesslog import AccessLog
 from .observe.admin import admin_site
+from .protocols.examine import examine
 from .protocols.http.backend import HTTPProtocol
 from .settings import Configuration
 
@@ -48,19 +49,34 @@ _log = Logger("sslbroker")
 
 
 def protocols() -> dict[str, IBackendProtocol]:
-    """The backend protocols there are, by name: the built-in ones and those of installed plugins."""
-    found: dict[str, IBackendProtocol] = {
-        plugin.name: plugin for plugin in getPlugins(IBackendProtocol, plugins)
-    }
-    found[HTTP.name] = HTTP
+    """The backend protocols there are, by name: the built-in ones and those of installed plugins.
+
+    `StartError` for a plugin without a name of its own: nobody could tell which one a pool means.
+    """
+    found: dict[str, IBackendProtocol] = {HTTP.name: HTTP}
+    for plugin in getPlugins(IBackendProtocol, plugins):
+        name = getattr(plugin, "name", None)
+        if not isinstance(name, str) or name in found:
+            taken = f": {_origin(found[name])} has it" if isinstance(name, str) else ""
+            raise StartError(
+                f"protocol plugin {_origin(plugin)}: found the name {name!r}{taken}, "
+                "expected a text that no other protocol has; mend or remove the plugin"
+            )
+        found[name] = plugin
     return found
 
 
 def prepare(configuration: Configuration) -> dict[str, tls.ListenerContexts]:
     """The TLS contexts of the secure listeners, by name; `StartError` with every problem at once."""
     contexts: dict[str, tls.ListenerContexts] = {}
-    problems: list[str] = []
     known = protocols()
+    problems = [
+        f"pools.{pool.name}.protocol: plugin {_origin(known[pool.protocol])}: {fault}"
+        for pool in configuration.pools
+        for fault in examine(known[pool.protocol], pool)
+    ]
+    if problems:
+        raise StartError("\n".join(problems))
     for listener in configuration.listeners:
         if listener.tls is not None:
             alpn = known[configuration.pool(listener.pool).protocol].alpn
@@ -314,6 +330,11 @@ def application(configuration: Configuration) -> Any:
 def explain(error: ConfigurationError | StartError) -> str:
     """The error for a terminal: each line says which program it comes from."""
     return "\n".join(f"sslbroker: {line}" for line in str(error).splitlines())
+
+
+def _origin(protocol: IBackendProtocol) -> str:
+    """Where somebody finds the code of a protocol."""
+    return f"{type(protocol).__module__}.{type(protocol).__qualname__}"
 
 
 def _give_back(stopped: Any, bound: ports.BoundPort) -> Any:

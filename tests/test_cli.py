@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,8 +70,47 @@ def test_the_protocols_of_plugins_are_known(
     path = written(tmp_path, MINIMAL + 'protocol = "smtp"')
     assert cli.main(["check", path]) == 1
     assert "the name of a protocol plugin" in capsys.readouterr().err
-    monkeypatch.setattr(service, "protocols", lambda: {"http": None, "smtp": None})
+    monkeypatch.setattr(service, "protocols", lambda: {"http": service.HTTP, "smtp": service.HTTP})
     assert cli.main(["check", path]) == 0
+
+
+PLUGIN = """
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+from sslbroker.interfaces import IBackendProtocol
+@implementer(IPlugin, IBackendProtocol)
+class Half:
+    name = "half"
+half = Half()
+"""
+
+
+def test_plugins_are_looked_for_where_the_command_is_started(tmp_path: Path) -> None:
+    (tmp_path / "sslbroker" / "plugins").mkdir(parents=True)
+    written(tmp_path / "sslbroker" / "plugins", PLUGIN, "half.py")
+    path = written(tmp_path, MINIMAL + 'protocol = "half"')
+    script = "import sys; from sslbroker import cli; sys.path.remove(''); sys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "check", path]
+    root = str(Path(cli.__file__).parents[1])
+    ended = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert f"{path}: pools.shop.protocol: plugin sslbroker.plugins.half.Half: the protocol has no alpn" in (
+        ended.stderr
+    )
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_tac_file_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "import sslbroker\n", "broker.tac")
+    assert cli.main(["check", path]) == 1
+    expected = f"{path}: a .tac file is a Python program: `twistd -noy {path}` checks it and runs it"
+    assert capsys.readouterr().err.splitlines()[1:] == [expected]
 
 
 def test_a_files_name_cannot_write_to_the_terminal(

@@ -22,6 +22,9 @@ THROWAWAY = Path("throwaway")
 STATUSES = (200, 699)
 """First and last status that a final response can have (RFC 9110 §15, and the source's 6xx)."""
 
+PLUGINS = "a plugin is a file in a folder sslbroker/plugins on Python's path: docs/protocols.md"
+"""What somebody has to know whose plugin was not found."""
+
 #: Header fields that the broker writes anew for each connection (RFC 9110 §7.6.1, RFC 9112 §6).
 TAKEN = {
     "connection", "content-length", "expect", "http2-settings", "keep-alive", "proxy-authenticate",
@@ -37,7 +40,7 @@ class Protocol(Kind):
         known = at.reading.protocols
         unfinished = at.not_built is not None and at.not_built.refuses(value)
         if not isinstance(value, str) or not (value in known or unfinished):
-            raise Unfit(suggestion=did_you_mean(value, known))
+            raise Unfit(suggestion=did_you_mean(value, known) or PLUGINS)
 
     def expectation(self, at: Place) -> str:
         names = [f'"{name}"' for name in sorted(at.reading.protocols)]

@@ -47,7 +47,11 @@ def test_a_protocol_is_built_in_or_a_plugins() -> None:
     assert read(Protocol(), "htpp") == (
         "it: found 'htpp', expected \"http\", or the name of a protocol plugin (did you mean 'http'?)"
     )
-    assert "found 3" in str(read(Protocol(), 3))
+    for unlike in (3, "lines"):
+        assert read(Protocol(), unlike) == (
+            f'it: found {unlike!r}, expected "http", or the name of a protocol plugin '
+            "(a plugin is a file in a folder sslbroker/plugins on Python's path: docs/protocols.md)"
+        )
 
 
 def test_a_protocol_that_is_not_built_yet_is_left_to_that_message() -> None:
