@@ -8,10 +8,8 @@ on standard error, and nothing but the answer is on standard output. Refuses to 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from .config import load
@@ -41,21 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _examined(path: Path) -> Configuration:
     """The configuration after all checks that a start makes before it takes addresses."""
-    _look_here_for_plugins()
     # Imported late: help and version are answered without loading Twisted.
     from .service import prepare, protocols
 
     configuration = load(path, protocols=protocols().keys())
     prepare(configuration)
     return configuration
-
-
-def _look_here_for_plugins() -> None:
-    """As `twistd` does: what is checked and what is started must find the same ones."""
-    with suppress(OSError):  # the current folder is gone
-        here = os.getcwd()
-        if here not in sys.path:
-            sys.path.insert(0, here)
 
 
 def _parser() -> argparse.ArgumentParser:

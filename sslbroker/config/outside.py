@@ -22,7 +22,7 @@ THROWAWAY = Path("throwaway")
 STATUSES = (200, 699)
 """First and last status that a final response can have (RFC 9110 §15, and the source's 6xx)."""
 
-PLUGINS = "a plugin is a file in a folder sslbroker/plugins on Python's path: docs/protocols.md"
+PLUGINS = "a plugin is a file in a folder sslbroker/plugins on PYTHONPATH: docs/protocols.md"
 """What somebody has to know whose plugin was not found."""
 
 #: Header fields that the broker writes anew for each connection (RFC 9110 §7.6.1, RFC 9112 §6).

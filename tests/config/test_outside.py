@@ -50,7 +50,7 @@ def test_a_protocol_is_built_in_or_a_plugins() -> None:
     for unlike in (3, "lines"):
         assert read(Protocol(), unlike) == (
             f'it: found {unlike!r}, expected "http", or the name of a protocol plugin '
-            "(a plugin is a file in a folder sslbroker/plugins on Python's path: docs/protocols.md)"
+            "(a plugin is a file in a folder sslbroker/plugins on PYTHONPATH: docs/protocols.md)"
         )
 
 
