@@ -180,3 +180,12 @@ def test_no_spelling_makes_it_fail_or_gives_more_than_an_address(one: str, two: 
         origin = claimed(fields(*head), PROXY)
         assert parse_address(origin.address.encode()) == (origin.address, 0)
         assert 0 <= origin.port <= 65535
+
+
+def test_an_address_seen_before_is_read_with_its_own_port() -> None:
+    for port in (80, 81, 80):
+        assert parse_address(b"192.0.2.1:%d" % port) == ("192.0.2.1", port)
+        assert parse_address(b"[2001:DB8::1]:%d" % port) == ("2001:db8::1", port)
+    for _ in range(2):
+        assert parse_address(b"192.0.2.256") is None
+        assert parse_address(b"2001:db8::1::2") is None
