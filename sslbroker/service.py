@@ -207,7 +207,7 @@ class BrokerService(MultiService):
                 factory = tls.wrap(frontend, contexts, self.reactor)
                 for warning in contexts.warnings:
                     _log.warn("listeners.{name}.tls: {warning}", name=name, warning=warning)
-            self._listening.append(self._listen(self._bound[name], factory))
+            self._listening.append(self._listen(f"listeners.{name}", self._bound[name], factory))
             _log.info(
                 "listening on {address} for pool {pool} ({kind})",
                 address=self._bound[name].address,
@@ -218,18 +218,20 @@ class BrokerService(MultiService):
             site = admin_site(
                 lambda: self.figures, self.reactor, access_log=self.access_log, extra=self.state
             )
-            self._admin_listening = self._listen(self._admin, site)
-            _log.info("admin pages on http://{address}/", address=self._admin.address)
+            self._admin_listening = self._listen("admin", self._admin, site)
+            address = self._admin.address
+            url = f"the UNIX socket {address}" if address.startswith("/") else f"http://{address}/"
+            _log.info("admin pages on {url}", url=url)
         self._signals.install()
 
-    def _listen(self, bound: ports.BoundPort, factory: Any) -> IListeningPort:
+    def _listen(self, place: str, bound: ports.BoundPort, factory: Any) -> IListeningPort:
         try:
             return bound.listen(self.reactor, factory)
         except StartError as error:
             # Two that start at once can both bind, and one listens. `twistd` would log a traceback, or
             # stay up without a listener.
             self._unbind()
-            raise SystemExit(explain(error)) from None
+            raise SystemExit(explain(StartError(f"{place}: {error}"))) from None
 
     def stopService(self) -> Deferred[Any]:
         """Stop listening, let transactions end, and at the drain's deadline end what is left."""

@@ -83,7 +83,9 @@ class Wrong(SynchronousTestCase):
         lines = str(error).splitlines()
         self.assertEqual(len(lines), 2)
         self.assertEqual(
-            lines[0], f"listeners.taken: endpoint '{endpoint}': cannot listen: Address already in use"
+            lines[0],
+            f"listeners.taken: endpoint '{endpoint}': cannot listen: Address already in use "
+            "(something listens there already)",
         )
         self.assertTrue(lines[1].startswith("admin: endpoint "))
 
@@ -184,7 +186,8 @@ class Running(TestCase):
         faster.listen()
         error = self.assertRaises(SystemExit, service.startService)
         self.assertRegex(
-            str(error), r"^sslbroker: endpoint 'tcp:0\S+': cannot listen: Address already in use$"
+            str(error),
+            r"^sslbroker: listeners\.plain: endpoint 'tcp:0\S+': cannot listen: Address already in use ",
         )
 
     async def test_who_comes_while_it_stops_is_refused_at_once(self) -> None:

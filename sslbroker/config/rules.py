@@ -18,13 +18,23 @@ Rule = Callable[[Configuration, Reading], Iterator[Problem]]
 
 
 def endpoints_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
-    """No two listeners, or a listener and the admin page, on one endpoint."""
+    """No two listeners, or a listener and the admin page, for the same clients."""
     endpoints = [(steps("listeners", one.name, "endpoint"), one.endpoint) for one in configuration.listeners]
     if configuration.admin is not None:
         endpoints.append(("admin.endpoint", configuration.admin.endpoint))
-    sound = [(path, endpoint) for path, endpoint in endpoints if reading.sound(path)]
-    occupied = ((path, endpoint, text.endpoint(endpoint)) for path, endpoint in sound)
-    return _each_once((path, endpoint, place) for path, endpoint, place in occupied if place)
+    before: list[tuple[str, tuple[str, ...]]] = []
+    for path, endpoint in endpoints:
+        place = text.endpoint(endpoint) if reading.sound(path) else ()
+        if not place:
+            continue
+        for other, taken in before:
+            if place == taken or text.covers(place, taken) or text.covers(taken, place):
+                suggestion = f"{other} has it"
+                if place != taken:
+                    suggestion += ": one is for all addresses of this port, tcp6 for those of IPv4 too"
+                yield Problem(path, shown(endpoint), "one that is not used yet", suggestion)
+                break
+        before.append((path, place))
 
 
 def pools_exist(configuration: Configuration, reading: Reading) -> Iterator[Problem]:

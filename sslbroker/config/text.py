@@ -168,6 +168,17 @@ def endpoint(found: object) -> tuple[str, ...]:
     return prefix, *arguments
 
 
+def covers(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether a place that `endpoint` tells takes clients of another: all addresses of the same port.
+
+    A socket for all IPv6 addresses takes IPv4 clients too (IPV6_V6ONLY is off, RFC 3493 §5.3).
+    """
+    if one[0] not in ("tcp", "tcp6") or other[0] not in ("tcp", "tcp6") or one[2] != other[2]:
+        return False
+    everywhere = one[1] or ("::" if one[0] == "tcp6" else "0.0.0.0")
+    return everywhere == "::" or (everywhere == "0.0.0.0" and other[0] == "tcp" and ":" not in other[1])
+
+
 def _amount(found: object, unit: str) -> tuple[str, str]:
     if type(found) in (int, float) and 0 <= found < 1e9:  # type: ignore[operator]
         raise Unfit(suggestion=f'write "{found}{unit}"')

@@ -7,6 +7,7 @@ processes. Refuses endpoints that do more than listen on a socket.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -155,8 +156,22 @@ def _answers(path: str) -> bool:
         return True
 
 
+#: What somebody does about an address that cannot be had.
+_ADVICE = {
+    errno.EADDRINUSE: "something listens there already",
+    errno.EADDRNOTAVAIL: "no interface of this machine has this address",
+    errno.EACCES: "below 1024 a port needs root or CAP_NET_BIND_SERVICE, a UNIX socket a folder to write to",
+    errno.ENOENT: "make the folder of the UNIX socket",
+}
+
+
 def _unusable(endpoint: str, error: BaseException | None) -> StartError:
-    return StartError(f"endpoint {endpoint!r}: cannot listen: {_reason(error)}")
+    if isinstance(error, socket.gaierror):
+        advice = "interface is an IP address"
+    else:
+        advice = _ADVICE.get(getattr(error, "errno", None) or 0, "")
+    reason = f"{_reason(error)} ({advice})" if advice else _reason(error)
+    return StartError(f"endpoint {endpoint!r}: cannot listen: {reason}")
 
 
 def _reason(error: BaseException | None) -> str:

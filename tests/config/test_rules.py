@@ -25,9 +25,43 @@ def test_a_listener_and_the_admin_page_on_one_endpoint() -> None:
     assert (problem.path, problem.suggestion) == ("admin.endpoint", "listeners.web.endpoint has it")
 
 
-@pytest.mark.parametrize("other", ["tcp:8081", "tcp:8080:interface=127.0.0.1", "tcp6:8080", "unix:/run/8080"])
-def test_listeners_on_different_endpoints(other: str) -> None:
-    assert told(MINIMAL + f'[admin]\nendpoint = "{other}"') == []
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tcp:8080", "tcp:8081"),
+        ("tcp:8080", "unix:/run/8080"),
+        ("tcp:8080", r"tcp6:8080:interface=\\:\\:1"),
+        ("tcp:8080:interface=127.0.0.1", "tcp:8080:interface=127.0.0.2"),
+        ("tcp:8080:interface=127.0.0.1", r"tcp6:8080:interface=\\:\\:1"),
+        ("tcp6:8080", "tcp:8081"),
+        ("unix:/run/8080", "systemd:domain=INET:index=0"),
+    ],
+)
+def test_listeners_on_different_endpoints(one: str, other: str) -> None:
+    for first, second in ((one, other), (other, one)):
+        text = MINIMAL.replace("tcp:8080", first)
+        assert told(text + f'[admin]\nendpoint = "{second}"') == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tcp:8080", "tcp:8080:interface=127.0.0.1"),
+        ("tcp:8080", "tcp:8080:interface=0.0.0.0"),
+        ("tcp6:8080", "tcp:8080"),
+        ("tcp6:8080", "tcp:8080:interface=127.0.0.1"),
+        ("tcp6:8080", r"tcp6:8080:interface=\\:\\:1"),
+        (r"tcp:8080:interface=\\:\\:", "tcp:8080"),
+    ],
+)
+def test_an_endpoint_for_all_addresses_leaves_its_port_to_nobody(one: str, other: str) -> None:
+    for first, second in ((one, other), (other, one)):
+        problem = only(problems(MINIMAL.replace("tcp:8080", first) + f'[admin]\nendpoint = "{second}"'))
+        assert (problem.path, problem.suggestion) == (
+            "admin.endpoint",
+            "listeners.web.endpoint has it: one is for all addresses of this port, "
+            "tcp6 for those of IPv4 too",
+        )
 
 
 def test_any_free_port_is_never_the_same() -> None:

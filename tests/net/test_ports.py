@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -54,7 +55,31 @@ class Binding(SynchronousTestCase):
         port.listen(Adopting(), Factory())
         endpoint = f"tcp:{port.port}:interface=127.0.0.1"
         error = self.assertRaises(StartError, ports.bind, endpoint)
-        self.assertEqual(str(error), f"endpoint '{endpoint}': cannot listen: Address already in use")
+        self.assertEqual(
+            str(error),
+            f"endpoint '{endpoint}': cannot listen: Address already in use (something listens there already)",
+        )
+
+    def test_what_can_be_done_is_told(self) -> None:
+        for endpoint, advice in (
+            ("tcp:0:interface=203.0.113.5", "(no interface of this machine has this address)"),
+            ("unix:/nowhere/at/all/broker.sock", "(make the folder of the UNIX socket)"),
+        ):
+            error = self.assertRaises(StartError, ports.bind, endpoint)
+            self.assertTrue(str(error).endswith(advice), error)
+
+    def test_what_only_some_machines_refuse_is_explained_too(self) -> None:
+        for refused, told in (
+            (PermissionError(errno.EACCES, "Permission denied"), "denied (below 1024 a port needs root or "),
+            (socket.gaierror(socket.EAI_NONAME, "Name not known"), "not known (interface is an IP address)"),
+            (OSError(errno.EIO, "Odd"), "cannot listen: Odd"),
+        ):
+
+            def refuse(*_: object, error: OSError = refused) -> None:
+                raise error
+
+            self.patch(ports._Binder, "_bind", refuse)
+            self.assertIn(told, str(self.assertRaises(StartError, ports.bind, "tcp:443")))
 
     def test_strings_that_are_no_endpoints(self) -> None:
         for text in ("", "tcp", "tcp:http", "nonsense:1", "tcp:99999999", "tcp:1:bogus=2"):
