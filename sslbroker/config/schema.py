@@ -32,7 +32,7 @@ NAME = Word(r"[A-Za-z0-9_-]{1,64}", "a name of letters, digits, _ and -, up to 6
 SECURE_LINK = Choice(False, True, "auto")
 NETWORKS = Items(Network(), 'networks such as "192.0.2.0/24"')
 STATUSES = Items(Statuses(), 'statuses such as 503, "5xx" or "500-503"')
-PATH = Word(r"/[!-~]{0,1023}", 'a path such as "/healthz"')
+PATH = Word(r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"')
 
 LISTENER_TLS = Table(
     settings.ListenerTLS,
