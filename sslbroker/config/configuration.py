@@ -29,7 +29,13 @@ def load(path: Path, *, protocols: Collection[str] = BUILT_IN) -> Configuration:
     `protocols` are the names that a pool's `protocol` may have. Raises `ConfigurationError`, also
     for a file that cannot be read, is over 1 MiB or is not TOML.
     """
-    return from_dict(read(path), base=path.absolute().parent, source=str(path), protocols=protocols)
+    data = read(path)
+    base = path.absolute().parent
+    if ".." in base.parts:
+        # The way there may be gone when a log is opened anew. Else symbolic links stay in the path: what
+        # they lead to may change.
+        base = base.resolve()
+    return from_dict(data, base=base, source=str(path), protocols=protocols)
 
 
 def from_dict(

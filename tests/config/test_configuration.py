@@ -191,6 +191,22 @@ def test_what_is_left_out_has_its_default() -> None:
     assert configured(MINIMAL) == OBJECTS
 
 
+def test_the_way_to_the_file_may_be_gone_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broker.toml").write_text(MINIMAL + '[log]\naccess = "access.log"')
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    configuration = config.load(Path("../broker.toml"))
+    assert configuration.log.access == str(tmp_path.resolve() / "access.log")
+
+
+def test_a_link_to_a_folder_stays_in_paths_for_it_may_lead_elsewhere_later(tmp_path: Path) -> None:
+    (tmp_path / "release-1").mkdir()
+    (tmp_path / "release-1" / "broker.toml").write_text(MINIMAL + '[log]\naccess = "access.log"')
+    (tmp_path / "current").symlink_to("release-1")
+    configuration = config.load(tmp_path / "current" / "broker.toml")
+    assert configuration.log.access == str(tmp_path / "current" / "access.log")
+
+
 def test_relative_paths_do_not_follow_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
