@@ -16,6 +16,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from .errors import ConfigurationError, StartError
+from .version import __version__
 
 
 class Options(usage.Options):
@@ -24,12 +25,33 @@ class Options(usage.Options):
     synopsis = "[--config FILE | --demo [--https PORT] [--http PORT] [--admin PORT]]"
     longdesc = "A TLS broker: accepts TLS, hands transactions to a pool of servers, fails over unseen."
     optParameters = [
-        ["config", "c", None, "The configuration file (TOML)."],
         ["https", None, 0, "Demo: port of the secure listener (0: a free one).", int],
         ["http", None, 0, "Demo: port of the plain listener (0: a free one).", int],
         ["admin", None, 0, "Demo: port of the admin pages (0: a free one).", int],
     ]
     optFlags = [["demo", "d", "Run with three embedded servers and a throwaway certificate."]]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self["config"] = None
+
+    def opt_config(self, path: str) -> None:
+        """The configuration file (TOML)."""
+        if self["config"] is not None:
+            raise usage.UsageError(f"found --config {self['config']} and --config {path}, expected one")
+        self["config"] = path
+
+    opt_c = opt_config
+
+    def opt_version(self) -> None:
+        """Tell the version and exit."""
+        print(f"sslbroker {__version__}")
+        raise SystemExit(0)
+
+    def parseArgs(self, *arguments: str) -> None:
+        if arguments:
+            found = arguments[0]
+            raise usage.UsageError(f"found {found!r}, expected options only, as in --config {found}")
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         # twistd prints its whole help for a wrong option and exits with 0.
