@@ -301,9 +301,14 @@ class ClientConnection(Protocol):
         if relay is not None:
             relay.client_failed(error)
             return
-        self.frontend.refused(self.origin, error, error.status)
+        answer: Sequence[Event] = ()
+        try:
+            answer = self.frontend.pool.rules.error_answer(error, None, exchange)
+        finally:  # it is logged whatever a plugin raises
+            head = next((event.message for event in answer if isinstance(event, Head)), None)
+            self.frontend.refused(self.origin, error, head)
         data = b""
-        for event in self.frontend.pool.rules.error_answer(error, None, exchange):
+        for event in answer:
             data += self.codec.send(event)
         self.write(data)
         self.close()

@@ -107,12 +107,13 @@ class Frontend(Factory):
             began = time.time() - (self.clock.seconds() - relay.arrived)
             self._tell(record(relay, self._identities(), began))
 
-    def refused(self, origin: Origin, error: BrokerError, status: int) -> None:
-        """Something came that is no request; it is logged like one."""
+    def refused(self, origin: Origin, error: BrokerError, answer: Any) -> None:
+        """Something came that is no request; it is logged like one. `answer` is the message of its
+        answer, None without one."""
         ends = self.figures.ends
         ends[error.end] = ends.get(error.end, 0) + 1
         if self._observers:
-            self._tell(refusal(self.pool, origin, error, status, self._identities(), time.time()))
+            self._tell(refusal(self.pool, origin, error, answer, self._identities(), time.time()))
 
     def _tell(self, fields: Mapping[str, Any]) -> None:
         for observer in self._observers:

@@ -45,13 +45,12 @@ def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
 
 
 def refusal(
-    pool: Pool, origin: Origin, error: BrokerError, status: int, identity: str, time: float
+    pool: Pool, origin: Origin, error: BrokerError, answer: Any, identity: str, time: float
 ) -> Mapping[str, Any]:
     """The fields of what a client sent that could not be framed as a request."""
     fields = _fields(origin, pool, identity, time, error.end)
     fields["detail"] = error.detail
-    fields.update(_of_protocol(pool, None, None))
-    fields["status"] = status
+    fields.update(_of_protocol(pool, None, answer))
     return fields
 
 

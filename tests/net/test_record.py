@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..memory import BrokerCase
 
 FIELDS = [
@@ -60,3 +62,36 @@ class Recorded(BrokerCase):
         self.assertEqual([name for name in FIELDS if name not in record], [])
         self.assertEqual((record["status"], record["end"]), (400, "frame:bad-request"))
         self.assertIn("0x16", record["detail"])
+
+    def test_what_was_no_request_has_the_status_that_its_protocol_gave(self) -> None:
+        self.start()
+        rules = self.pool.rules
+
+        class WithoutStatus:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rules, name)
+
+            def log_fields(self, request: object, response: object) -> dict[str, Any]:
+                return {"answered": response is not None}
+
+        self.pool.rules = WithoutStatus()  # type: ignore[assignment]
+        self.client().sends(b"\x16\x03\x01 what\r\n\r\n")
+        record = dict(self.records.all[0])
+        self.assertEqual((record["status"], record["answered"]), (None, True))
+
+    def test_it_is_recorded_even_when_there_are_no_words_for_it(self) -> None:
+        self.start()
+        rules = self.pool.rules
+
+        class Speechless:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rules, name)
+
+            def error_answer(self, *_: object) -> Any:
+                raise LookupError("no words")
+
+        self.pool.rules = Speechless()  # type: ignore[assignment]
+        self.client().sends(b"\x16\x03\x01 what\r\n\r\n")
+        self.assertEqual(len(self.flushLoggedErrors(LookupError)), 1)
+        record = dict(self.records.all[0])
+        self.assertEqual((record["status"], record["end"]), (None, "frame:bad-request"))
