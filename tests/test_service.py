@@ -14,6 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -160,6 +161,17 @@ class Running(TestCase):
         self.assertEqual(state["listeners"][0]["transactions"], 1)
         await service.stopService()
         self.assertEqual(json.loads(Path(log).read_text())["target"], "/x")
+
+    async def test_twisteds_own_lines_name_listeners_as_their_operator_does(self) -> None:
+        with capturedLogs() as events:
+            service, _ = demo(reactor, https=0, http=0, admin=0)
+            service.startService()
+            await service.stopService()
+        said = [str(event.get("log_text", "")) for event in events]
+        names = [line.partition(" starting on ")[0] for line in said if " starting on " in line]
+        servers = [f"demo server-{number}" for number in (1, 2, 3)]
+        listeners = ["listener https (TLS)", "listener http", "admin pages"]
+        self.assertEqual(names, [*servers, "demo control site", *listeners])
 
     async def test_a_stop_waits_for_what_is_under_way(self) -> None:
         asked: list[Answering] = []

@@ -53,6 +53,10 @@ class ControlSite(CountingSite):
         }
         super().__init__(Folder(_Overview(servers), below, HINT), AnsweringRequest, clock)
 
+    def logPrefix(self) -> str:
+        """What Twisted calls it in its own lines of the log."""
+        return "demo control site"
+
     def getResourceFor(self, request: AnsweringRequest) -> Resource:
         try:
             _check_caller(request)

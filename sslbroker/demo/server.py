@@ -43,6 +43,10 @@ class FulfillmentServer(CountingSite):
         self._closing: Deferred[Any] | None = None
         self._wanted = False  # it shall be listening
 
+    def logPrefix(self) -> str:
+        """What Twisted calls it in its own lines of the log."""
+        return f"demo {self.name}"
+
     # --- where it listens --------------------------------------------------------------------
 
     def listen_on(self, reactor: IReactorTCP, port: int = 0) -> None:

@@ -56,6 +56,10 @@ class Frontend(Factory):
         self._has_room = has_room
         self._empty: list[Deferred[None]] = []
 
+    def logPrefix(self) -> str:
+        """What Twisted calls it in its own lines of the log."""
+        return f"listener {self.settings.name}"
+
     def buildProtocol(self, addr: IAddress | None) -> ClientConnection | None:
         if len(self.connections) >= self.settings.limits.connections or not self._has_room():
             self.figures.refused += 1

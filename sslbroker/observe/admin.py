@@ -254,6 +254,10 @@ class _AdminSite(Site):
         super().__init__(pages, timeout=TIMEOUT, reactor=clock, parsePOSTFormSubmission=False)
         self.open = 0
 
+    def logPrefix(self) -> str:
+        """What Twisted calls it in its own lines of the log."""
+        return "admin pages"
+
     def buildProtocol(self, addr: IAddress | None) -> Any:
         if self.open >= CONNECTIONS:
             return None
