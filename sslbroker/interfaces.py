@@ -154,7 +154,7 @@ class ICodec(Interface):
     come in order. A codec never raises for what its peer sent: it gives an `Error`.
     """
 
-    capacity: int = Attribute("How many exchanges may be open at once; 1 for HTTP/1 and a stream.")
+    capacity: int = Attribute("How many exchanges may be open at once; more than 1 is not built yet.")
 
     def receive(data: bytes) -> Sequence[Event]:
         """What these bytes complete. `b""` asks again for what is held (after `release`, `Upgraded`)."""
@@ -243,7 +243,7 @@ class IBackendProtocol(Interface):
 
     name: str = Attribute("The word for `protocol = …` in a pool.")
     alpn: Sequence[bytes] = Attribute("What a TLS client may agree on by ALPN, best first; () for none.")
-    server_first: bool = Attribute("True when a server speaks first (SMTP), so a link comes at once.")
+    server_first: bool = Attribute("True when a server speaks first (SMTP); not built yet, so False.")
 
     def client_codec(head_size: int, headers: int) -> ICodec:
         """Framing for a connection to a client, within these limits (bytes and count of a head)."""

@@ -13,6 +13,17 @@ from bisect import bisect_left
 TIME_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 
 
+#: The class of a status, by its first digit.
+CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
+
+
+def count_status(statuses: dict[str, int], status: int) -> None:
+    """One more answer of the class of `status`; 0, of a protocol without statuses, is not counted."""
+    if status:
+        name = CLASSES[status // 100 % 10]
+        statuses[name] = statuses.get(name, 0) + 1
+
+
 class Times:
     """A histogram, in seconds: `counts[i]` is up to ``TIME_BUCKETS[i]``, the last is above all."""
 
@@ -44,6 +55,7 @@ class ListenerFigures:
         "pool",
         "refused",
         "secure",
+        "statuses",
         "tls_failed",
         "transactions",
     )
@@ -61,6 +73,7 @@ class ListenerFigures:
         self.bytes_in = 0  # content of requests
         self.bytes_out = 0  # content of responses
         self.ends: dict[str, int] = {}  # transactions by how they ended: "ok", "watch:silent", …
+        self.statuses: dict[str, int] = {}  # answers that clients got, by class: "2xx"
         self.client_times = Times()  # request head received → first byte of the response written
 
 

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from ..core.figures import ListenerFigures
+from ..core.figures import ListenerFigures, count_status
 from ..errors import BrokerError
 from ..interfaces import IObserver, Origin
 from ..settings import Listener
@@ -103,6 +103,7 @@ class Frontend(Factory):
         figures.ends[transaction.end] = figures.ends.get(transaction.end, 0) + 1
         if relay.response is not None:
             figures.client_times.add(transaction.waited())
+            count_status(figures.statuses, relay.status)
         failovers = self.pool.figures.failovers
         for attempt in transaction.attempts[:-1]:
             if attempt.reason is not None:
@@ -116,6 +117,8 @@ class Frontend(Factory):
         answer, None without one."""
         ends = self.figures.ends
         ends[error.end] = ends.get(error.end, 0) + 1
+        if answer is not None:
+            count_status(self.figures.statuses, self.pool.status(answer))
         if self._observers:
             self._tell(refusal(self.pool, origin, error, answer, self._identities(), time.time()))
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from twisted.application.service import Service
 
+from ..core.figures import count_status
 from ..core.transaction import Attempt
-
-_CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
 
 
 class MonitorService(Service):
@@ -21,8 +20,6 @@ class MonitorService(Service):
         figures = attempt.member.figures
         outcome = attempt.outcome_word
         figures.outcomes[outcome] = figures.outcomes.get(outcome, 0) + 1
-        if attempt.status:
-            name = _CLASSES[attempt.status // 100 % 10]
-            figures.statuses[name] = figures.statuses.get(name, 0) + 1
+        count_status(figures.statuses, attempt.status)
         if attempt.first_byte:
             figures.server_times.add(attempt.first_byte - attempt.sent)

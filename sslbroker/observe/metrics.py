@@ -202,6 +202,12 @@ def _of_listeners(listeners: list[ListenerFigures]) -> Iterator[Metric]:
             phase, _, cause = end.rpartition(":")
             ends.add_metric((*names, phase, cause), count)
     yield ends
+    yield _by_word(
+        "listener_responses",
+        "Answers that clients got, by class of status.",
+        ("listener", "class"),
+        ((names, listener.statuses) for names, listener in rows),
+    )
     yield _histogram(
         "listener_client_time_seconds",
         "From a request's head to the first byte of its response written.",

@@ -69,6 +69,7 @@ def _listener(listener: ListenerFigures) -> dict[str, Any]:
         "bytes_in": listener.bytes_in,
         "bytes_out": listener.bytes_out,
         "ends": dict(listener.ends),
+        "statuses": dict(listener.statuses),
         "client_time": summary(listener.client_times),
     }
 

@@ -10,6 +10,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from ..memory import BrokerCase
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -62,9 +63,23 @@ class Accounts(BrokerCase):
         self.assertEqual((figures.accepted, figures.open, figures.transactions), (1, 1, 1))
         self.assertEqual((figures.bytes_in, figures.bytes_out), (5, 2))
         self.assertEqual(figures.ends, {"ok": 1})
+        self.assertEqual(figures.statuses, {"2xx": 1})
         self.assertAlmostEqual(figures.client_times.sum, 0.5)
         self.assertEqual(self.pool.figures.failovers, {"nothing-sent": 1})
         self.assertEqual(len(self.records.all), 1)
+
+    def test_every_answer_that_a_client_gets_is_counted_by_its_class(self) -> None:
+        self.start(servers=1)
+        client = self.client()
+        client.sends(POST)
+        self.servers[0].link().sends(OK.replace(b"200 OK", b"503 No"))
+        self.servers[0].behaviour = "refuse"
+        client.sends(POST)
+        client.sends(b"no request\r\n\r\n")
+        self.client().resets()
+        figures = self.frontends["plain"].figures
+        self.assertEqual(figures.statuses, {"5xx": 2, "4xx": 1})
+        self.assertEqual(self.pool.members[0].figures.statuses, {"5xx": 1})
 
     def test_every_transaction_has_its_own_identity(self) -> None:
         self.start()

@@ -22,6 +22,7 @@ def busy_broker() -> BrokerFigures:
     listener.bytes_in = 512
     listener.bytes_out = 4096
     listener.ends = {"ok": 38, "watch:silent": 2}
+    listener.statuses = {"2xx": 33, "5xx": 7}
     for seconds in (0.001, 0.007, 5.0):
         listener.client_times.add(seconds)
 

@@ -71,6 +71,8 @@ def test_every_figure_appears_with_its_value() -> None:
         f"listener_response_bytes_total {listener}": 4096,
         f"listener_transaction_ends_total cause=ok {listener} phase=": 38,
         f"listener_transaction_ends_total cause=silent {listener} phase=watch": 2,
+        f"listener_responses_total class=2xx {listener}": 33,
+        f"listener_responses_total class=5xx {listener}": 7,
         f"listener_client_time_seconds_count {listener}": 3,
         f"listener_client_time_seconds_sum {listener}": 5.008,
         "pool_info pool=shop protocol=http": 1,

@@ -32,6 +32,7 @@ def test_every_figure_is_shown() -> None:
             "bytes_in": 512,
             "bytes_out": 4096,
             "ends": {"ok": 38, "watch:silent": 2},
+            "statuses": {"2xx": 33, "5xx": 7},
             "client_time": {"count": 3, "mean": 1.669333, "p50": 0.01, "p99": 10.0},
         }
     ]
