@@ -18,6 +18,9 @@ MiB = 1024 * KiB
 Network = IPv4Network | IPv6Network
 StatusRange = tuple[int, int]  # first and last status, both included
 
+#: In `tls.certificates`: a certificate that lives as long as the process, for trying out.
+THROWAWAY = Path("throwaway")
+
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")  # RFC 9110 §9.2.2
 
 #: Mozilla's "intermediate" server profile for TLS 1.2 (guidelines 5.7); TLS 1.3 suites are separate.

@@ -9,7 +9,7 @@ start of the broker does that.
 `load` reads a TOML file, `from_dict` what TOML would give, `check` the objects of a ``.tac`` file.
 """
 
+from ..settings import THROWAWAY
 from .configuration import BUILT_IN, check, from_dict, load
-from .outside import THROWAWAY
 
 __all__ = ["BUILT_IN", "THROWAWAY", "check", "from_dict", "load"]

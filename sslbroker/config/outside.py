@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
+from ..settings import THROWAWAY
 from . import text
 from .report import Place, Unfit, did_you_mean, shown
 from .values import Kind, either
-
-THROWAWAY = Path("throwaway")
-"""In place of a certificate: the broker makes one itself, for trying out only."""
 
 STATUSES = (200, 699)
 """First and last status that a final response can have (RFC 9110 §15, and the source's 6xx)."""

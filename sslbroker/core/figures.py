@@ -17,11 +17,15 @@ TIME_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.25, 0
 CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
 
 
+def count(counts: dict[str, int], word: str) -> None:
+    """One more of `word`."""
+    counts[word] = counts.get(word, 0) + 1
+
+
 def count_status(statuses: dict[str, int], status: int) -> None:
     """One more answer of the class of `status`; 0, of a protocol without statuses, is not counted."""
     if status:
-        name = CLASSES[status // 100 % 10]
-        statuses[name] = statuses.get(name, 0) + 1
+        count(statuses, CLASSES[status // 100 % 10])
 
 
 class Times:

@@ -7,9 +7,19 @@ to start anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from ..settings import Admin, Broker, Configuration, Failover, Limits, Listener, ListenerTLS, Pool, Server
+from ..settings import (
+    THROWAWAY,
+    Admin,
+    Broker,
+    Configuration,
+    Failover,
+    Limits,
+    Listener,
+    ListenerTLS,
+    Pool,
+    Server,
+)
 
 HOST = "127.0.0.1"
 
@@ -21,7 +31,7 @@ def configuration(
     limits = Limits(connections=200)
     return Configuration(
         listeners=(
-            Listener("https", _endpoint(https), "shop", ListenerTLS((Path("throwaway"),)), limits),
+            Listener("https", _endpoint(https), "shop", ListenerTLS((THROWAWAY,)), limits),
             Listener("http", _endpoint(http), "shop", limits=limits),
         ),
         pools=(

@@ -32,9 +32,6 @@ from ..errors import Problem, StartError
 #: Bytes of a PEM file that are read; a key with a long chain needs about 20 KiB.
 FILE_LIMIT = 1024 * 1024
 
-#: The word in `tls.certificates` for a certificate that lives as long as the process.
-THROWAWAY = Path("throwaway")
-
 _WHOLE = "a PEM file with a private key and its certificate chain"
 
 PrivateKey = (

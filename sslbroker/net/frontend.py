@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from ..core.figures import ListenerFigures, count_status
+from ..core.figures import ListenerFigures, count, count_status
 from ..errors import BrokerError
 from ..interfaces import IObserver, Origin
 from ..settings import Listener
@@ -100,14 +100,13 @@ class Frontend(Factory):
         figures, transaction = self.figures, relay.transaction
         figures.bytes_in += relay.upload.bytes_in
         figures.bytes_out += relay.bytes_out
-        figures.ends[transaction.end] = figures.ends.get(transaction.end, 0) + 1
+        count(figures.ends, transaction.end)
         if relay.response is not None:
             figures.client_times.add(transaction.waited())
-            count_status(figures.statuses, relay.status)
-        failovers = self.pool.figures.failovers
+            count_status(figures.statuses, self.pool.status(relay.response))
         for attempt in transaction.attempts[:-1]:
             if attempt.reason is not None:
-                failovers[attempt.reason.value] = failovers.get(attempt.reason.value, 0) + 1
+                count(self.pool.figures.failovers, attempt.reason.value)
         if self._observers:
             began = time.time() - (self.clock.seconds() - relay.arrived)
             self._tell(record(relay, self._identities(), began))
@@ -115,8 +114,7 @@ class Frontend(Factory):
     def refused(self, origin: Origin, error: BrokerError, answer: Any) -> None:
         """Something came that is no request; it is logged like one. `answer` is the message of its
         answer, None without one."""
-        ends = self.figures.ends
-        ends[error.end] = ends.get(error.end, 0) + 1
+        count(self.figures.ends, error.end)
         if answer is not None:
             count_status(self.figures.statuses, self.pool.status(answer))
         if self._observers:

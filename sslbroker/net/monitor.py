@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from twisted.application.service import Service
 
-from ..core.figures import count_status
+from ..core.figures import count, count_status
 from ..core.transaction import Attempt
 
 
@@ -18,8 +18,7 @@ class MonitorService(Service):
     def heard(self, attempt: Attempt) -> None:
         """A try has ended; its `outcome`, `status` and times are final."""
         figures = attempt.member.figures
-        outcome = attempt.outcome_word
-        figures.outcomes[outcome] = figures.outcomes.get(outcome, 0) + 1
+        count(figures.outcomes, attempt.outcome_word)
         count_status(figures.statuses, attempt.status)
         if attempt.first_byte:
             figures.server_times.add(attempt.first_byte - attempt.sent)

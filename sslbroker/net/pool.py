@@ -55,9 +55,9 @@ class Pool:
         return choose(self._balancer, self.members, used)
 
     def status(self, answer: Any) -> int:
-        """Under which number an answer of the broker's own is counted; 0: none.
+        """Under which number an answer that a client got is counted; 0: none.
 
-        It has to reach its client even when the classifier is what failed.
+        It may be the broker's own, about a classifier that failed, so it never raises.
         """
         try:
             return self.classifier.status(answer)

@@ -61,7 +61,6 @@ class Relay:
         "pool",
         "request",
         "response",
-        "status",
         "transaction",
         "tunnel",
         "upload",
@@ -81,7 +80,6 @@ class Relay:
         self.bytes_out = 0  # content of the answer
         #: The final response's message, a server's or the broker's own; None before there is one.
         self.response: Any = None
-        self.status = 0  # of that response, under which it is counted
         self.tunnel = False  # the final answer was an `Upgraded`
         self.link: Link | None = None
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
@@ -270,7 +268,6 @@ class Relay:
         attempt.first_byte = self.pool.clock.seconds()
         attempt.status = status = self.pool.classifier.status(message)
         self.response = message
-        self.status = status
         self.tunnel = upgraded
         if not upgraded and self.pool.classifier.failing(message):
             self._step(_FAILED, FailingStatus(f"status {status}"))
@@ -305,7 +302,6 @@ class Relay:
         for event in self.pool.rules.error_answer(error, self.request, self.exchange):
             if type(event) is Head:
                 self.response = event.message
-                self.status = self.pool.status(event.message)
             elif type(event) is Body:
                 self.bytes_out += len(event.data)
             self._to_client.append(codec.send(event))

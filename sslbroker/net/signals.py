@@ -33,8 +33,8 @@ class Signals:
         if not isinstance(self._reactor, ReactorBase):
             return
         self._installed = True
-        self._take(signal.SIGHUP, self._wake_to_reopen)
-        self._take(signal.SIGUSR1, self._wake_to_reopen)
+        signal.signal(signal.SIGHUP, self._wake_to_reopen)
+        signal.signal(signal.SIGUSR1, self._wake_to_reopen)
         self._reactor.callWhenRunning(self._take_stopping)
 
     def remove(self) -> None:
@@ -54,11 +54,8 @@ class Signals:
 
     def _take_stopping(self) -> None:
         # An exit after a drain is a clean one (status 0), not a death by the signal.
-        self._take(signal.SIGTERM, self._wake_to_stop)
-        self._take(signal.SIGINT, self._wake_to_stop)
-
-    def _take(self, number: int, receiver: Callable[[int, object], None]) -> None:
-        signal.signal(number, receiver)
+        signal.signal(signal.SIGTERM, self._wake_to_stop)
+        signal.signal(signal.SIGINT, self._wake_to_stop)
 
     def _wake_to_reopen(self, number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reopen)

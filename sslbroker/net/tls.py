@@ -33,7 +33,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from ..errors import Problem, StartError
-from ..settings import ListenerTLS
+from ..settings import THROWAWAY, ListenerTLS
 from . import certificates
 from .certificates import Identity
 
@@ -165,7 +165,7 @@ class ListenerContexts:
         """The identities of all files in order; adds to `problems` and `warnings`."""
         identities: list[Identity] = []
         for entry in settings.certificates:
-            if entry == certificates.THROWAWAY:
+            if entry == THROWAWAY:
                 if self._throwaway is None:
                     made = certificates.throwaway(("localhost", "127.0.0.1", "::1"))
                     self._throwaway = certificates.parse(made, str(entry))

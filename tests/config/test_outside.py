@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sslbroker.config.outside import (
-    THROWAWAY,
     AccessLog,
     Address,
     Certificate,
@@ -25,6 +24,7 @@ from sslbroker.config.outside import (
 from sslbroker.config.report import Form, NotBuilt, Place, Reading
 from sslbroker.config.values import Kind
 from sslbroker.protocols.http import fields
+from sslbroker.settings import THROWAWAY
 
 
 def read(

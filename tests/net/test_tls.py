@@ -36,7 +36,7 @@ from zope.interface.verify import verifyObject
 
 from sslbroker.errors import StartError
 from sslbroker.net import certificates, tls
-from sslbroker.settings import ListenerTLS
+from sslbroker.settings import THROWAWAY, ListenerTLS
 
 from .test_certificates import authority, chain, key, whole
 
@@ -726,7 +726,7 @@ def test_a_listener_without_certificates_is_refused() -> None:
 
 
 def test_a_client_authority_alone_is_refused_too(tmp_path: Path) -> None:
-    (problem,) = refusal(certificates.THROWAWAY, client_ca=tmp_path)
+    (problem,) = refusal(THROWAWAY, client_ca=tmp_path)
     assert problem.startswith("tls.client_certificate: ")
 
 
@@ -786,7 +786,7 @@ def test_an_unknown_cipher_among_known_ones_is_warned_of(tmp_path: Path) -> None
 
 
 def test_the_word_throwaway_gives_a_certificate_that_stays_for_the_run() -> None:
-    contexts = tls.ListenerContexts(ListenerTLS((certificates.THROWAWAY,)))
+    contexts = tls.ListenerContexts(ListenerTLS((THROWAWAY,)))
     seen = []
     for _ in range(2):
         warning = "throwaway: a certificate made for this run only, which no client trusts"
