@@ -26,6 +26,9 @@ class BrokerError(Exception):
     #: What a client is told, as an HTTP status; other protocols translate it.
     status: int = 502
 
+    #: How many tries were made in vain, when this is the transaction's final failure.
+    tries: int = 0
+
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
@@ -199,6 +202,18 @@ class NoServer(BrokerError):
     cause = Cause.NO_SERVER
     nothing_sent = True
     status = 503
+
+
+class QueueTimeout(NoServer):
+    """No server had a place for the transaction within ``queue.timeout``."""
+
+    cause = Cause.QUEUE_TIMEOUT
+
+
+class QueueFull(NoServer):
+    """``queue.length`` transactions wait for a place already."""
+
+    cause = Cause.QUEUE_FULL
 
 
 class ShuttingDown(BrokerError):

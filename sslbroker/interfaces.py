@@ -9,7 +9,8 @@ object that only its protocol looks into.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from zope.interface import Attribute, Interface
@@ -90,7 +91,11 @@ class Interim(Event):
 
 
 class Upgraded(Event):
-    """The server's final answer made the exchange a tunnel: from here `Body` is raw, both ways."""
+    """From here the exchange is a stream: `Body` is raw both ways, `End` ends one direction.
+
+    In place of a request's `Head` it makes the exchange a stream from its beginning; in place of the final
+    answer's it makes it a tunnel from then on. What was begun as a stream is answered by an `Upgraded`.
+    """
 
     __slots__ = ("message",)
 
@@ -122,10 +127,32 @@ class Reply(Event):
         self.data = data
 
 
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What a client has proved to be: the certificate that its handshake verified."""
+
+    subject: str  # as RFC 4514 writes a distinguished name
+    issuer: str
+    serial: str  # hexadecimal, upper case, an even number of digits
+    fingerprint: str  # SHA-256 of `der`, hexadecimal, lower case
+    der: bytes
+
+
 class Origin:
     """Where a transaction comes from: one place for a client's address, however it was learnt."""
 
-    __slots__ = ("address", "port", "listener", "listener_port", "secure", "trusted", "told")
+    __slots__ = (
+        "address",
+        "certificate",
+        "listener",
+        "listener_port",
+        "misdirected",
+        "port",
+        "secure",
+        "told",
+        "trusted",
+        "trusts",
+    )
 
     def __init__(
         self,
@@ -143,7 +170,18 @@ class Origin:
         self.listener_port = listener_port
         self.secure = secure  # the client's own connection is TLS
         self.trusted = trusted  # the connection comes from the listener's `trusted` networks
+        #: Is an address, as text, in the listener's `trusted` networks?
+        self.trusts: Callable[[str], bool] = _nobody
+        #: Of the connection's own client, who may be a proxy; None when it has shown none.
+        self.certificate: ClientCertificate | None = None
+        #: Must this host's requests come on another connection, since this one asked for a name with other
+        #: rules for clients (RFC 9110 §7.4)? None: no host's must.
+        self.misdirected: Callable[[bytes], bool] | None = None
         self.told: Any = None  # for the protocol alone: what it tells servers of this, worked out once
+
+
+def _nobody(address: str) -> bool:
+    return False
 
 
 class ICodec(Interface):
@@ -157,7 +195,9 @@ class ICodec(Interface):
     capacity: int = Attribute("How many exchanges may be open at once; more than 1 is not built yet.")
 
     def receive(data: bytes) -> Sequence[Event]:
-        """What these bytes complete. `b""` asks again for what is held (after `release`, `Upgraded`)."""
+        """What these bytes complete. `b""` asks again for what is held (after `release`, `Upgraded`).
+
+        Where the server speaks first, a client's side is given `b""` at the connection, and begins."""
 
     def receive_end() -> Sequence[Event]:
         """The peer sends no more: what that completes (a body delimited by it) or breaks (`Error`)."""
@@ -179,7 +219,10 @@ class ICodec(Interface):
 
     def after(exchange: int) -> After:
         """What the connection is good for now: `REUSABLE` only when both messages of the exchange
-        ended exactly, the request first, nothing is left unread, and neither side said close."""
+        ended exactly, the request first, nothing is left unread, and neither side said close.
+
+        A link's side says `PINNED` where `REUSABLE` would be right but for the client's state that the
+        link holds: then only the same client's exchanges follow on it. A client's side has no use for it."""
 
     def release(exchange: int) -> None:
         """Both messages ended and `after` was not `CLOSE`: forget the exchange, make room for the next."""
@@ -228,6 +271,102 @@ class IExchangeRules(Interface):
         """For the access log: `method`, `target`, `status` and whatever else the protocol adds."""
 
 
+class IAnswerTimes(Interface):
+    """Rules may provide it: how long a server may take depends on the request."""
+
+    def answer_within(request: Any) -> float | None:
+        """Seconds without a byte after which a server counts as silent.
+
+        None: ``failover.response_timeout``; 0: no limit but those of the client's connection."""
+
+
+class IOwnAnswers(Interface):
+    """Rules may provide it: some requests need no server."""
+
+    def own_answer(request: Any, origin: Origin, exchange: int) -> Sequence[Event]:
+        """The answer, whole, `Head` to `End`; () for a request that a server has to do."""
+
+
+class IStickiness(Interface):
+    """Rules may provide it: a client can be told which server it belongs to, and comes back with that."""
+
+    def stuck(request: Any) -> str:
+        """The key of a server that the client came back with; "": none. It may be an invention."""
+
+    def stick(response: Any, key: str, origin: Origin) -> None:
+        """Tell the client `key` in this response, which `to_client` has made."""
+
+
+class ICascades(Interface):
+    """Rules may provide it: brokers behind brokers tell how often they tried, so that tries add up."""
+
+    def tried(response: Any) -> int:
+        """How often the broker behind this link says that it tried; 0: it does not say."""
+
+    def tell_tries(response: Any, tries: int) -> None:
+        """Say so in this response, which `to_client` has made, to a trusted client."""
+
+
+class IUndone(Interface):
+    """A classifier may provide it: some failing answers prove that the server did nothing."""
+
+    def nothing_done(response: Any) -> bool:
+        """True for a failing answer after which even a request that is not replayable may go on."""
+
+
+class IProbe(Interface):
+    """A protocol may provide it: how to find out that a server speaks it, on a connection of its own."""
+
+    def probe(host: str) -> bytes:
+        """What is sent; harmless, and asked on a plain connection."""
+
+    def answers(received: bytes) -> bool | None:
+        """Is this the beginning of an answer in this protocol? None: not yet to be told."""
+
+
+class IMember(Interface):
+    """A server of a pool, as a balancer sees it."""
+
+    address: str = Attribute("host:port")
+    settings: Any = Attribute("The `settings.Server` of the configuration.")
+    outstanding: int = Attribute("Tries under way.")
+
+    def weight_at(now: float) -> float:
+        """Its weight after slow start; above 0."""
+
+    def response_time(now: float) -> float | None:
+        """Seconds: exponentially weighted mean of its server times; None before the first."""
+
+
+class IBalancer(Interface):
+    """A law of choice for one pool. It may keep state of its own."""
+
+    def choose(members: Sequence[Any], origin: Origin, key: bytes, now: float) -> Any:
+        """One of `members`, or a Deferred or coroutine of one.
+
+        `members` are `IMember`s that can take the transaction now: never empty, in the configuration's
+        order. `key` is what keeps a client at its server: the protocol's affinity key, else the client's
+        address. `now` is in seconds of a clock that only goes forward."""
+
+
+class IBalancing(Interface):
+    """A way of balancing, found as a Twisted plugin by its `name`: ``balance = "…"``."""
+
+    name: str = Attribute("The word for `balance = …` in a pool.")
+
+    def balancer(pool: Pool) -> Any:
+        """A new `IBalancer` for this pool."""
+
+
+class IClassification(Interface):
+    """A way of judging answers, found as a Twisted plugin by its `name`: ``classifier = "…"``."""
+
+    name: str = Attribute("The word for `classifier = …` in a pool.")
+
+    def classifier(pool: Pool) -> Any:
+        """A new `IResponseClassifier` for this pool."""
+
+
 class IResponseClassifier(Interface):
     """Is a server's answer a failure?"""
 
@@ -243,7 +382,7 @@ class IBackendProtocol(Interface):
 
     name: str = Attribute("The word for `protocol = …` in a pool.")
     alpn: Sequence[bytes] = Attribute("What a TLS client may agree on by ALPN, best first; () for none.")
-    server_first: bool = Attribute("True when a server speaks first (SMTP); not built yet, so False.")
+    server_first: bool = Attribute("True when a server may speak first: an exchange begins at once.")
 
     def client_codec(head_size: int, headers: int) -> ICodec:
         """Framing for a connection to a client, within these limits (bytes and count of a head)."""
@@ -259,7 +398,10 @@ class IBackendProtocol(Interface):
 
 
 class IObserver(Interface):
-    """Hears of every transaction, once, when it is over. Must return at once."""
+    """Hears of every transaction, once, when it is over. Must return at once.
+
+    As a Twisted plugin it has a `name`, for ``log.observers``.
+    """
 
     def transaction_ended(record: Mapping[str, Any]) -> None:
         """`record` has the access log's fields (spec §5)."""

@@ -47,6 +47,7 @@ class Cause(Enum):
     # of the choice
     NO_SERVER = "no-server"
     QUEUE_TIMEOUT = "queue-timeout"
+    QUEUE_FULL = "queue-full"
     # of the client
     CLIENT_GONE = "client-gone"
     CLIENT_TIMEOUT = "client-timeout"
@@ -61,13 +62,18 @@ class Cause(Enum):
 class Replay(Enum):
     """Why another try may be made, or why not. Logged with each try.
 
-    The first two allow it; the others do not. `FINAL`: the failure is the client's or the broker's
-    own, and no server could mend it.
+    The first three allow it; the others do not. `NOTHING_DONE`: the server's answer proves that it did
+    nothing. `STREAM`: bytes of a stream have reached a server. `PINNED`: only the link that holds the
+    client's state could do it. `FINAL`: the failure is the client's or the broker's own, and no server
+    could mend it.
     """
 
     NOTHING_SENT = "nothing-sent"
+    NOTHING_DONE = "nothing-done"
     REPLAYABLE = "replayable"
     METHOD = "method"
+    STREAM = "stream"
+    PINNED = "pinned"
     TOO_LARGE = "too-large"
     STORAGE_FULL = "storage-full"
     RESPONSE_BEGUN = "response-begun"

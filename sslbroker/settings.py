@@ -32,6 +32,15 @@ INTERMEDIATE_CIPHERS = (
 
 
 @dataclass(frozen=True, slots=True)
+class NamedClients:
+    """What clients show who ask for one name by SNI, instead of what the listener says."""
+
+    name: str  # "admin.shop.test", or "*.admin.shop.test" for the names one label below
+    client_ca: Path | None = None
+    client_certificate: str = ""  # "", "optional" or "required"
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerTLS:
     """How a secure listener speaks TLS."""
 
@@ -41,6 +50,7 @@ class ListenerTLS:
     cipher_suites: str = ""  # TLS 1.3; empty: OpenSSL's default
     client_ca: Path | None = None
     client_certificate: str = ""  # "", "optional" or "required"
+    names: tuple[NamedClients, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class Limits:
     idle: float = 60.0  # between requests, and without progress of a request's body
     read: float = 60.0  # without progress of a client reading its response
     close: float = 5.0
-    tunnel: float = 3600.0  # without a byte either way after an Upgrade
+    tunnel: float = 3600.0  # without a byte either way: streams, and after an Upgrade
     head_size: int = 32 * KiB
     headers: int = 100
     connections: int = 20_000
@@ -75,6 +85,17 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTLS:
+    """How a secure link is made and verified."""
+
+    ca: Path | None = None  # None: what the system trusts
+    server_name: str = ""  # for SNI and verification; "": the host of the server's address
+    verify: bool = True
+    certificate: Path | None = None  # PEM with key and chain, for servers that ask for one
+    minimum: str = "TLSv1.2"  # or "TLSv1.3"
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """One fulfillment server of a pool."""
 
@@ -83,6 +104,7 @@ class Server:
     maximum_transactions: int = 0  # 0: no limit
     maximum_links: int = 0
     continue_secure_link: bool | str | None = None  # None: as the pool says
+    tls: LinkTLS | None = None  # None: as the pool says; else instead of all that the pool says
 
     @property
     def host(self) -> str:
@@ -92,16 +114,6 @@ class Server:
     @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
-
-
-@dataclass(frozen=True, slots=True)
-class LinkTLS:
-    """How a secure link is made and verified."""
-
-    ca: Path | None = None
-    server_name: str = ""
-    verify: bool = True
-    certificate: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +133,7 @@ class Failover:
     connect_timeout: float = 2.0
     idempotency_header: str = "Idempotency-Key"
     reuse_for_unsafe: bool = False
+    replay: bool = False  # a stream's bytes may reach a second server, until the first answers
     hedge: bool = False
     resume: bool = True
     budget: RetryBudget = RetryBudget()
@@ -168,6 +181,7 @@ class HeaderRules:
     remove: tuple[str, ...] = ()
     host: str = "keep"  # or "server"
     via: bool = True
+    client_certificate: str = "full"  # or "details" (not the certificate itself), or "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +207,11 @@ class Pool:
     servers: tuple[Server, ...]
     protocol: str = "http"
     continue_secure_link: bool | str = False
-    balance: str = "least-connections"
+    balance: str = "least-connections"  # or a plugin's name
+    hash_cookie: str = ""  # for "hash": the cookie whose value counts; "": the client's address
+    slow_start: float = 10.0  # seconds in which a server that is back gets its full share
+    classifier: str = ""  # a plugin's name; "": the protocol's own
+    trusted: tuple[Network, ...] = ()  # servers that are brokers: how often they tried is believed
     tls: LinkTLS | None = None
     failover: Failover = Failover()
     links: LinkLimits = LinkLimits()
@@ -230,11 +248,22 @@ class Storage:
 @dataclass(frozen=True, slots=True)
 class Log:
     access: str = ""  # a path, "-" for standard output, "" for none
+    observers: tuple[str, ...] = ()  # names of plugins that hear of every transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Admin:
     endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How names of servers are resolved: seconds."""
+
+    servers: tuple[str, ...] = ()  # of DNS, "address" or "address:port"; (): what /etc/resolv.conf says
+    minimum: float = 1.0  # a shorter time to live is taken for this
+    maximum: float = 300.0  # a longer one for this
+    timeout: float = 5.0  # of one lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +288,7 @@ class Configuration:
     log: Log = Log()
     admin: Admin | None = None
     broker: Broker = Broker()
+    names: Names = Names()
     source: str = "configuration"  # the file it came from, for messages
 
     def pool(self, name: str) -> Pool:

@@ -7,31 +7,17 @@ clocks and health: it is given members and picks one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from ..settings import Server
-from .figures import ServerFigures
-
-
-class Member:
-    """A server as the broker sees it while running: its settings, and what it is doing now."""
-
-    __slots__ = ("figures", "settings")
-
-    def __init__(self, settings: Server) -> None:
-        self.settings = settings
-        self.figures = ServerFigures(settings.address, settings.weight)
-
-    @property
-    def address(self) -> str:
-        return self.settings.address
+from ..interfaces import Origin
+from .members import Member
 
 
 class Balancer(Protocol):
     """A law of choice. `members` is never empty and keeps its order from call to call."""
 
-    def choose(self, members: Sequence[Member]) -> Member: ...
+    def choose(self, members: Sequence[Member], origin: Origin, key: bytes, now: float) -> Member: ...
 
 
 class RoundRobin:
@@ -42,7 +28,7 @@ class RoundRobin:
     def __init__(self) -> None:
         self._turns = Turns()
 
-    def choose(self, members: Sequence[Member]) -> Member:
+    def choose(self, members: Sequence[Member], origin: Origin, key: bytes, now: float) -> Member:
         return self._turns.took(min(members, key=self._turns.last))
 
 
@@ -54,7 +40,7 @@ class LeastConnections:
     def __init__(self) -> None:
         self._turns = Turns()
 
-    def choose(self, members: Sequence[Member]) -> Member:
+    def choose(self, members: Sequence[Member], origin: Origin, key: bytes, now: float) -> Member:
         last = self._turns.last
         return self._turns.took(min(members, key=lambda m: (m.figures.outstanding, last(m))))
 
@@ -82,14 +68,5 @@ class Turns:
 BALANCERS: dict[str, type[RoundRobin] | type[LeastConnections]] = {
     "round-robin": RoundRobin,
     "least-connections": LeastConnections,
+    "least-time": LeastConnections,
 }
-
-
-def choose(balancer: Balancer, members: Sequence[Member], used: Collection[Member]) -> Member | None:
-    """The member for the next try, one that is not in `used` while there is one; None without members."""
-    if not members:
-        return None
-    if used:
-        fresh = [member for member in members if member not in used]
-        return balancer.choose(fresh or members)
-    return balancer.choose(members)

@@ -93,6 +93,8 @@ class ServerFigures:
         "links_draining",
         "links_idle",
         "links_opened",
+        "last_failure",
+        "last_failure_at",
         "links_reused",
         "outcomes",
         "outstanding",
@@ -109,6 +111,8 @@ class ServerFigures:
         self.links_idle = 0  # gauge
         self.links_busy = 0  # gauge
         self.links_draining = 0  # gauge
+        self.last_failure = ""  # of a try: its cause, and what is known of it
+        self.last_failure_at = 0.0  # seconds since the epoch; 0.0: there was none
         self.links_opened = 0
         self.links_reused = 0
         self.bytes_out = 0  # content of requests sent to it
@@ -117,17 +121,23 @@ class ServerFigures:
         self.statuses: dict[str, int] = {}  # answers by class: "2xx"
         self.server_times = Times()  # request sent → first byte of the response's head
 
+    @property
+    def links(self) -> int:
+        """All that are open, or being made."""
+        return self.links_connecting + self.links_idle + self.links_busy + self.links_draining
+
 
 class PoolFigures:
     """One pool and its servers."""
 
-    __slots__ = ("failovers", "name", "protocol", "servers", "transactions")
+    __slots__ = ("failovers", "name", "protocol", "queued", "servers", "transactions")
 
     def __init__(self, name: str, protocol: str, servers: list[ServerFigures]) -> None:
         self.name = name
         self.protocol = protocol
         self.servers = servers
         self.transactions = 0
+        self.queued = 0  # gauge: transactions that wait for a place
         self.failovers: dict[str, int] = {}  # next tries by the reason that allowed them
 
 

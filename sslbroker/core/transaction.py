@@ -16,8 +16,8 @@ from enum import Enum
 
 from ..errors import BrokerError
 from ..outcome import Cause, Phase, Replay
-from .balancing import Member
 from .failover import decide
+from .members import Member
 from .storage import Stored
 
 

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IAddress, IConnector, IReactorTCP
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
-from ..core.balancing import Member
+from ..core.members import Member
 from ..errors import AttemptError, ConnectTimeout, Refused, Unreachable
 from ..interfaces import ICodec
 from ..settings import Pool as PoolSettings

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.balancing import BALANCERS, Member, choose
+from ..core.balancing import BALANCERS
+from ..core.choosing import Choosing
 from ..core.figures import PoolFigures
+from ..core.members import Member
 from ..core.storage import Storage
 from ..core.transaction import Attempt
-from ..interfaces import IBackendProtocol
+from ..interfaces import IBackendProtocol, Origin
 from ..settings import Pool as PoolSettings
 from .links import Links
 from .monitor import MonitorService
@@ -40,19 +42,19 @@ class Pool:
         self.monitor = monitor
         self.clock = clock
         self.tries = settings.failover.tries
-        self.members = [Member(server) for server in settings.servers]
+        self.members = [Member(server, settings.slow_start) for server in settings.servers]
         self.links = {
             member: Links(member, settings, protocol.server_codec, clock) for member in self.members
         }
-        self._balancer = BALANCERS[settings.balance]()
+        self._choosing = Choosing(self.members, BALANCERS[settings.balance]())
         self.figures = PoolFigures(
             settings.name, settings.protocol, [member.figures for member in self.members]
         )
 
-    def choose(self, attempts: Sequence[Attempt]) -> Member | None:
+    def choose(self, attempts: Sequence[Attempt], origin: Origin) -> Member | None:
         """The member for a transaction's next try."""
         used = [attempt.member for attempt in attempts] if attempts else ()
-        return choose(self._balancer, self.members, used)
+        return self._choosing.choose(used, origin, origin.address.encode(), "", self.clock.seconds())
 
     def status(self, answer: Any) -> int:
         """Under which number an answer that a client got is counted; 0: none.

@@ -211,7 +211,7 @@ class Relay:
 
     def _choose(self) -> None:
         self.response = None  # of the try before
-        member = self.pool.choose(self.transaction.attempts)
+        member = self.pool.choose(self.transaction.attempts, self.origin)
         if member is None:
             self._step(_NO_SERVER, NoServer("the pool has no server"))
         else:
@@ -220,7 +220,7 @@ class Relay:
     def _get_link(self) -> None:
         self._attempt = attempt = self.transaction.attempt
         member = attempt.member
-        member.figures.outstanding += 1
+        member.began(attempt, self.pool.clock.seconds())
         links = self.pool.links[member]
         unsafe = self.transaction.replay is not _REPLAYABLE
         link = None if unsafe and not self.pool.settings.failover.reuse_for_unsafe else links.take()
@@ -339,7 +339,7 @@ class Relay:
     def _attempt_over(self) -> None:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            attempt.member.figures.outstanding -= 1
+            attempt.member.ended(attempt)
             self.pool.monitor.heard(attempt)
 
 

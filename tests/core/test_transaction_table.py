@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sslbroker import errors
-from sslbroker.core.balancing import Member
+from sslbroker.core.members import Member
 from sslbroker.core.storage import Storage
 from sslbroker.core.transaction import (
     CHOOSE,

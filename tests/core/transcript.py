@@ -7,7 +7,7 @@ a line that begins with `end` stand how it ended, and each try as the access log
 from __future__ import annotations
 
 from sslbroker import errors
-from sslbroker.core.balancing import Member
+from sslbroker.core.members import Member
 from sslbroker.core.storage import Storage
 from sslbroker.core.transaction import WATCH, Action, Input, Transaction
 from sslbroker.errors import BrokerError

@@ -9,7 +9,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from sslbroker.core.balancing import Member
+from sslbroker.core.members import Member
 from sslbroker.errors import ConnectTimeout, Refused, Unreachable
 from sslbroker.net.link import Link
 from sslbroker.net.links import Links
