@@ -37,12 +37,15 @@ from ..settings import THROWAWAY, ListenerTLS
 from . import certificates
 from .certificates import Identity
 
-_MINIMUM = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
+#: The settings `minimum` of both sides.
+MINIMUM = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
 #: Key agreement: what Mozilla's "intermediate" allows, after the post-quantum hybrid, for which a client
 #: is asked (HelloRetryRequest) when it supports it. Others would let a client choose how much a handshake
-#: costs the broker. The other forms are for an OpenSSL before 3.5, and for one that has NIST curves only.
-_GROUPS = (b"?X25519MLKEM768/?X25519:?secp256r1/?secp384r1", b"X25519:P-256:P-384", b"P-256:P-384")
+#: costs the broker. Towards a server a key share is sent for each group with an asterisk, so that one
+#: without the hybrid costs no round trip more. The other forms are for an OpenSSL before 3.5, and for one
+#: that has NIST curves only.
+_GROUPS = (b"?*X25519MLKEM768/?*X25519:?secp256r1/?secp384r1", b"X25519:P-256:P-384", b"P-256:P-384")
 
 #: Seconds for which a session may be resumed; RFC 8446 §4.6.1 allows a week, two hours is OpenSSL's own.
 _SESSION_TIME = 7200
@@ -238,8 +241,8 @@ def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:
     if not settings.certificates:
         expected = "at least one PEM file or directory"
         problems.append(Problem("tls.certificates", "none", expected, "every secure listener needs one"))
-    if settings.minimum not in _MINIMUM:
-        expected = " or ".join(f'"{name}"' for name in _MINIMUM)
+    if settings.minimum not in MINIMUM:
+        expected = " or ".join(f'"{name}"' for name in MINIMUM)
         problems.append(
             Problem("tls.minimum", f'"{settings.minimum}"', expected, "older versions are unsafe")
         )
@@ -276,15 +279,11 @@ def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:
 
 def _context(settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity]) -> SSL.Context:
     """A context with one identity of each type; the client's abilities choose among them."""
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_min_proto_version(_MINIMUM.get(settings.minimum, SSL.TLS1_2_VERSION))
-    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KiB less for each idle connection
+    context = new_context(SSL.TLS_SERVER_METHOD, settings.minimum)
     with suppress(SSL.Error):  # `_check` tells of it
         context.set_cipher_list(settings.ciphers.encode())
         if settings.cipher_suites:
             context.set_tls13_ciphersuites(settings.cipher_suites.encode())
-    _limit_groups(context)
     context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
     context.set_session_id(b"sslbroker")  # without one nothing resumes once clients are verified
     context.set_timeout(_SESSION_TIME)
@@ -295,24 +294,35 @@ def _context(settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity])
 
     context.set_alpn_select_callback(select)  # type: ignore[arg-type]
     for identity in identities:
-        try:
-            with _readable(identity.pem()) as path:
-                # Only this call gives each certificate of a context a chain of its own.
-                context.use_certificate_chain_file(path)
-            context.use_privatekey(identity.key)
-        except (SSL.Error, TypeError) as error:
-            reasons = [each[-1] for each in error.args[0]] if isinstance(error, SSL.Error) else [str(error)]
-            found = f"a certificate that OpenSSL refuses: {', '.join(reasons)}"
-            expected = "an ECDSA or Ed25519 key, or RSA of 2048 bits or more, signed with SHA-256 or better"
-            raise StartError(str(Problem(identity.source, found, expected, "have it issued anew"))) from None
+        use_identity(context, identity)
     return context
 
 
-def _limit_groups(context: SSL.Context) -> None:
+def new_context(method: int, minimum: str) -> SSL.Context:
+    """A context with what both sides of the broker have in common: versions, options, groups."""
+    context = SSL.Context(method)
+    context.set_min_proto_version(MINIMUM.get(minimum, SSL.TLS1_2_VERSION))
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KiB less for each idle connection
     # pyOpenSSL has no public call for several groups; without this one OpenSSL's own groups remain.
     with suppress(AttributeError):
         set_groups = SSL._lib.SSL_CTX_set1_curves_list  # type: ignore[attr-defined]
         any(set_groups(context._context, groups) for groups in _GROUPS)  # the first that works
+    return context
+
+
+def use_identity(context: SSL.Context, identity: Identity) -> None:
+    """Let a context show this certificate, with its chain; `StartError` when OpenSSL refuses it."""
+    try:
+        with _readable(identity.pem()) as path:
+            # Only this call gives each certificate of a context a chain of its own.
+            context.use_certificate_chain_file(path)
+        context.use_privatekey(identity.key)
+    except (SSL.Error, TypeError) as error:
+        reasons = [each[-1] for each in error.args[0]] if isinstance(error, SSL.Error) else [str(error)]
+        found = f"a certificate that OpenSSL refuses: {', '.join(reasons)}"
+        expected = "an ECDSA or Ed25519 key, or RSA of 2048 bits or more, signed with SHA-256 or better"
+        raise StartError(str(Problem(identity.source, found, expected, "have it issued anew"))) from None
 
 
 @contextmanager
