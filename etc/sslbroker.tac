@@ -44,7 +44,7 @@ configuration = Configuration(
     pools=(
         Pool(
             name="shop",
-            balance="least-connections",
+            balance="least-time",
             servers=tuple(Server(f"127.0.0.1:{port}") for port in (9001, 9002, 9003)),
             failover=Failover(
                 statuses=((500, 599), (600, 699)),

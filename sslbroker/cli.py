@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .config import load
+from .config import Extensions, load
 from .errors import ConfigurationError, StartError
 from .settings import Configuration
 from .version import __version__
@@ -42,7 +42,7 @@ def _examined(path: Path) -> Configuration:
     # Imported late: help and version are answered without loading Twisted.
     from .service import prepare, protocols
 
-    configuration = load(path, protocols=protocols().keys())
+    configuration = load(path, extensions=Extensions(protocols().keys()))
     prepare(configuration)
     return configuration
 

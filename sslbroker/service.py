@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
 from . import plugins
-from .config import check
+from .config import Extensions, check
 from .core.figures import BrokerFigures, StorageFigures
 from .core.storage import Storage
 from .demo.configuration import configuration as demo_configuration
@@ -286,7 +286,7 @@ def broker(configuration: Configuration, reactor: Any) -> BrokerService:
 
     Raises `ConfigurationError` or `StartError`, before anything listens.
     """
-    check(configuration, protocols=protocols().keys())
+    check(configuration, extensions=Extensions(protocols().keys()))
     service = BrokerService(configuration, reactor)
     service.bind()
     return service

@@ -207,7 +207,7 @@ class Pool:
     servers: tuple[Server, ...]
     protocol: str = "http"
     continue_secure_link: bool | str = False
-    balance: str = "least-connections"  # or a plugin's name
+    balance: str = "least-time"  # or a plugin's name
     hash_cookie: str = ""  # for "hash": the cookie whose value counts; "": the client's address
     slow_start: float = 10.0  # seconds in which a server that is back gets its full share
     classifier: str = ""  # a plugin's name; "": the protocol's own

@@ -78,10 +78,10 @@ def makeService(options: Options) -> IService:
 
 
 def _from_file(path: Path, reactor: Any) -> IService:
-    from .config import load
+    from .config import Extensions, load
     from .service import broker, protocols
 
-    return broker(load(path, protocols=protocols().keys()), reactor)
+    return broker(load(path, extensions=Extensions(protocols().keys())), reactor)
 
 
 def _demo(options: Options, reactor: Any) -> IService:

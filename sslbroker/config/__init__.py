@@ -10,6 +10,7 @@ start of the broker does that.
 """
 
 from ..settings import THROWAWAY
-from .configuration import BUILT_IN, check, from_dict, load
+from .configuration import check, from_dict, load
+from .report import BALANCING, BUILT_IN, Extensions
 
-__all__ = ["BUILT_IN", "THROWAWAY", "check", "from_dict", "load"]
+__all__ = ["BALANCING", "BUILT_IN", "THROWAWAY", "Extensions", "check", "from_dict", "load"]

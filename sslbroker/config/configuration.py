@@ -7,27 +7,24 @@ the settings, `rules` what they must agree on.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import ConfigurationError
 from ..settings import Configuration
 from .files import read
-from .report import Form, Place, Reading
+from .report import Extensions, Form, Place, Reading
 from .rules import RULES
 from .schema import CONFIGURATION, NOT_BUILT, homes
 
-BUILT_IN = ("http",)
-"""The protocols that need no plugin."""
-
 _HOMES = homes()
+_NO_PLUGIN = Extensions()
 
 
-def load(path: Path, *, protocols: Collection[str] = BUILT_IN) -> Configuration:
+def load(path: Path, *, extensions: Extensions = _NO_PLUGIN) -> Configuration:
     """The configuration in a TOML file; relative paths in it are relative to its folder.
 
-    `protocols` are the names that a pool's `protocol` may have. Raises `ConfigurationError`, also
-    for a file that cannot be read, is over 1 MiB or is not TOML.
+    `extensions` are the names that `protocol`, `balance`, `classifier` and `observers` may have. Raises
+    `ConfigurationError`, also for a file that cannot be read, is over 1 MiB or is not TOML.
     """
     data = read(path)
     base = path.absolute().parent
@@ -35,24 +32,22 @@ def load(path: Path, *, protocols: Collection[str] = BUILT_IN) -> Configuration:
         # The way there may be gone when a log is opened anew. Else symbolic links stay in the path: what
         # they lead to may change.
         base = base.resolve()
-    return from_dict(data, base=base, source=str(path), protocols=protocols)
+    return from_dict(data, base=base, source=str(path), extensions=extensions)
 
 
-def from_dict(
-    data: object, *, base: Path, source: str, protocols: Collection[str] = BUILT_IN
-) -> Configuration:
+def from_dict(data: object, *, base: Path, source: str, extensions: Extensions = _NO_PLUGIN) -> Configuration:
     """The configuration in what `tomllib` gives. Raises `ConfigurationError`.
 
     `base` is the folder of relative paths, `source` the file's name for messages.
     """
-    return _read(data, Reading(Form.TOML, base, protocols, NOT_BUILT, _HOMES), source)
+    return _read(data, Reading(Form.TOML, base, extensions, NOT_BUILT, _HOMES), source)
 
 
-def check(configuration: Configuration, *, protocols: Collection[str] = BUILT_IN) -> Configuration:
+def check(configuration: Configuration, *, extensions: Extensions = _NO_PLUGIN) -> Configuration:
     """`configuration` itself, built in Python, when it keeps the rules. Raises `ConfigurationError`."""
     source = getattr(configuration, "source", None)
     source = source if isinstance(source, str) else "configuration"
-    _read(configuration, Reading(Form.PYTHON, Path(), protocols, NOT_BUILT, _HOMES), source)
+    _read(configuration, Reading(Form.PYTHON, Path(), extensions, NOT_BUILT, _HOMES), source)
     return configuration
 
 

@@ -8,7 +8,7 @@ Refuses to parse certificates, to resolve names and to bind.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from .values import Kind, either
 STATUSES = (200, 699)
 """First and last status that a final response can have (RFC 9110 §15, and the source's 6xx)."""
 
-PLUGINS = "a plugin is a file in a folder sslbroker/plugins on PYTHONPATH: docs/protocols.md"
+PLUGINS = "a plugin is a file in a folder sslbroker/plugins on PYTHONPATH: docs/tac.md"
 """What somebody has to know whose plugin was not found."""
 
 #: Header fields that the broker writes anew for each connection (RFC 9110 §7.6.1, RFC 9112 §6).
@@ -31,18 +31,47 @@ TAKEN = {
 }  # fmt: skip
 
 
-class Protocol(Kind):
-    """The name of a backend protocol, built in or a plugin's."""
+class Extension(Kind):
+    """The name of an extension of one sort: of a built-in one where there are any, or of a plugin."""
+
+    def __init__(self, sort: str, what: str, *, empty: bool = False) -> None:
+        self.sort = sort  # a field of `Extensions`
+        self.what = what
+        self.empty = empty  # "" has a meaning
 
     def hold(self, value: object, at: Place) -> None:
-        known = at.reading.protocols
-        unfinished = at.not_built is not None and at.not_built.refuses(value)
-        if not isinstance(value, str) or not (value in known or unfinished):
+        known = self._known(at)
+        if not isinstance(value, str) or value not in known:
             raise Unfit(suggestion=did_you_mean(value, known) or PLUGINS)
 
     def expectation(self, at: Place) -> str:
-        names = [f'"{name}"' for name in sorted(at.reading.protocols)]
-        return f"{either(names)}, or the name of a protocol plugin"
+        names = [f'"{name}"' for name in sorted(self._known(at), key=lambda name: (name == "", name))]
+        if not any(self._known(at)):
+            return f"the name of {self.what}" + (', or ""' if self.empty else "")
+        return f"{either(names)}, or the name of {self.what}"
+
+    def _known(self, at: Place) -> list[str]:
+        known: Collection[str] = getattr(at.reading.extensions, self.sort)
+        return [*known, ""] if self.empty else [*known]
+
+
+class NameServer(Kind):
+    """The address of a DNS server."""
+
+    expected = 'the IP address of a DNS server, such as "192.0.2.53" or "[2001:db8::53]:5353"'
+
+    def hold(self, value: object, at: Place) -> None:
+        text.name_server(value)
+
+
+class AskedName(Kind):
+    """A name that clients ask for by SNI, or all names one label below another."""
+
+    expected = 'a name such as "admin.shop.test" or "*.admin.shop.test"'
+
+    def hold(self, value: object, at: Place) -> None:
+        if not isinstance(value, str) or not text.dns_name(value.removeprefix("*.")):
+            raise Unfit()
 
 
 class Network(Kind):

@@ -21,6 +21,12 @@ from ..errors import Problem
 FOUND_LENGTH = 60
 """Characters of what was found that a message repeats."""
 
+BUILT_IN = ("http", "tcp")
+"""The protocols that need no plugin."""
+
+BALANCING = ("round-robin", "least-connections", "least-time", "hash")
+"""The ways of balancing that need no plugin."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")  # TOML 1.0, "Keys"
 
 
@@ -51,10 +57,19 @@ class NotBuilt:
 
     what: str  # a sentence goes on with "is not built yet"
     built: tuple[object, ...] = ()  # the values that work; none: the key itself asks for it
-    only: tuple[object, ...] = ()  # the values that do not work, where all others do
 
     def refuses(self, found: object) -> bool:
-        return same(found, self.only) if self.only else not same(found, self.built)
+        return not same(found, self.built)
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """The names that a configuration may use for what can be extended: built-in ones, then plugins'."""
+
+    protocols: Collection[str] = BUILT_IN
+    balancing: Collection[str] = BALANCING
+    classification: Collection[str] = ()
+    observers: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -63,7 +78,7 @@ class Reading:
 
     form: Form
     base: Path  # the folder of relative paths
-    protocols: Collection[str]
+    extensions: Extensions
     not_built: Mapping[str, NotBuilt]
     homes: Mapping[str, Collection[str]]  # a key → the patterns of the tables that have it
     problems: list[Problem] = field(default_factory=list)

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from ..errors import Problem
-from ..settings import Configuration, KiB, MiB, Storage
+from ..settings import (
+    Configuration,
+    Failover,
+    HeaderRules,
+    KiB,
+    LinkTLS,
+    ListenerTLS,
+    MiB,
+    NamedClients,
+    Names,
+    Pool,
+    Storage,
+)
 from . import text
 from .report import Reading, did_you_mean, shown, steps
 
@@ -103,6 +115,119 @@ def storage_is_ordered(configuration: Configuration, reading: Reading) -> Iterat
             yield Problem(f"storage.{low}", _told(least), expected, default)
 
 
+def names_times_are_ordered(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """names.minimum ≤ names.maximum."""
+    names = configuration.names
+    if reading.sound("names.minimum", "names.maximum") and names.minimum > names.maximum:
+        expected = f"at most names.maximum, which is {names.maximum:g}s"
+        default = "that is the default: set it too" if names.minimum == Names().minimum else ""
+        yield Problem("names.minimum", f"{names.minimum:g}s", expected, default)
+
+
+def certificates_of_clients_have_a_ca(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """Who asks clients for a certificate says whose, and the other way round; no name has two rules."""
+    for listener in configuration.listeners:
+        if listener.tls is None:
+            continue
+        path = steps("listeners", listener.name, "tls")
+        asked: list[tuple[str, ListenerTLS | NamedClients]] = [(path, listener.tls)]
+        names = [(f"{path}.names.{steps(one.name)}", one) for one in listener.tls.names]
+        asked += names
+        for place, one in asked:
+            ca, wish = f"{place}.client_ca", f"{place}.client_certificate"
+            if not reading.sound(ca, wish):
+                continue
+            if one.client_certificate and one.client_ca is None:
+                yield Problem(ca, "nothing", "the CA of the clients' certificates", f"{wish} asks for one")
+            elif one.client_ca is not None and not one.client_certificate:
+                suggestion = f"{ca} alone asks nobody for a certificate"
+                yield Problem(wish, "nothing", '"optional" or "required"', suggestion)
+        yield from _each_once((place, one.name, one.name.lower().rstrip(".")) for place, one in names)
+
+
+def tables_for_secure_links_are_used(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """Nobody believes that links are secure which are not."""
+    for pool in configuration.pools:
+        modes = _link_modes(pool) if _links_sound(pool, reading) else []
+        unused = [place for place, tls, mode in modes if tls is not None and mode is False]
+        if pool.tls is not None and modes and all(mode is False for _, _, mode in modes):
+            unused.insert(0, steps("pools", pool.name))
+        for place in unused:
+            suggestion = f'write {place}.continue_secure_link = true (or "auto") for secure ones'
+            yield Problem(f"{place}.tls", "a table", "none where links are plain", suggestion)
+
+
+def findings_are_kept(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """`auto` needs a folder for what it finds out."""
+    if configuration.broker.state_directory is not None or not reading.sound("broker"):
+        return
+    for pool in configuration.pools:
+        modes = _link_modes(pool) if _links_sound(pool, reading) else []
+        asking = [place for place, _, mode in modes if mode == "auto"]
+        if asking:
+            asks = steps("pools", pool.name) if pool.continue_secure_link == "auto" else asking[0]
+            suggestion = f'{asks}.continue_secure_link = "auto" needs it: no restart may forget who spoke TLS'
+            yield Problem("broker.state_directory", "nothing", "a folder for what is found out", suggestion)
+            return
+
+
+def _links_sound(pool: Pool, reading: Reading) -> bool:
+    path = steps("pools", pool.name)
+    return reading.sound(f"{path}.servers", f"{path}.continue_secure_link")
+
+
+def _link_modes(pool: Pool) -> list[tuple[str, LinkTLS | None, bool | str]]:
+    """For each server: its path, its own table for secure links, and its mode."""
+    return [
+        (
+            f"{steps('pools', pool.name, 'servers')}[{index}]",
+            one.tls,
+            pool.continue_secure_link if one.continue_secure_link is None else one.continue_secure_link,
+        )
+        for index, one in enumerate(pool.servers)
+    ]
+
+
+def keys_have_a_use(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """A cookie to hash by is for `hash`."""
+    for pool in configuration.pools:
+        path = steps("pools", pool.name)
+        sound = reading.sound(f"{path}.hash_cookie", f"{path}.balance")
+        if pool.hash_cookie and pool.balance != "hash" and sound:
+            expected = f'"" unless balance is "hash", and it is {shown(pool.balance)}'
+            yield Problem(f"{path}.hash_cookie", shown(pool.hash_cookie), expected)
+
+
+def protocols_know_their_settings(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """What a built-in protocol has no use for was meant for another one."""
+    for pool in configuration.pools:
+        for name, value, default, why in _without_use(pool):
+            path = f"{steps('pools', pool.name)}.{name}"
+            if value != default and reading.sound(path, steps("pools", pool.name, "protocol")):
+                expected = f'this to be left out with protocol = "{pool.protocol}"'
+                yield Problem(path, shown(value), expected, why)
+
+
+def _without_use(pool: Pool) -> Iterator[tuple[str, object, object, str]]:
+    """Path in the pool, value, default, and why the pool's protocol has no use for it."""
+    failover, default = pool.failover, Failover()
+    if pool.protocol == "http":
+        why = "failover.methods says what may be repeated"
+        yield "failover.replay", failover.replay, default.replay, why
+    elif pool.protocol == "tcp":
+        for key in ("statuses", "methods", "idempotency_header", "reuse_for_unsafe"):
+            why = "a stream has no requests: failover.replay says whether its bytes may be repeated"
+            yield f"failover.{key}", getattr(failover, key), getattr(default, key), why
+        yield "headers", pool.headers, HeaderRules(), "a stream has no header fields"
+        yield (
+            "hash_cookie",
+            pool.hash_cookie,
+            "",
+            "a stream has no cookies: hash goes by the client's address",
+        )
+        yield "trusted", pool.trusted, (), "a server of streams cannot tell how often it tried"
+
+
 RULES: tuple[Rule, ...] = (
     endpoints_differ,
     pools_exist,
@@ -110,6 +235,12 @@ RULES: tuple[Rule, ...] = (
     networks_differ,
     removed_headers_differ,
     storage_is_ordered,
+    names_times_are_ordered,
+    certificates_of_clients_have_a_ca,
+    tables_for_secure_links_are_used,
+    findings_are_kept,
+    keys_have_a_use,
+    protocols_know_their_settings,
 )
 
 

@@ -13,14 +13,16 @@ from .. import settings
 from .outside import (
     AccessLog,
     Address,
+    AskedName,
     Certificate,
     Endpoint,
     ExistingPath,
+    Extension,
     HeaderFields,
     HeaderName,
     HostName,
+    NameServer,
     Network,
-    Protocol,
     Statuses,
 )
 from .report import NotBuilt
@@ -30,19 +32,28 @@ from .values import Choice, Count, Duration, Flag, Kind, Number, Size, Word
 
 NAME = Word(r"[A-Za-z0-9_-]{1,64}", "a name of letters, digits, _ and -, up to 64")
 SECURE_LINK = Choice(False, True, "auto")
+VERSION = Choice("TLSv1.2", "TLSv1.3", advice="older versions are deprecated, see RFC 8996")
 NETWORKS = Items(Network(), 'networks such as "192.0.2.0/24"')
 STATUSES = Items(Statuses(), 'statuses such as 503, "5xx" or "500-503"')
 PATH = Word(r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"')
+
+NAMED_CLIENTS = Table(
+    settings.NamedClients,
+    "a table [listeners.NAME.tls.names.NAME]",
+    client_ca=ExistingPath("a PEM file"),
+    client_certificate=Choice("", "optional", "required"),
+)
 
 LISTENER_TLS = Table(
     settings.ListenerTLS,
     "a table [listeners.NAME.tls]",
     certificates=Items(Certificate(), "paths of PEM files", least=1, alone="throwaway"),
-    minimum=Choice("TLSv1.2", "TLSv1.3", advice="older versions are deprecated, see RFC 8996"),
+    minimum=VERSION,
     ciphers=Word(r"[A-Za-z0-9_:+!@=., -]{1,4096}", "an OpenSSL cipher list for TLS 1.2"),
     cipher_suites=Word(r"TLS_[A-Z0-9_:]{1,1000}", "TLS 1.3 suites joined by colons", empty=True),
     client_ca=ExistingPath("a PEM file"),
     client_certificate=Choice("", "optional", "required"),
+    names=Named(NAMED_CLIENTS, AskedName()),
 )
 
 LIMITS = Table(
@@ -69,6 +80,16 @@ LISTENER = Table(
     trusted=NETWORKS,
 )
 
+LINK_TLS = Table(
+    settings.LinkTLS,
+    "a table of settings for secure links",
+    ca=ExistingPath("a PEM file"),
+    server_name=HostName(),
+    verify=Flag(),
+    certificate=ExistingPath("a PEM file"),
+    minimum=VERSION,
+)
+
 SERVER = Table(
     settings.Server,
     'an address such as "127.0.0.1:9001", or a table with an address',
@@ -78,15 +99,7 @@ SERVER = Table(
     maximum_transactions=Count(0, 1_000_000),
     maximum_links=Count(0, 1_000_000),
     continue_secure_link=SECURE_LINK,
-)
-
-LINK_TLS = Table(
-    settings.LinkTLS,
-    "a table [pools.NAME.tls]",
-    ca=ExistingPath("a PEM file"),
-    server_name=HostName(),
-    verify=Flag(),
-    certificate=ExistingPath("a PEM file"),
+    tls=LINK_TLS,
 )
 
 FAILOVER = Table(
@@ -99,6 +112,7 @@ FAILOVER = Table(
     connect_timeout=Duration(high="10m"),
     idempotency_header=Word(TOKEN, "the name of a header field", empty=True),
     reuse_for_unsafe=Flag(),
+    replay=Flag(),
     hedge=Flag(),
     resume=Flag(),
     budget=Table(
@@ -126,6 +140,7 @@ HEADERS = Table(
     remove=Items(HeaderName(), "names of header fields"),
     host=Choice("keep", "server"),
     via=Flag(),
+    client_certificate=Choice("full", "details", "none"),
 )
 
 HEALTH = Table(
@@ -169,9 +184,13 @@ POOL = Table(
     settings.Pool,
     "a table [pools.NAME]",
     servers=Items(SERVER, 'servers such as "127.0.0.1:9001"', least=1),
-    protocol=Protocol(),
+    protocol=Extension("protocols", "a protocol plugin"),
     continue_secure_link=SECURE_LINK,
-    balance=Choice("round-robin", "least-connections", "least-time", "hash"),
+    balance=Extension("balancing", "a balancing plugin"),
+    hash_cookie=Word(TOKEN, "the name of a cookie", empty=True),
+    slow_start=Duration("0s", "1h"),
+    classifier=Extension("classification", "a classification plugin", empty=True),
+    trusted=NETWORKS,
     tls=LINK_TLS,
     failover=FAILOVER,
     links=LINKS,
@@ -214,6 +233,15 @@ BROKER = Table(
     transport=Choice("stock", "own"),
 )
 
+NAMES = Table(
+    settings.Names,
+    "a table [names]",
+    servers=Items(NameServer(), "addresses of DNS servers"),
+    minimum=Duration("100ms", "1h"),
+    maximum=Duration("1s", "24h"),
+    timeout=Duration("100ms", "1m"),
+)
+
 CONFIGURATION = Table(
     settings.Configuration,
     "tables",
@@ -221,36 +249,27 @@ CONFIGURATION = Table(
     pools=Named(POOL, NAME, required=True),
     groups=Named(GROUP, NAME),
     storage=STORAGE,
-    log=Table(settings.Log, "a table [log]", access=AccessLog()),
+    log=Table(
+        settings.Log,
+        "a table [log]",
+        access=AccessLog(),
+        observers=Items(Extension("observers", "an observer plugin"), "names of observer plugins"),
+    ),
     admin=Table(settings.Admin, "a table [admin]", endpoint=Endpoint()),
     broker=BROKER,
+    names=NAMES,
 )
 
 #: What the schema has and the broker does not do yet. Building a part removes its line here.
 NOT_BUILT: Mapping[str, NotBuilt] = {
-    "listeners.*.tls.client_ca": NotBuilt("asking clients for a certificate"),
-    "listeners.*.tls.client_certificate": NotBuilt("asking clients for a certificate", built=("",)),
-    "pools.*.protocol": NotBuilt("carrying plain streams", only=("tcp",)),
-    "pools.*.balance": NotBuilt(
-        "choosing servers by time or by hash", built=("round-robin", "least-connections")
-    ),
-    "pools.*.continue_secure_link": NotBuilt("a secure link to servers", built=(False,)),
-    "pools.*.tls": NotBuilt("a secure link to servers"),
-    "pools.*.servers[*].weight": NotBuilt("giving servers different weights", built=(1,)),
-    "pools.*.servers[*].maximum_transactions": NotBuilt("a server's limit of transactions", built=(0,)),
-    "pools.*.servers[*].maximum_links": NotBuilt("a server's limit of links", built=(0,)),
-    "pools.*.servers[*].continue_secure_link": NotBuilt("a secure link to servers", built=(False,)),
     "pools.*.failover.hedge": NotBuilt("hedging", built=(False,)),
     "pools.*.failover.resume": NotBuilt("resuming a broken response", built=(False,)),
     "pools.*.failover.budget": NotBuilt("a budget of tries"),
     "pools.*.health": NotBuilt("probing servers"),
     "pools.*.ejection": NotBuilt("ejecting servers that fail"),
-    "pools.*.queue": NotBuilt("waiting for a free server"),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
-    "pools.*.sticky": NotBuilt("keeping a client at its server"),
     "groups": NotBuilt("treating clients by group"),
     "broker.workers": NotBuilt("more than one worker process", built=(1,)),
-    "broker.state_directory": NotBuilt("keeping state in a folder"),
     "broker.transport": NotBuilt("a transport other than Twisted's", built=("stock",)),
 }
 

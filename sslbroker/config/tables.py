@@ -83,7 +83,7 @@ class Table(Kind):
         # A single value that is wrong in itself has been told; what is inside a table has not.
         if unfinished and unfinished.refuses(value) and (at.sound() or not unfinished.built):
             works = either([written(value, at) for value in unfinished.built])
-            expected = works or ("another value" if unfinished.only else "this to be left out")
+            expected = works or "this to be left out"
             at.refuse(value, f"{expected}: {unfinished.what} is not built yet")
         return result
 

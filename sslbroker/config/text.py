@@ -132,6 +132,29 @@ def hostname(text: str) -> bool:
     return True
 
 
+def dns_name(text: str) -> bool:
+    """True for a name of a host that is no address."""
+    return hostname(text) and not _NUMERIC_END.fullmatch(text)
+
+
+def name_server(found: object) -> tuple[str, int]:
+    """IP address and port of "192.0.2.53", "2001:db8::53", "192.0.2.53:53" or "[2001:db8::53]:53"."""
+    if not isinstance(found, str):
+        raise Unfit()
+    bare = found[1:-1] if found.startswith("[") and found.endswith("]") else found
+    try:
+        ip = ip_address(bare)
+    except ValueError:
+        host, port = address(found)
+        try:
+            return str(ip_address(host)), port
+        except ValueError:
+            raise Unfit(suggestion="a DNS server has no name, for nobody could resolve it") from None
+    if getattr(ip, "scope_id", None) is not None:
+        raise Unfit(suggestion="an address without a zone")
+    return str(ip), 53
+
+
 def endpoint(found: object) -> tuple[str, ...]:
     """What a server endpoint string occupies; () where that cannot be told. Checks its shape only.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 from sslbroker import config
@@ -20,6 +20,8 @@ POOL = """
 servers = ["127.0.0.1:9001"]
 """
 MINIMAL = LISTENER + POOL
+
+NO_PLUGIN = config.Extensions()
 
 OBJECTS = Configuration(
     listeners=(Listener("web", "tcp:8080", "shop"),),
@@ -43,11 +45,11 @@ def refused(read: Callable[[], object]) -> list[Problem]:
 
 
 def problems(
-    toml: str, *, base: Path = Path("/nowhere"), protocols: Collection[str] = ("http",)
+    toml: str, *, base: Path = Path("/nowhere"), extensions: config.Extensions = NO_PLUGIN
 ) -> list[Problem]:
     """What is wrong with this TOML."""
     data = tomllib.loads(toml)
-    return refused(lambda: config.from_dict(data, base=base, source="test", protocols=protocols))
+    return refused(lambda: config.from_dict(data, base=base, source="test", extensions=extensions))
 
 
 def told(toml: str, *, base: Path = Path("/nowhere")) -> list[str]:

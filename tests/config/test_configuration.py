@@ -239,11 +239,12 @@ def test_objects_are_told_their_own_source() -> None:
 
 def test_a_plugins_protocol_is_known_when_its_name_is_given() -> None:
     text = MINIMAL + 'protocol = "smtp"'
-    assert only(problems(text)).expected == '"http", or the name of a protocol plugin'
-    assert problems(text, protocols=("http", "smtp")) == []
+    known = config.Extensions(protocols=("http", "smtp"))
+    assert only(problems(text)).expected == '"http" or "tcp", or the name of a protocol plugin'
+    assert problems(text, extensions=known) == []
     smtp = replace(OBJECTS, pools=(replace(OBJECTS.pools[0], protocol="smtp"),))
     assert only(refused(lambda: config.check(smtp))).path == "pools.shop.protocol"
-    assert config.check(smtp, protocols=("http", "smtp")) is smtp
+    assert config.check(smtp, extensions=known) is smtp
 
 
 SCALARS = (

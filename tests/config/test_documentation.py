@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from sslbroker import config, settings
-from sslbroker.config.report import Form, NotBuilt, Place, Reading
+from sslbroker.config.report import Extensions, Form, NotBuilt, Place, Reading
 from sslbroker.config.schema import CONFIGURATION, NOT_BUILT
 from sslbroker.config.tables import Items, Named, Table
 from sslbroker.config.values import Kind, either, written
@@ -63,7 +63,7 @@ def settings_of(kind: Kind = CONFIGURATION, pattern: str = "") -> Iterator[tuple
 
 SETTINGS = {pattern: (kind, default) for pattern, kind, default in settings_of()}
 ROWS = documented()
-TOML = Place(Reading(Form.TOML, Path("/"), ("http",), {}, {})).key("it")
+TOML = Place(Reading(Form.TOML, Path("/"), Extensions(), {}, {})).key("it")
 
 
 def test_the_document_has_every_setting_and_no_other() -> None:
@@ -96,14 +96,12 @@ def test_the_bounds_in_the_document_are_those_of_the_program(pattern: str) -> No
 
 def works(pattern: str) -> str:
     """What the document has to say of what works."""
-    exact = NOT_BUILT.get(pattern, NotBuilt("", only=(None,)))
+    exact = NOT_BUILT.get(pattern)
     around = (NOT_BUILT[outer] for outer in NOT_BUILT if re.match(re.escape(outer) + r"[.\[]", pattern))
-    asked_for_by_its_key = exact.refuses({}) and not exact.built
-    if asked_for_by_its_key or any(not one.built and not one.only for one in around):
+    if any(not one.built for one in (exact or NotBuilt("", built=(None,)), *around)):
         return "not yet"
-    values = exact.built or exact.only
-    names = either([f"`{written(value, TOML)}`" for value in values])
-    return f"only {names}" if exact.built else f"all but {names}" if pattern in NOT_BUILT else "yes"
+    names = either([f"`{written(value, TOML)}`" for value in exact.built]) if exact else ""
+    return f"only {names}" if exact else "yes"
 
 
 @pytest.mark.parametrize("pattern", SETTINGS)

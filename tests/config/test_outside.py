@@ -11,20 +11,23 @@ import pytest
 from sslbroker.config.outside import (
     AccessLog,
     Address,
+    AskedName,
     Certificate,
     Endpoint,
     ExistingPath,
+    Extension,
     HeaderFields,
     HeaderName,
     HostName,
+    NameServer,
     Network,
-    Protocol,
     Statuses,
 )
-from sslbroker.config.report import Form, NotBuilt, Place, Reading
+from sslbroker.config.report import Extensions, Form, Place, Reading
 from sslbroker.config.values import Kind
 from sslbroker.protocols.http import fields
 from sslbroker.settings import THROWAWAY
+from tests.config.support import NO_PLUGIN
 
 
 def read(
@@ -33,29 +36,76 @@ def read(
     form: Form = Form.TOML,
     *,
     base: Path = Path("/nowhere"),
-    protocols: tuple[str, ...] = ("http",),
+    extensions: Extensions = NO_PLUGIN,
 ) -> object:
     """The value that is read, or what is told."""
-    reading = Reading(form, base, protocols, {"it": NotBuilt("streams", only=("tcp",))}, {})
+    reading = Reading(form, base, extensions, {}, {})
     value = kind.read(found, Place(reading).key("it"))
     return "\n".join(map(str, reading.problems)) if reading.problems else value
 
 
+PROTOCOL = Extension("protocols", "a protocol plugin")
+CLASSIFIER = Extension("classification", "a classification plugin", empty=True)
+OBSERVER = Extension("observers", "an observer plugin")
+
+
 def test_a_protocol_is_built_in_or_a_plugins() -> None:
-    assert read(Protocol(), "http") == "http"
-    assert read(Protocol(), "smtp", protocols=("http", "smtp")) == "smtp"
-    assert read(Protocol(), "htpp") == (
-        "it: found 'htpp', expected \"http\", or the name of a protocol plugin (did you mean 'http'?)"
+    assert read(PROTOCOL, "tcp") == "tcp"
+    assert read(PROTOCOL, "smtp", extensions=Extensions(protocols=("http", "smtp"))) == "smtp"
+    assert read(PROTOCOL, "htpp") == (
+        'it: found \'htpp\', expected "http" or "tcp", or the name of a protocol plugin '
+        "(did you mean 'http'?)"
     )
     for unlike in (3, "lines"):
-        assert read(Protocol(), unlike) == (
-            f'it: found {unlike!r}, expected "http", or the name of a protocol plugin '
-            "(a plugin is a file in a folder sslbroker/plugins on PYTHONPATH: docs/protocols.md)"
+        assert read(PROTOCOL, unlike) == (
+            f'it: found {unlike!r}, expected "http" or "tcp", or the name of a protocol plugin '
+            "(a plugin is a file in a folder sslbroker/plugins on PYTHONPATH: docs/tac.md)"
         )
 
 
-def test_a_protocol_that_is_not_built_yet_is_left_to_that_message() -> None:
-    assert read(Protocol(), "tcp") == "tcp"
+def test_an_extension_that_only_plugins_give() -> None:
+    known = Extensions(classification=("strict",), observers=("counter",))
+    assert read(CLASSIFIER, "") == ""
+    assert read(CLASSIFIER, "strict", extensions=known) == "strict"
+    assert read(OBSERVER, "counter", extensions=known) == "counter"
+    assert str(read(CLASSIFIER, "x")).startswith(
+        "it: found 'x', expected the name of a classification plugin, or \"\" ("
+    )
+    assert read(CLASSIFIER, "stirct", extensions=known) == (
+        'it: found \'stirct\', expected "strict" or "", or the name of a classification plugin '
+        "(did you mean 'strict'?)"
+    )
+    assert str(read(OBSERVER, "")).startswith(
+        "it: found '', expected the name of an observer plugin (a plugin"
+    )
+
+
+@pytest.mark.parametrize(
+    "good", ["192.0.2.53", "2001:db8::53", "[2001:db8::53]", "192.0.2.53:5353", "[::1]:53"]
+)
+def test_the_address_of_a_dns_server(good: str) -> None:
+    assert read(NameServer(), good) == good
+
+
+@pytest.mark.parametrize("bad", [53, "", "192.0.2.53:0", "fe80::1%eth0", "[::1]:x", "192.0.2.300"])
+def test_what_is_no_dns_server(bad: object) -> None:
+    assert str(read(NameServer(), bad)).startswith(
+        f"it: found {bad!r}, expected the IP address of a DNS server"
+    )
+
+
+def test_a_dns_server_has_no_name() -> None:
+    assert "nobody could resolve it" in str(read(NameServer(), "ns.test:53"))
+
+
+@pytest.mark.parametrize("good", ["admin.shop.test", "*.admin.shop.test", "Admin.Shop.Test."])
+def test_a_name_that_clients_ask_for(good: str) -> None:
+    assert read(AskedName(), good) == good
+
+
+@pytest.mark.parametrize("bad", ["", "*", "*.", "a.*.test", "192.0.2.1", "::1", "a b", "x:443", 3, "**.test"])
+def test_what_no_client_can_ask_for(bad: object) -> None:
+    assert str(read(AskedName(), bad)).startswith(f"it: found {bad!r}, expected a name such as")
 
 
 def test_a_network_is_text_in_toml_and_an_object_in_python() -> None:

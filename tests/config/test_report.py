@@ -7,11 +7,21 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslbroker.config.report import FOUND_LENGTH, Form, NotBuilt, Place, Reading, did_you_mean, shown, steps
+from sslbroker.config.report import (
+    FOUND_LENGTH,
+    Extensions,
+    Form,
+    NotBuilt,
+    Place,
+    Reading,
+    did_you_mean,
+    shown,
+    steps,
+)
 
 
 def reading() -> Reading:
-    return Reading(Form.TOML, Path(), ("http",), {}, {})
+    return Reading(Form.TOML, Path(), Extensions(), {}, {})
 
 
 def test_a_path_has_keys_and_indexes_as_in_the_file() -> None:
@@ -74,5 +84,3 @@ def test_a_part_that_is_not_built_is_asked_for_by_some_values_only() -> None:
     assert NotBuilt("weights", built=(1,)).refuses(2)
     assert not NotBuilt("weights", built=(1,)).refuses(1)
     assert NotBuilt("weights", built=(1,)).refuses(True)
-    assert NotBuilt("streams", only=("tcp",)).refuses("tcp")
-    assert not NotBuilt("streams", only=("tcp",)).refuses("http")

@@ -184,6 +184,127 @@ def test_storage_with_a_wrong_size_is_not_compared() -> None:
     assert [problem.path for problem in problems(MINIMAL + '[storage]\nmaximum = "1"')] == ["storage.maximum"]
 
 
+def test_times_of_names_are_ordered() -> None:
+    assert told(MINIMAL + '[names]\nminimum = "10m"') == [
+        "names.minimum: found 600s, expected at most names.maximum, which is 300s"
+    ]
+    assert told(MINIMAL + '[names]\nminimum = "1s"\nmaximum = "1s"') == []
+
+
+TLS = '[listeners.web.tls]\ncertificates = ["throwaway"]\n'
+
+
+def test_who_asks_clients_for_a_certificate_says_whose() -> None:
+    assert told(LISTENER + TLS + 'client_certificate = "optional"' + POOL) == [
+        "listeners.web.tls.client_ca: found nothing, expected the CA of the clients' certificates "
+        "(listeners.web.tls.client_certificate asks for one)"
+    ]
+    assert told(LISTENER + TLS + 'client_ca = "/dev/null"' + POOL) == [
+        'listeners.web.tls.client_certificate: found nothing, expected "optional" or "required" '
+        "(listeners.web.tls.client_ca alone asks nobody for a certificate)"
+    ]
+    assert told(LISTENER + TLS + 'client_ca = "/dev/null"\nclient_certificate = "required"' + POOL) == []
+
+
+def test_the_same_holds_for_a_name_of_its_own() -> None:
+    name = '[listeners.web.tls.names."admin.test"]\n'
+    problem = only(problems(LISTENER + TLS + name + 'client_certificate = "required"' + POOL))
+    assert problem.path == "listeners.web.tls.names.'admin.test'.client_ca"
+    problem = only(problems(LISTENER + TLS + name + 'client_ca = "/dev/null"' + POOL))
+    assert problem.path == "listeners.web.tls.names.'admin.test'.client_certificate"
+    assert problems(LISTENER + TLS + name + POOL) == []  # nobody is asked for one
+
+
+def test_a_name_has_one_rule_for_its_clients() -> None:
+    names = 'names = { "a.test" = {}, "A.test." = {}, "*.a.test" = {} }'
+    problem = only(problems(LISTENER + TLS + names + POOL))
+    assert problem.path == "listeners.web.tls.names.'A.test.'"
+    assert problem.suggestion == "listeners.web.tls.names.'a.test' has it"
+
+
+STATE = '[broker]\nstate_directory = "state"\n'
+
+
+@pytest.mark.parametrize(
+    ("pool", "paths"),
+    [
+        ('servers = ["a:1"]\ntls = {}', ["pools.shop.tls"]),
+        ('servers = ["a:1"]\ncontinue_secure_link = true\ntls = {}', []),
+        ('servers = ["a:1"]\ncontinue_secure_link = "auto"\ntls = {}', []),
+        ('servers = ["a:1", { address = "b:1", continue_secure_link = true }]\ntls = {}', []),
+        ('servers = [{ address = "b:1", tls = {} }]', ["pools.shop.servers[0].tls"]),
+        ('servers = [{ address = "b:1", tls = {} }]\ncontinue_secure_link = true', []),
+        (
+            'servers = ["a:1", { address = "b:1", continue_secure_link = false, tls = {} }]\n'
+            "continue_secure_link = true",
+            ["pools.shop.servers[1].tls"],
+        ),
+        ("servers = [3]\ntls = {}", ["pools.shop.servers[0]"]),
+        ('servers = ["a:1"]\ntls = {}\ncontinue_secure_link = "x"', ["pools.shop.continue_secure_link"]),
+    ],
+)
+def test_settings_for_secure_links_are_not_for_plain_ones(pool: str, paths: list[str]) -> None:
+    found = problems(LISTENER + STATE + "[pools.shop]\n" + pool)
+    assert [problem.path for problem in found] == paths
+
+
+def test_what_to_write_for_secure_links() -> None:
+    assert told(MINIMAL + "tls = {}") == [
+        "pools.shop.tls: found a table, expected none where links are plain "
+        '(write pools.shop.continue_secure_link = true (or "auto") for secure ones)'
+    ]
+
+
+def test_what_is_found_out_has_a_place() -> None:
+    text = MINIMAL + 'continue_secure_link = "auto"\n'
+    assert told(text) == [
+        "broker.state_directory: found nothing, expected a folder for what is found out "
+        '(pools.shop.continue_secure_link = "auto" needs it: no restart may forget who spoke TLS)'
+    ]
+    other = '[pools.other]\nservers = [{ address = "b:1", continue_secure_link = "auto" }]\n'
+    assert only(problems(MINIMAL + other)).suggestion.startswith(
+        "pools.other.servers[0].continue_secure_link"
+    )
+    assert len(problems(text + other)) == 1
+    assert problems(text + other + STATE) == []
+
+
+def test_a_cookie_to_hash_by_is_for_hash() -> None:
+    text = MINIMAL + 'hash_cookie = "user"\n'
+    assert told(text) == [
+        "pools.shop.hash_cookie: found 'user', "
+        'expected "" unless balance is "hash", and it is \'least-time\''
+    ]
+    assert told(text + 'balance = "hash"') == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'failover.statuses = ["4xx"]',
+        'failover.methods = ["*"]',
+        'failover.idempotency_header = ""',
+        "failover.reuse_for_unsafe = true",
+        "headers.via = false",
+        'hash_cookie = "user"\nbalance = "hash"',
+        'trusted = ["10.0.0.0/8"]',
+    ],
+)
+def test_a_stream_has_no_requests(setting: str) -> None:
+    assert problems(MINIMAL + setting) == []
+    problem = only(problems(MINIMAL + 'protocol = "tcp"\n' + setting))
+    assert problem.path == "pools.shop." + setting.partition(" ")[0].partition(".via")[0]
+    assert problem.expected == 'this to be left out with protocol = "tcp"'
+
+
+def test_replay_is_for_streams() -> None:
+    replay = "failover.replay = true\n"
+    assert problems(MINIMAL + 'protocol = "tcp"\n' + replay) == []
+    assert only(problems(MINIMAL + replay)).suggestion == "failover.methods says what may be repeated"
+    known = config.Extensions(protocols=("http", "mine"))
+    assert problems(MINIMAL + 'protocol = "mine"\n' + replay, extensions=known) == []
+
+
 def test_objects_keep_the_same_rules() -> None:
     wrong = replace(
         OBJECTS,

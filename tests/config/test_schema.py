@@ -12,11 +12,11 @@ import pytest
 
 from sslbroker import config, settings
 from sslbroker.config import configuration
-from sslbroker.config.report import Form, Place, Reading
+from sslbroker.config.report import Extensions, Form, Place, Reading
 from sslbroker.config.schema import CONFIGURATION, NOT_BUILT, homes
 from sslbroker.config.tables import Items, Named, Table
 from sslbroker.config.values import Kind
-from tests.config.support import LISTENER, MINIMAL, OBJECTS, POOL, problems, refused
+from tests.config.support import MINIMAL, OBJECTS, problems, refused
 
 
 def tables(kind: Kind = CONFIGURATION) -> Iterator[Table]:
@@ -49,7 +49,7 @@ def test_every_class_of_settings_has_a_table() -> None:
 @pytest.mark.parametrize("table", list(tables()), ids=lambda table: table.made.__name__)
 def test_every_setting_of_a_class_has_a_kind(table: Table) -> None:
     names = {field.name for field in fields(table.made)}
-    own_name = table.made in (settings.Listener, settings.Pool, settings.Group)
+    own_name = table.made in (settings.Listener, settings.Pool, settings.Group, settings.NamedClients)
     left_out = {"name"} if own_name else {"source"} if table.made is settings.Configuration else set()
     assert set(table.kinds) == names - left_out
 
@@ -60,7 +60,7 @@ def test_every_default_fits_its_own_kind(table: Table) -> None:
         default = table.default(key)
         if default is MISSING or default is None or default == ():
             continue
-        reading = Reading(Form.PYTHON, Path(), ("http",), {}, {})
+        reading = Reading(Form.PYTHON, Path(), Extensions(), {}, {})
         assert kind.read(default, Place(reading).key(key)) == default
         assert reading.problems == []
 
@@ -72,39 +72,21 @@ def test_what_is_not_built_is_in_the_schema() -> None:
 def test_a_key_is_known_by_its_tables() -> None:
     assert homes()["certificates"] == ("listeners.*.tls",)
     assert homes()["weight"] == ("pools.*.servers[*]",)
+    assert homes()["verify"] == ("pools.*.servers[*].tls", "pools.*.tls")
+    assert homes()["names"] == ("listeners.*.tls", "")
     assert homes()["pools"] == ("",)
 
 
 #: For each part that is not built: a TOML text that asks for it.
 WISHES = {
-    "listeners.*.tls.client_ca": LISTENER
-    + 'tls = { certificates = ["throwaway"], client_ca = "/dev/null" }'
-    + POOL,
-    "listeners.*.tls.client_certificate": LISTENER
-    + 'tls = { certificates = ["throwaway"], client_certificate = "optional" }'
-    + POOL,
-    "pools.*.protocol": MINIMAL + 'protocol = "tcp"',
-    "pools.*.balance": MINIMAL + 'balance = "least-time"',
-    "pools.*.continue_secure_link": MINIMAL + 'continue_secure_link = "auto"',
-    "pools.*.tls": MINIMAL + "tls = { verify = true }",
-    "pools.*.servers[*].weight": LISTENER + '[pools.shop]\nservers = [{ address = "a:1", weight = 2 }]',
-    "pools.*.servers[*].maximum_transactions": LISTENER
-    + '[pools.shop]\nservers = [{ address = "a:1", maximum_transactions = 64 }]',
-    "pools.*.servers[*].maximum_links": LISTENER
-    + '[pools.shop]\nservers = [{ address = "a:1", maximum_links = 64 }]',
-    "pools.*.servers[*].continue_secure_link": LISTENER
-    + '[pools.shop]\nservers = [{ address = "a:1", continue_secure_link = true }]',
     "pools.*.failover.hedge": MINIMAL + "failover = { hedge = true }",
     "pools.*.failover.resume": MINIMAL + "failover = { resume = true }",
     "pools.*.failover.budget": MINIMAL + "failover = { budget = { share = 0.1, minimum = 3 } }",
     "pools.*.health": MINIMAL + 'health = { path = "/healthz" }',
     "pools.*.ejection": MINIMAL + "ejection = { failures = 5 }",
-    "pools.*.queue": MINIMAL + "queue = { length = 1000 }",
     "pools.*.pacing": MINIMAL + "pacing = { breaches = 1 }",
-    "pools.*.sticky": MINIMAL + 'sticky = { cookie = "SRV" }',
     "groups": MINIMAL + '[groups.gold]\nnetworks = ["192.0.2.0/24"]\npriority = 5\nthreshold = "10ms"',
     "broker.workers": MINIMAL + '[broker]\nworkers = "auto"',
-    "broker.state_directory": MINIMAL + '[broker]\nstate_directory = "state"',
     "broker.transport": MINIMAL + '[broker]\ntransport = "own"',
 }
 
@@ -125,7 +107,7 @@ def test_what_is_not_built_yet_is_nothing_else_that_is_wrong(
 ) -> None:
     monkeypatch.setattr(configuration, "NOT_BUILT", {})
     data = tomllib.loads(WISHES[pattern])
-    config.from_dict(data, base=Path("/"), source="test", protocols=("http", "tcp"))
+    config.from_dict(data, base=Path("/"), source="test")
 
 
 def pool(**changes: Any) -> settings.Configuration:
@@ -135,14 +117,10 @@ def pool(**changes: Any) -> settings.Configuration:
 @pytest.mark.parametrize(
     ("path", "wish"),
     [
-        ("pools.shop.servers[0].weight", pool(servers=(settings.Server("a:1", weight=2),))),
         ("pools.shop.failover.hedge", pool(failover=settings.Failover(hedge=True))),
         ("pools.shop.failover.budget", pool(failover=settings.Failover(budget=settings.RetryBudget(0.2)))),
         ("pools.shop.health", pool(health=settings.Health("/healthz"))),
         ("pools.shop.pacing", pool(pacing=settings.Pacing(breaches=2))),
-        ("pools.shop.sticky", pool(sticky=settings.Sticky("SRV"))),
-        ("pools.shop.tls", pool(tls=settings.LinkTLS())),
-        ("pools.shop.balance", pool(balance="hash")),
         ("groups", replace(OBJECTS, groups=(settings.Group("gold", (), 5),))),
         ("broker.workers", replace(OBJECTS, broker=settings.Broker(workers=2))),
     ],

@@ -164,11 +164,9 @@ def test_a_value_that_is_wrong_in_itself_is_not_told_as_unfinished_too() -> None
 
 
 def test_a_value_that_works_already_is_offered() -> None:
-    assert told(MINIMAL + "continue_secure_link = true".join(["[pools.shop.failover]\n", ""])) != []
-    (problem,) = told(LISTENER + POOL + 'balance = "hash"')
+    (problem,) = told(MINIMAL + '[broker]\ntransport = "own"')
     assert problem == (
-        'pools.shop.balance: found \'hash\', expected "round-robin" or "least-connections": '
-        "choosing servers by time or by hash is not built yet"
+        "broker.transport: found 'own', expected \"stock\": a transport other than Twisted's is not built yet"
     )
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sslbroker.config.report import Form, NotBuilt, Place, Reading
+from sslbroker.config.report import Extensions, Form, NotBuilt, Place, Reading
 from sslbroker.config.values import Choice, Count, Duration, Flag, Kind, Number, Size, Word, either
 
 
 def read(kind: Kind, found: object, form: Form = Form.TOML, not_built: NotBuilt | None = None) -> object:
     """The value that is read, or what is told."""
-    reading = Reading(form, Path(), ("http",), {"it": not_built} if not_built else {}, {})
+    reading = Reading(form, Path(), Extensions(), {"it": not_built} if not_built else {}, {})
     value = kind.read(found, Place(reading).key("it"))
     if not reading.problems:
         return value
