@@ -29,7 +29,7 @@ def examine(protocol: IBackendProtocol, pool: Pool) -> list[str]:
     Makes its rules, its classifier and a codec of each kind. Raises the `ConfigurationError` that
     `rules` may raise about the pool's settings.
     """
-    faults = _faults(IBackendProtocol, protocol, "the protocol")
+    faults = lacks(IBackendProtocol, protocol, "the protocol")
     if faults:
         return faults
     limits, links = Limits(), pool.links
@@ -48,7 +48,7 @@ def examine(protocol: IBackendProtocol, pool: Pool) -> list[str]:
         except Exception as error:  # a plugin may raise anything
             faults.append(f"{name} raised {type(error).__name__}: {error}")
         else:
-            faults += _faults(interface, made, f"what {name} gives")
+            faults += lacks(interface, made, f"what {name} gives")
             capacity = getattr(made, "capacity", 1)
             if interface is ICodec and capacity != 1:
                 faults.append(f"what {name} gives has capacity {capacity!r}: only 1 is built yet")
@@ -65,8 +65,8 @@ def _values(protocol: IBackendProtocol) -> list[str]:
     return faults
 
 
-def _faults(interface: type[Interface], thing: object, name: str) -> list[str]:
-    """What `thing` lacks of `interface`."""
+def lacks(interface: type[Interface], thing: object, name: str) -> list[str]:
+    """What `thing` lacks of `interface`, a line each; `name` begins each line."""
     try:
         verifyObject(interface, thing)
     except Invalid as error:
