@@ -113,21 +113,7 @@ def parse(
     Blocks may come in any order; the leaf is the certificate that the key belongs to, the others are
     its chain as they come.
     """
-    certificates: list[x509.Certificate] = []
-    for label, block in _blocks(data):
-        if label in (b"CERTIFICATE", b"X509 CERTIFICATE"):
-            try:
-                certificate = x509.load_pem_x509_certificate(block)
-                # Both are parsed when first asked for: here is the place that can say so.
-                _ = certificate.public_key(), certificate.extensions
-            except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-                number = len(certificates) + 1
-                raise _bad(
-                    source, f"certificate {number} malformed: {error}", _WHOLE, "make it anew"
-                ) from None
-            certificates.append(certificate)
-    if not certificates:
-        raise _bad(source, "no certificate in it", _WHOLE, "is it the right file?")
+    certificates = _certificates(data, source, _WHOLE)
     keys = _keys(key_data or data, key_source or source)
     if not keys:
         where = f" and none in {beside}" if beside else ""
@@ -140,9 +126,36 @@ def parse(
     raise _bad(
         key_source or source,
         "a private key that belongs to none of the certificates",
-        f"the key of the certificate for {_subject(certificates[0])}",
+        f"the key of the certificate for {subject(certificates[0])}",
         "use the key that the certificate was requested with",
     )
+
+
+def bundle(path: Path, setting: str) -> tuple[x509.Certificate, ...]:
+    """The certificates in the PEM file that `setting` names, each once; `StartError` when there is none."""
+    expected = "a PEM file with the certificates of authorities"
+    found = _certificates(_read(path, expected, setting), str(path), expected)
+    return tuple(dict.fromkeys(found))
+
+
+def _certificates(data: bytes, source: str, expected: str) -> list[x509.Certificate]:
+    """All certificates in PEM text, in order; `StartError` for none and for a malformed one."""
+    found: list[x509.Certificate] = []
+    for label, block in _blocks(data):
+        if label in (b"CERTIFICATE", b"X509 CERTIFICATE"):
+            try:
+                certificate = x509.load_pem_x509_certificate(block)
+                # Both are parsed when first asked for: here is the place that can say so.
+                _ = certificate.public_key(), certificate.extensions
+            except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+                number = len(found) + 1
+                raise _bad(
+                    source, f"certificate {number} malformed: {error}", expected, "make it anew"
+                ) from None
+            found.append(certificate)
+    if not found:
+        raise _bad(source, "no certificate in it", expected, "is it the right file?")
+    return found
 
 
 def names(certificate: x509.Certificate) -> tuple[bytes, ...]:
@@ -174,7 +187,7 @@ def doubts(identity: Identity, now: float) -> list[str]:
     for child, parent in zip((leaf, *identity.chain), identity.chain, strict=False):
         if child.issuer != parent.subject:
             found.append(
-                f"the chain is not in order: {_subject(child)} is followed by {_subject(parent)}, "
+                f"the chain is not in order: {subject(child)} is followed by {subject(parent)}, "
                 f"but was issued by {child.issuer.rfc4514_string()}; some clients refuse it"
             )
     return [f"{identity.source}: {each}" for each in found]
@@ -269,30 +282,30 @@ def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             label = b""
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, expected: str = _WHOLE, setting: str = "tls.certificates") -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise _bad(path, "no regular file", _WHOLE, "correct tls.certificates")
+            raise _bad(path, "no regular file", expected, f"correct {setting}")
         with path.open("rb") as file:
             data = file.read(FILE_LIMIT + 1)
     except FileNotFoundError:
-        raise _bad(path, "no such file", _WHOLE, "correct tls.certificates") from None
+        raise _bad(path, "no such file", expected, f"correct {setting}") from None
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error, expected) from None
     if len(data) > FILE_LIMIT:
-        raise _bad(path, f"more than {FILE_LIMIT} bytes", _WHOLE, "is it the right file?")
+        raise _bad(path, f"more than {FILE_LIMIT} bytes", expected, "is it the right file?")
     return data
 
 
-def _subject(certificate: x509.Certificate) -> str:
+def subject(certificate: x509.Certificate) -> str:
     """What to call a certificate in a message."""
     return certificate.subject.rfc4514_string() or b", ".join(names(certificate)).decode() or "no name"
 
 
-def _unreadable(path: Path, error: OSError | ValueError) -> StartError:
+def _unreadable(path: Path, error: OSError | ValueError, expected: str = _WHOLE) -> StartError:
     # A ValueError comes of a zero byte in the path.
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return _bad(path, f"no way to read it: {reason}", _WHOLE, "let the broker's user read it")
+    return _bad(path, f"no way to read it: {reason}", expected, "let the broker's user read it")
 
 
 def _bad(path: Path | str, found: str, expected: str, suggestion: str) -> StartError:

@@ -16,11 +16,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..core.figures import ListenerFigures, count, count_status
 from ..errors import BrokerError
 from ..interfaces import IObserver, Origin
 from ..settings import Listener
+from . import client_certificates
 from .client import ClientConnection
 from .limits import seconds_of
 from .pool import Pool
@@ -28,6 +30,9 @@ from .record import record, refusal
 from .relay import Relay
 
 _log = Logger("sslbroker.frontend")
+
+#: Seconds between two lines about clients that are refused: a line for each would let them fill a disk.
+_QUIET = 60.0
 
 
 class Frontend(Factory):
@@ -55,6 +60,8 @@ class Frontend(Factory):
         self._identities = identities
         self._has_room = has_room
         self._empty: list[Deferred[None]] = []
+        self._untold = 0  # clients refused since the last line about them
+        self._tell_from = clock.seconds()
 
     def logPrefix(self) -> str:
         """What Twisted calls it in its own lines of the log."""
@@ -90,6 +97,37 @@ class Frontend(Factory):
             secure=self.settings.secure,
             trusted=trusted,
         )
+
+    def shaken(self, transport: Any, origin: Origin) -> str:
+        """A secure listener's client has shaken hands: set in `origin` what it has proved.
+
+        Or say why the connection must not be served: then it must end before anything of it is read.
+        """
+        fault = client_certificates.shaken(transport.getHandle(), origin)
+        if fault:
+            self._tell_refusal(origin.address, fault)
+        return fault
+
+    def not_shaken(self, transport: Any, origin: Origin, reason: Failure) -> None:
+        """The connection ended before `shaken` let it be served: count it."""
+        self.figures.tls_failed += 1
+        fault = client_certificates.refusal(transport.getHandle(), reason.value)
+        if fault:
+            self._tell_refusal(origin.address, fault)
+
+    def _tell_refusal(self, address: str, fault: str) -> None:
+        self._untold += 1
+        now = self.clock.seconds()
+        if now < self._tell_from:
+            return
+        _log.info(
+            "listener {name} refused {count} clients for their certificates; last {address}: {fault}",
+            name=self.settings.name,
+            count=self._untold,
+            address=address,
+            fault=fault,
+        )
+        self._untold, self._tell_from = 0, now + _QUIET
 
     def began(self) -> None:
         self.figures.transactions += 1

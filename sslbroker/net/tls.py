@@ -34,8 +34,9 @@ from zope.interface import implementer
 
 from ..errors import Problem, StartError
 from ..settings import THROWAWAY, ListenerTLS
-from . import certificates
+from . import certificates, client_certificates
 from .certificates import Identity
+from .client_certificates import ClientCheck, ClientRules, Clients
 
 #: The settings `minimum` of both sides.
 MINIMUM = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
@@ -58,7 +59,14 @@ class _ByName:
 
     __slots__ = ("default", "exact", "used", "wildcards")
 
-    def __init__(self, settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity]) -> None:
+    def __init__(
+        self,
+        settings: ListenerTLS,
+        alpn: _Alpn,
+        identities: Sequence[Identity],
+        clients: Clients,
+        seconds: Callable[[], float],
+    ) -> None:
         """`StartError` when OpenSSL refuses a certificate."""
         by_name: dict[bytes, dict[str, Identity]] = {}
         for identity in identities:
@@ -70,26 +78,27 @@ class _ByName:
             if first.names and set(first.names) <= set(identity.names):
                 default.setdefault(identity.kind, identity)
 
-        built: dict[tuple[Identity, ...], SSL.Context] = {}
+        built: dict[tuple[tuple[Identity, ...], ClientRules], SSL.Context] = {}
 
-        def context(chosen: dict[str, Identity]) -> SSL.Context:
-            key = tuple(sorted(chosen.values(), key=identities.index))
+        def context(chosen: dict[str, Identity], rules: ClientRules) -> SSL.Context:
+            key = tuple(sorted(chosen.values(), key=identities.index)), rules
             if key not in built:
-                built[key] = _context(settings, alpn, key)
+                built[key] = _context(settings, alpn, key[0], ClientCheck(clients, rules, seconds))
                 built[key].set_tlsext_servername_callback(self.choose)
             return built[key]
 
-        self.default = context(default)
+        self.default = context(default, clients.everybody)
         self.exact: dict[bytes, SSL.Context] = {}
         self.wildcards: dict[bytes, SSL.Context] = {}
-        for name, chosen in by_name.items():
+        for name in by_name.keys() | clients.named.keys():
+            # A wildcard certificate of another type still serves clients that need that type.
+            wild = by_name.get(b"*." + name.partition(b".")[2], {})
+            found = context({**wild, **by_name.get(name, {})} or default, clients.of(name))
             if name.startswith(b"*."):
-                self.wildcards[name[2:]] = context(chosen)
+                self.wildcards[name[2:]] = found
             else:
-                # A wildcard certificate of another type still serves clients that need that type.
-                wild = by_name.get(b"*." + name.partition(b".")[2], {})
-                self.exact[name] = context({**wild, **chosen})
-        self.used = {identity for key in built for identity in key}
+                self.exact[name] = found
+        self.used = {identity for key, _ in built for identity in key}
 
     def choose(self, connection: SSL.Connection) -> None:
         """Give a connection the context for the name it asks for; never raises.
@@ -100,6 +109,7 @@ class _ByName:
         found = self.context(connection.get_servername())
         if found is not connection.get_context():
             connection.set_context(found)
+            connection.set_verify(found.get_verify_mode())  # not taken over with the context
 
     def context(self, name: bytes | None) -> SSL.Context:
         """The context for a name as it came from a client: any bytes without a zero."""
@@ -146,14 +156,20 @@ class ListenerContexts:
         settings = settings or self._settings
         warnings: list[str] = []
         problems = _check(settings, warnings)
+        clients = client_certificates.read(settings, self._seconds(), problems, warnings)
         identities = self._read(settings, problems, warnings)
         if problems:
             raise StartError("\n".join(problems))
-        contexts = _ByName(settings, self._alpn, identities)
+        contexts = _ByName(settings, self._alpn, identities, clients, self._seconds)
         for identity in identities:
             if identity not in contexts.used:
                 warnings.append(f"{identity.source}: never used: files before it have all its names")
-        self._settings, self._identities, self._contexts = settings, identities, contexts
+        for name in sorted(clients.named):
+            if not _certified(name, identities):
+                shown = name.decode()
+                warnings.append(f'tls.names."{shown}": no certificate has this name: is it spelt right?')
+        self._settings, self._identities, self._clients = settings, identities, clients
+        self._contexts = contexts
         self.warnings = warnings
 
     def renew_ticket_keys(self) -> None:
@@ -162,7 +178,7 @@ class ListenerContexts:
         Whoever steals the memory of a process can read the recorded traffic of all sessions whose
         tickets its keys protect: a long-lived process should call this about once a day.
         """
-        self._contexts = _ByName(self._settings, self._alpn, self._identities)
+        self._contexts = _ByName(self._settings, self._alpn, self._identities, self._clients, self._seconds)
 
     def _read(self, settings: ListenerTLS, problems: list[str], warnings: list[str]) -> list[Identity]:
         """The identities of all files in order; adds to `problems` and `warnings`."""
@@ -246,10 +262,6 @@ def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:
         problems.append(
             Problem("tls.minimum", f'"{settings.minimum}"', expected, "older versions are unsafe")
         )
-    if settings.client_certificate or settings.client_ca:
-        # Whoever asks for it relies on it: never listen without it.
-        found, expected = "a client certificate asked for", "none: this version cannot check one"
-        problems.append(Problem("tls.client_certificate", found, expected, "remove it and client_ca"))
     scratch = SSL.Context(SSL.TLS_SERVER_METHOD)
     try:
         scratch.set_cipher_list(settings.ciphers.encode())
@@ -277,7 +289,19 @@ def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:
     return [str(problem) for problem in problems]
 
 
-def _context(settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity]) -> SSL.Context:
+def _certified(name: bytes, identities: Sequence[Identity]) -> bool:
+    """Is there a certificate for this name, or for one that this wildcard means?"""
+    for known in (known for identity in identities for known in identity.names):
+        if known in (name, b"*." + name.partition(b".")[2]):
+            return True
+        if name.startswith(b"*.") and known.partition(b".")[2] == name[2:]:
+            return True
+    return False
+
+
+def _context(
+    settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity], check: ClientCheck | None = None
+) -> SSL.Context:
     """A context with one identity of each type; the client's abilities choose among them."""
     context = new_context(SSL.TLS_SERVER_METHOD, settings.minimum)
     with suppress(SSL.Error):  # `_check` tells of it
@@ -287,6 +311,8 @@ def _context(settings: ListenerTLS, alpn: _Alpn, identities: Sequence[Identity])
     context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
     context.set_session_id(b"sslbroker")  # without one nothing resumes once clients are verified
     context.set_timeout(_SESSION_TIME)
+    if check is not None:
+        check.apply(context)
 
     def select(_connection: SSL.Connection, offered: list[bytes]) -> bytes | object:
         # Without a common protocol the handshake goes on without ALPN: the client has HTTP/1.1 left.

@@ -1,0 +1,314 @@
+"""What clients of a secure listener must show, name by name, and what they have proved.
+
+Decides whose certificates are taken, for which names, and how one is told to protocols. Invariant: a
+connection that `ClientCheck.look` has passed proved what the rules of its name demand, now, though it
+resumed a session: a session brings the identity of the handshake that began it, and OpenSSL decides about
+resuming before it knows which name is asked for. Refuses to decide what an identity may do.
+
+OpenSSL verifies in the handshake: chain, validity, purpose (clientAuth), strength of keys and signatures.
+A certificate of `client_ca` is trusted without its own issuer, so that one of several intermediate
+authorities of a company can be named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
+
+from ..errors import Problem, StartError
+from ..interfaces import ClientCertificate, Origin
+from ..settings import ListenerTLS, NamedClients
+from . import certificates
+
+_MODES = {
+    "": SSL.VERIFY_NONE,
+    "optional": SSL.VERIFY_PEER,
+    "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+}
+
+#: Authorities between a client's certificate and one of `client_ca`.
+_DEPTH = 5
+
+#: Bytes of names of authorities that a client is told: more than this are no help to it.
+_TOLD = 16 * 1024
+
+#: Bytes of a client's certificate, and characters of what stands in it.
+_CERTIFICATE = 16 * 1024
+_TEXT = 4096
+
+#: A host as a request names it (RFC 9110 §7.2), without all that a server might read in another way.
+_HOST = re.compile(rb"((?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]*|\[[0-9A-Fa-f:.]*\])(?::[0-9]*)?")
+
+_NAME = re.compile(rb"(?:\*\.)?(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
+
+#: What the second look needs and pyOpenSSL has no public names for.
+_NEEDED = (
+    "SSL_get_session",
+    "SSL_get_verify_result",
+    "SSL_session_reused",
+    "X509_verify_cert_error_string",
+    "i2d_SSL_SESSION",
+)
+
+_NOT_SHOWN = "no client certificate was shown"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRules:
+    """What clients that ask for one name must show."""
+
+    certificate: str = ""  # "", "optional" or "required"
+    authorities: tuple[x509.Certificate, ...] = ()
+    #: The same for OpenSSL: one copy, however many contexts have these rules.
+    trusted: tuple[crypto.X509, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The rules of a listener."""
+
+    everybody: ClientRules = ClientRules()
+    named: Mapping[bytes, ClientRules] = field(default_factory=dict)  # in lower case; also b"*.…"
+
+    @property
+    def differ(self) -> bool:
+        """Are there names with other rules?"""
+        return any(rules != self.everybody for rules in self.named.values())
+
+    def of(self, name: bytes) -> ClientRules:
+        """The rules of a name as a client writes it; those of everybody for an unknown one."""
+        name = name.lower().removesuffix(b".")
+        label, _, parent = name.partition(b".")
+        wild = self.named.get(b"*." + parent) if label else None
+        return self.named.get(name) or wild or self.everybody
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClientCheck:
+    """The rules of one context: what OpenSSL is to ask for, and the second look after a handshake."""
+
+    clients: Clients
+    rules: ClientRules
+    seconds: Callable[[], float]  # Unix time
+
+    def apply(self, context: SSL.Context) -> None:
+        """Let the handshakes of this context, which is new, ask for what the rules say."""
+        context.set_app_data(self)
+        context.set_verify(_MODES[self.rules.certificate])
+        context.set_verify_depth(_DEPTH)
+        store = context.get_cert_store()
+        assert store is not None
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        for trusted in self.rules.trusted:
+            store.add_cert(trusted)
+        names = [authority.subject.public_bytes() for authority in self.rules.authorities]
+        if sum(map(len, names)) <= _TOLD:
+            for authority in self.rules.authorities:
+                context.add_client_ca(authority)
+
+    def look(self, connection: SSL.Connection, origin: Origin) -> str:
+        """Set what this handshake has proved, or say why its connection must not be served."""
+        library: Any = SSL._lib  # type: ignore[attr-defined]
+        resumed = bool(library.SSL_session_reused(connection._ssl))
+        if resumed and self.clients.differ:
+            began = self.clients.of(_session_name(connection))
+            if began != self.rules:
+                return "the resumed session began at a name with other rules for clients"
+        origin.misdirected = self.misdirected if self.clients.differ else None
+        if not self.rules.certificate:
+            return ""
+        try:
+            certificate = connection.get_peer_certificate(as_cryptography=True)
+            if certificate is None:
+                missing = self.rules.certificate == "required"
+                return _NOT_SHOWN if missing else ""
+            fault = library.SSL_get_verify_result(connection._ssl)
+            if fault:
+                return f"the client certificate was not verified (error {fault} of OpenSSL)"
+            if resumed and certificate.not_valid_after_utc <= datetime.fromtimestamp(self.seconds(), UTC):
+                return "the client certificate of the resumed session has expired"
+            origin.certificate = proved(certificate)
+        except Exception as error:  # whatever a parser makes of what somebody's CA has signed
+            return f"the client certificate cannot be told: {printable(str(error))}"
+        return ""
+
+    def misdirected(self, host: bytes) -> bool:
+        """Has this host, as a request names it, other rules than the connection? So `Origin` asks.
+
+        A host that a server might read in another way than the broker counts as one (RFC 9110 §7.4).
+        """
+        match = _HOST.fullmatch(host)
+        return match is None or self.clients.of(match[1]) != self.rules
+
+
+def shaken(connection: SSL.Connection, origin: Origin) -> str:
+    """The second look by the rules that the connection's handshake had, whatever was reloaded since."""
+    check = connection.get_context().get_app_data()
+    assert isinstance(check, ClientCheck)
+    return check.look(connection, origin)
+
+
+def refusal(connection: SSL.Connection, error: BaseException | None) -> str:
+    """Why a handshake failed by `error`, where the client's certificate was the reason; else ""."""
+    reasons = [str(each[-1]) for each in error.args[0]] if isinstance(error, SSL.Error) and error.args else []
+    if "peer did not return a certificate" in reasons:
+        return _NOT_SHOWN
+    if "certificate verify failed" in reasons:
+        library: Any = SSL._lib  # type: ignore[attr-defined]
+        text = library.X509_verify_cert_error_string(library.SSL_get_verify_result(connection._ssl))
+        ffi: Any = SSL._ffi  # type: ignore[attr-defined]
+        return f"the client certificate was refused: {ffi.string(text).decode('ascii', 'replace')}"
+    return ""
+
+
+def proved(certificate: x509.Certificate) -> ClientCertificate:
+    """The certificate for protocols: printable ASCII, all of it bounded.
+
+    `ValueError`, or another exception of a parser, for one that cannot be told so.
+    """
+    der = certificate.public_bytes(Encoding.DER)
+    if len(der) > _CERTIFICATE:
+        raise ValueError(f"it has {len(der)} bytes, expected {_CERTIFICATE} at most")
+    if certificate.serial_number < 0:
+        raise ValueError("its serial number is negative")
+    serial = f"{certificate.serial_number:X}"
+    serial = serial.zfill(len(serial) + len(serial) % 2)
+    subject = printable(certificate.subject.rfc4514_string())
+    issuer = printable(certificate.issuer.rfc4514_string())
+    longest = max(map(len, (serial, subject, issuer)))
+    if longest > _TEXT:
+        raise ValueError(f"a name in it has {longest} characters, expected {_TEXT} at most")
+    return ClientCertificate(subject, issuer, serial, sha256(der).hexdigest(), der)
+
+
+def printable(text: str) -> str:
+    """The text with each byte of UTF-8 that is not printable ASCII in hexadecimal (RFC 4514 §2.4)."""
+    return re.sub("[^ -~]", lambda found: _hex(found[0]), text)
+
+
+def _hex(sign: str) -> str:
+    return "".join(f"\\{byte:02X}" for byte in sign.encode("utf-8", "surrogatepass"))
+
+
+def _session_name(connection: SSL.Connection) -> bytes:
+    """The name that the client asked for when the connection's session began; b"" for none."""
+    library: Any = SSL._lib  # type: ignore[attr-defined]
+    ffi: Any = SSL._ffi  # type: ignore[attr-defined]
+    session = library.SSL_get_session(connection._ssl)
+    size = library.i2d_SSL_SESSION(session, ffi.NULL)
+    buffer = ffi.new("unsigned char[]", size)
+    library.i2d_SSL_SESSION(session, ffi.new("unsigned char **", buffer))
+    # As OpenSSL writes a session: a sequence, in which [6] holds the host name as an octet string.
+    ((_, fields),) = _elements(bytes(ffi.buffer(buffer, size)))
+    for tag, content in _elements(fields):
+        if tag == 0xA6:
+            ((_, name),) = _elements(content)
+            return name
+    return b""
+
+
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each of these elements (X.690); for what OpenSSL has written itself."""
+    at = 0
+    while at < len(der):
+        tag, size, at = der[at], der[at + 1], at + 2
+        if size > 0x7F:
+            digits = size - 0x80
+            size, at = int.from_bytes(der[at : at + digits]), at + digits
+        yield tag, der[at : at + size]
+        at += size
+
+
+# --- what an operator wrote --------------------------------------------------------------------
+
+
+def read(settings: ListenerTLS, now: float, problems: list[str], warnings: list[str]) -> Clients:
+    """The rules that settings and their files make at this Unix time; adds to `problems` and `warnings`."""
+    reading = _Reading(now, problems, warnings)
+    everybody = reading.rules("tls", settings)
+    named: dict[bytes, ClientRules] = {}
+    for one in settings.names:
+        place = f'tls.names."{one.name}"'
+        name = one.name.lower().removesuffix(".").encode("utf-8", "replace")
+        if not _NAME.fullmatch(name) or len(name) > 255:
+            expected = 'a name such as "admin.shop.test" or "*.admin.shop.test"'
+            reading.problem(place, f'"{one.name}"', expected, "write a name as clients ask for it")
+        elif name in named:
+            reading.problem(place, "a second table for the same name", "one", "remove one of the two")
+        named[name] = reading.rules(place, one)
+    if not reading.problems and any(rules.certificate for rules in (everybody, *named.values())):
+        missing = [name for name in _NEEDED if not hasattr(SSL._lib, name)]  # type: ignore[attr-defined]
+        if missing:
+            found = f"a pyOpenSSL without {' and '.join(missing)}"
+            reading.problem(
+                "tls.client_certificate", found, "one that tells of resumed sessions", "update it"
+            )
+    return Clients(everybody, named)
+
+
+class _Reading:
+    """Files are read once, however many names they are for."""
+
+    def __init__(self, now: float, problems: list[str], warnings: list[str]) -> None:
+        self.problems, self.warnings = problems, warnings
+        self._now = datetime.fromtimestamp(now, UTC)
+        self._read: dict[Path, ClientRules] = {}
+
+    def problem(self, path: str, found: str, expected: str, suggestion: str) -> None:
+        self.problems.append(str(Problem(path, found, expected, suggestion)))
+
+    def rules(self, place: str, settings: ListenerTLS | NamedClients) -> ClientRules:
+        wish, ca = settings.client_certificate, settings.client_ca
+        if wish not in _MODES:
+            self.problem(
+                f"{place}.client_certificate", f'"{wish}"', '"optional" or "required"', 'or "": none'
+            )
+        elif wish and ca is None:
+            expected = "a PEM file with the CA of the clients' certificates"
+            self.problem(f"{place}.client_ca", "none", expected, f"{place}.client_certificate asks for one")
+        elif ca is not None and not wish:
+            expected = '"optional" or "required"'
+            suggestion = f"{place}.client_ca alone asks nobody for a certificate"
+            self.problem(f"{place}.client_certificate", "none", expected, suggestion)
+        if ca is None:
+            return ClientRules(wish)
+        if ca not in self._read:
+            self._read[ca] = ClientRules()
+            try:
+                authorities = certificates.bundle(ca, f"{place}.client_ca")
+            except StartError as error:
+                self.problems.append(str(error))
+            else:
+                for authority in authorities:
+                    self._judge(f"{place}.client_ca: {ca}", authority)
+                trusted = tuple(map(crypto.X509.from_cryptography, authorities))
+                self._read[ca] = ClientRules("", authorities, trusted)
+        return replace(self._read[ca], certificate=wish)
+
+    def _judge(self, place: str, authority: x509.Certificate) -> None:
+        name = certificates.subject(authority)
+        if not _may_sign(authority):
+            expected = "certificates of authorities only (CA:TRUE)"
+            self.problem(place, f"the certificate of {name}, which is no authority", expected, "remove it")
+        end = authority.not_valid_after_utc
+        if end < self._now:
+            end_text = f"{end:%Y-%m-%d %H:%M} UTC"
+            self.warnings.append(f"{place}: {name} expired on {end_text}: whom it certified is refused")
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    found = certificate.extensions
+    try:
+        may = found.get_extension_for_class(x509.BasicConstraints).value.ca
+        return may and found.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except x509.ExtensionNotFound as missing:
+        return missing.oid == x509.KeyUsage.oid and may
