@@ -1,13 +1,16 @@
 """A server as the broker sees it while running: its settings, what it is doing, and what bars it.
 
-Decides whether a server may be chosen now, and how much it counts. Invariant: whoever bars a server has a
-word of its own for it and is the only one to take that bar away; a server is open while nobody bars it.
+Decides whether a server may be chosen now, how much it counts, and how fast it answers. Invariant: whoever
+bars a server has a word of its own for it and is the only one to take that bar away; a server is open while
+nobody bars it. A fast failure never makes a server look better than it was: neither faster nor less busy.
 Refuses to know why anybody bars it, links and clocks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
+from math import exp
 
 from zope.interface import implementer
 
@@ -18,23 +21,55 @@ from .figures import ServerFigures
 #: The share of its weight that a server begins its slow start with.
 FIRST_SHARE = 0.1
 
+#: Seconds in which the mean of server times forgets: an answer that comes so long after the one before it
+#: counts for 63 % (1 - 1/e), as in Finagle's peak EWMA; and the drift toward what is typical takes so long.
+MEMORY = 10.0
+
+#: How long a try is taken to last, in seconds, where nothing has been measured.
+UNMEASURED = 1.0
+
 
 @implementer(IMember)
 class Member:
     """One server of a pool. Times are seconds of the clock that `now` comes from."""
 
-    __slots__ = ("_back", "_bars", "_slow_start", "draining", "figures", "key", "settings", "weight")
+    __slots__ = (
+        "_back",
+        "_bars",
+        "_draining",
+        "_failed",
+        "_failed_at",
+        "_failed_now",
+        "_mean",
+        "_measured",
+        "_slow_start",
+        "_waiting",
+        "_watchers",
+        "figures",
+        "key",
+        "settings",
+        "typical",
+    )
 
     def __init__(self, settings: Server, slow_start: float = 0.0) -> None:
         self.settings = settings
-        self.weight = settings.weight
-        self.draining = False  # only clients that are stuck to it
         #: What a client is told that shall come back to it: the same in every worker, and no address.
         self.key = sha256(settings.address.encode()).hexdigest()[:16]
         self.figures = ServerFigures(settings.address, settings.weight)
+        #: The server time that is usual in its pool, toward which its own mean drifts. Whoever compares
+        #: the members sets it; None: there is no drift.
+        self.typical: float | None = None
         self._slow_start = slow_start
         self._back: float | None = None  # when it was last open again
+        self._draining = False
         self._bars: dict[str, str] = {}
+        self._watchers: list[Callable[[], None]] = []
+        self._waiting: dict[object, float] = {}  # tries without an answer: when they began, the oldest first
+        self._mean: float | None = None
+        self._measured = 0.0  # when the mean last changed
+        self._failed = 0.0  # what is left of failed tries, at `_failed_at`
+        self._failed_at = 0.0
+        self._failed_now = 0  # tries that failed since
 
     @property
     def address(self) -> str:
@@ -57,12 +92,40 @@ class Member:
 
     def bar(self, word: str, detail: str = "") -> None:
         """It must not be chosen until `unbar` with the same word."""
+        was_open = not self._bars
         self._bars[word] = detail
+        if was_open:
+            self._tell()
 
     def unbar(self, word: str, now: float) -> None:
         """The bar is gone; without any other one the slow start begins."""
         if self._bars.pop(word, None) is not None and not self._bars:
             self._back = now
+            self._tell()
+
+    @property
+    def draining(self) -> bool:
+        """It takes nobody new: only clients that are stuck to it (`Choosing` knows the exceptions)."""
+        return self._draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        if draining is not self._draining:
+            self._draining = draining
+            self._tell()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when the member opens, is barred, drains or not, or has another weight."""
+        self._watchers.append(changed)
+
+    def _tell(self) -> None:
+        for changed in self._watchers:
+            changed()
+
+    @property
+    def limited(self) -> bool:
+        """It has limits, so `has_place` may say no."""
+        return self.settings.maximum_transactions > 0 or self.settings.maximum_links > 0
 
     def has_place(self) -> bool:
         """Its limits of transactions and links leave room for one more try."""
@@ -73,29 +136,103 @@ class Member:
 
     # --- how much does it count? ---
 
+    @property
+    def weight(self) -> int:
+        """Its share of the pool as the operator set it. `ValueError` for one that is not above 0."""
+        return self.figures.weight
+
+    @weight.setter
+    def weight(self, weight: int) -> None:
+        if weight <= 0:
+            raise ValueError(f"{self.address}: found weight {weight}, expected a number above 0")
+        self.figures.weight = weight
+        self._tell()
+
     def weight_at(self, now: float) -> float:
         """Its weight; during slow start a share of it that grows evenly."""
         if self._back is None:
-            return self.weight
+            return self.figures.weight
         share = (now - self._back) / self._slow_start if self._slow_start else 1.0
         if share >= 1.0:
             self._back = None
-            return self.weight
-        return self.weight * max(share, FIRST_SHARE)
+            return self.figures.weight
+        return self.figures.weight * max(share, FIRST_SHARE)
 
     def response_time(self, now: float) -> float | None:
-        """The exponentially weighted mean of its server times."""
-        return None
+        """Seconds: the exponentially weighted mean of its server times; None before the first.
+
+        Where a law has said what is `typical`, a mean that is not renewed moves evenly toward that, and is
+        there after `MEMORY`: what nobody has looked at for so long is not held against a server.
+        """
+        mean, typical = self._mean, self.typical
+        if mean is None or typical is None:
+            return mean
+        age = now - self._measured
+        if age >= MEMORY:
+            return typical
+        return mean + (typical - mean) * (age / MEMORY) if age > 0.0 else mean
+
+    def oldest(self, now: float) -> float:
+        """Seconds since the oldest try began of those that have no answer; 0.0: there is none."""
+        for began in self._waiting.values():
+            return now - began
+        return 0.0
+
+    def load(self, now: float) -> float:
+        """Tries under way, with those that failed: these fade out, in the time that an answer takes.
+
+        A server that fails at once has nothing under way, and would seem the least busy of all. By Little's
+        law a failed try that is counted for as long as an answer takes (as a mean, so they fade
+        exponentially) loads it as an answered one does.
+        """
+        if not self._failed and not self._failed_now:
+            return self.figures.outstanding
+        lasts = self.response_time(now) or self.typical or UNMEASURED
+        left = self._failed * exp(min(0.0, (self._failed_at - now) / lasts)) + self._failed_now
+        self._failed = left if left > 0.01 else 0.0
+        self._failed_at = now
+        self._failed_now = 0
+        return self.figures.outstanding + left
 
     # --- what a relay tells of its tries; `attempt` is any object that stands for one ---
 
     def began(self, attempt: object, now: float) -> None:
         """A try on it has begun."""
         self.figures.outstanding += 1
+        self._waiting[attempt] = now
+
+    def excuse(self, attempt: object) -> None:
+        """The try waits for its client (a slow upload), not for the server: its age and its answer's time
+        tell nothing of the server."""
+        self._waiting.pop(attempt, None)
 
     def answered(self, attempt: object, seconds: float, good: bool) -> None:
-        """The try has an answer, `seconds` after its request was sent."""
+        """The try has an answer, `seconds` after its request was sent.
+
+        One that is not good may only raise the mean. A try has one answer: further ones are not heard.
+        """
+        began = self._waiting.pop(attempt, None)
+        if began is None:
+            return
+        if not good:
+            self._failed_now += 1
+        # Now, but for the time that the link took.
+        now = began + seconds
+        mean = self.response_time(now)
+        if mean is None:
+            if not good:
+                return
+            self._mean = seconds
+        elif good or seconds > mean:
+            old = exp((self._measured - now) / MEMORY) if now > self._measured else 1.0
+            self._mean = seconds + (mean - seconds) * old
+        else:
+            return
+        if now > self._measured:
+            self._measured = now
 
     def ended(self, attempt: object) -> None:
         """The try is over, whether it had an answer or not."""
         self.figures.outstanding -= 1
+        if self._waiting.pop(attempt, None) is not None:
+            self._failed_now += 1
