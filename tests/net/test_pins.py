@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 from unittest import mock
 
@@ -26,8 +27,9 @@ OTHER = "10.0.0.2:443"
 
 class PinsCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.directory = Path(self.mktemp()) / "state"
-        self.directory.parent.mkdir()
+        temporary = TemporaryDirectory(ignore_cleanup_errors=True)
+        self.addCleanup(temporary.cleanup)
+        self.directory = Path(temporary.name) / "state"
         self.file = self.directory / "links.json"
         self.events: list[LogEvent] = []
         observer = cast(ILogObserver, self.events.append)
