@@ -127,11 +127,10 @@ class _Race(Call):
         attempt = _Address(self)
         self._trying[attempt] = None
         try:
-            connector = self._reactor.connectTCP(address, self._port, attempt, remaining)
+            attempt.connector = self._reactor.connectTCP(address, self._port, attempt, remaining)
         except Exception:
             del self._trying[attempt]
             raise
-        attempt.connector = connector
         if self._left and not self._over and self._timer is None:
             self._timer = self._reactor.callLater(APART, self._next)
 
@@ -142,8 +141,7 @@ class _Race(Call):
             self._timer.cancel()
             self._timer = None
         for attempt in list(self._trying):
-            if attempt.connector is not None:
-                Call(attempt.connector).cancel()
+            Call(attempt.connector).cancel()
         self._trying.clear()
 
     def _failed(self, reason: Failure) -> None:
@@ -155,11 +153,11 @@ class _Address(ClientFactory[Any]):
     """One address in the race, as the reactor sees it."""
 
     noisy = False
+    connector: IConnector
 
     def __init__(self, race: _Race) -> None:
         self._race = race
         self._won = False
-        self.connector: IConnector | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         if not self._race.won(self):
