@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -19,15 +20,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..errors import BrokerError, ClientGone, FramingError, InternalError, ShuttingDown
-from ..interfaces import Body, End, Error, Event, Head, ICodec, Origin, Reply
+from ..interfaces import Body, End, Error, Event, Head, ICodec, Origin, Reply, Upgraded
 from ..outcome import After
 from ..settings import KiB
 from .limits import Limit, Wait
 from .relay import Relay
-from .transport import backlog
+from .transport import backlog, half_close
 
 if TYPE_CHECKING:
     from .frontend import Frontend
+    from .link import Link
 
 _log = Logger("sslbroker.client")
 
@@ -48,7 +50,9 @@ class ClientConnection(Protocol):
         self.full = False  # the client does not take what was written
         self.held = False  # a relay does not want more of the client's bytes now
         self.closing = False
-        self.tunnelled = False  # the one exchange became a tunnel
+        self.tunnelled = False  # the one exchange is, or became, a stream
+        self.answer_ended = False  # and its server sends no more
+        self.pinned: Link | None = None  # the link that has this client's state, between its exchanges
         self.relays: dict[int, Relay] = {}  # by exchange: the transactions under way
         self._answered = 0  # an exchange that is over, but for the client's taking its answer
         self._limit = Limit(frontend.clock, frontend.seconds, self)
@@ -57,6 +61,7 @@ class ClientConnection(Protocol):
         self._feeding = False
         self._again = False
         self._ended = False  # the client sends no more
+        self._pin_lost = False  # the client's state is gone
 
     # --- what a relay calls ---
 
@@ -85,6 +90,19 @@ class ClientConnection(Protocol):
         self._limit.renew()
         if self._ended or self.codec.held():
             self._feed(b"")
+
+    def end_writing(self) -> None:
+        """The server of a tunnel sends no more."""
+        self.answer_ended = True
+        half_close(self.transport, self.origin.secure)
+        self._limit.renew()
+
+    def pin_lost(self) -> None:
+        """The link that had the client's state is gone: no other can do what the client would ask next."""
+        self.pinned = None
+        self._pin_lost = True
+        if not (self.relays or self._answered or self.closing):
+            self.close()
 
     def cut(self) -> None:
         """End the connection so that nothing can look complete."""
@@ -167,6 +185,7 @@ class ClientConnection(Protocol):
         self._limit.start(self.transport)
         self.origin = frontend.origin(self.transport)
         self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)  # a client that waits for long may have gone unseen
         if self.origin.secure:
             self._limit.set(Wait.HANDSHAKE)
         else:
@@ -174,9 +193,16 @@ class ClientConnection(Protocol):
 
     def handshakeCompleted(self) -> None:
         limits = self.frontend.settings.limits
+        protocol = self.frontend.pool.protocol
+        if self.origin.secure:
+            fault = self.frontend.shaken(self.transport, self.origin)
+            if fault:
+                self.closing = True
+                self.transport.abortConnection()
+                return
         self._shaken = True
         try:
-            self.codec = self.frontend.pool.protocol.client_codec(limits.head_size, limits.headers)
+            self.codec = protocol.client_codec(limits.head_size, limits.headers)
         except Exception:
             self._mistake()
             return
@@ -184,6 +210,8 @@ class ClientConnection(Protocol):
         self._limit.renew()
         if self.frontend.draining:
             self.drain()
+        if protocol.server_first:
+            self._feed(b"")
 
     def dataReceived(self, data: bytes) -> None:
         if not self.closing:
@@ -212,9 +240,13 @@ class ClientConnection(Protocol):
         frontend.connections.discard(self)
         frontend.figures.open -= 1
         if not self._shaken:
-            frontend.figures.tls_failed += 1
+            frontend.not_shaken(self.transport, self.origin, reason)
         self.closing = True
-        self._end_relays(ClientGone("the client closed the connection"))
+        clean = isinstance(reason.value, ConnectionDone)
+        self._end_relays(ClientGone("the client closed the connection"), clean)
+        pinned, self.pinned = self.pinned, None
+        if pinned is not None:
+            pinned.close()
         self._limit.stop()
         frontend.connection_lost()
 
@@ -270,9 +302,11 @@ class ClientConnection(Protocol):
             exchange = event.exchange
             relay = self.relays.get(exchange)
             try:
-                if kind is Head:
+                if kind is Head or kind is Upgraded:
                     self._limit.met()
-                    relay = Relay(self, exchange, event.message, self.frontend.clock.seconds())  # type: ignore[attr-defined]
+                    self.tunnelled = stream = kind is Upgraded
+                    now = self.frontend.clock.seconds()
+                    relay = Relay(self, exchange, event.message, stream, now)  # type: ignore[attr-defined]
                     self.relays[exchange] = relay
                     self.frontend.began()
                     begun.append(relay)
@@ -290,7 +324,7 @@ class ClientConnection(Protocol):
                 if relay is not None:
                     relay.mistake()
                 else:
-                    self._mistake(exchange if kind is Head else 0)
+                    self._mistake(exchange if kind is Head or kind is Upgraded else 0)
         # Only now, so that what one read brought of a request leaves in one write, and what is wrong
         # with it is known before a server sees it.
         for relay in begun:
@@ -317,7 +351,7 @@ class ClientConnection(Protocol):
         """The client has taken the answer: what it sent meanwhile is the next request."""
         exchange, self._answered = self._answered, 0
         try:
-            reusable = self.codec.after(exchange) is After.REUSABLE
+            reusable = not self._pin_lost and self.codec.after(exchange) is After.REUSABLE
             if reusable:
                 self.codec.release(exchange)
         except Exception:
@@ -364,6 +398,6 @@ class ClientConnection(Protocol):
                 return
         self.give_up(error)
 
-    def _end_relays(self, error: BrokerError) -> None:
+    def _end_relays(self, error: BrokerError, clean: bool = False) -> None:
         for relay in list(self.relays.values()):
-            relay.client_lost(error)
+            relay.client_lost(error, clean)

@@ -1,7 +1,6 @@
-"""What clients of a secure listener must show, name by name, and what they have proved.
+"""What clients of a secure listener have proved by their certificates.
 
-Decides whose certificates are taken, for which names, and how one is told to protocols. Invariant: a
-connection that `ClientCheck.look` has passed proved what the rules of its name demand, now, though it
+Decides what OpenSSL asks of them, and how a certificate is told to protocols. Invariant: a connection that `ClientCheck.look` has passed proved what the rules of its name demand, now, though it
 resumed a session: a session brings the identity of the handshake that began it, and OpenSSL decides about
 resuming before it knows which name is asked for. Refuses to decide what an identity may do.
 
@@ -13,27 +12,26 @@ authorities of a company can be named.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
-from ..errors import Problem, StartError
 from ..interfaces import ClientCertificate, Origin
-from ..settings import ListenerTLS, NamedClients
-from . import certificates
+from .client_rules import WISHES, ClientRules, Clients
 
-_MODES = {
-    "": SSL.VERIFY_NONE,
-    "optional": SSL.VERIFY_PEER,
-    "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
-}
+_MODES = dict(
+    zip(
+        WISHES,
+        (SSL.VERIFY_NONE, SSL.VERIFY_PEER, SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT),
+        strict=True,
+    )
+)
 
 #: Authorities between a client's certificate and one of `client_ca`.
 _DEPTH = 5
@@ -48,8 +46,6 @@ _TEXT = 4096
 #: A host as a request names it (RFC 9110 §7.2), without all that a server might read in another way.
 _HOST = re.compile(rb"((?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]*|\[[0-9A-Fa-f:.]*\])(?::[0-9]*)?")
 
-_NAME = re.compile(rb"(?:\*\.)?(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
-
 #: What the second look needs and pyOpenSSL has no public names for.
 _NEEDED = (
     "SSL_get_session",
@@ -60,36 +56,6 @@ _NEEDED = (
 )
 
 _NOT_SHOWN = "no client certificate was shown"
-
-
-@dataclass(frozen=True, slots=True)
-class ClientRules:
-    """What clients that ask for one name must show."""
-
-    certificate: str = ""  # "", "optional" or "required"
-    authorities: tuple[x509.Certificate, ...] = ()
-    #: The same for OpenSSL: one copy, however many contexts have these rules.
-    trusted: tuple[crypto.X509, ...] = field(default=(), compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """The rules of a listener."""
-
-    everybody: ClientRules = ClientRules()
-    named: Mapping[bytes, ClientRules] = field(default_factory=dict)  # in lower case; also b"*.…"
-
-    @property
-    def differ(self) -> bool:
-        """Are there names with other rules?"""
-        return any(rules != self.everybody for rules in self.named.values())
-
-    def of(self, name: bytes) -> ClientRules:
-        """The rules of a name as a client writes it; those of everybody for an unknown one."""
-        name = name.lower().removesuffix(b".")
-        label, _, parent = name.partition(b".")
-        wild = self.named.get(b"*." + parent) if label else None
-        return self.named.get(name) or wild or self.everybody
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +114,11 @@ class ClientCheck:
         """
         match = _HOST.fullmatch(host)
         return match is None or self.clients.of(match[1]) != self.rules
+
+
+def lacking() -> list[str]:
+    """What this pyOpenSSL lacks for a second look; without it nobody may be asked for a certificate."""
+    return [name for name in _NEEDED if not hasattr(SSL._lib, name)]  # type: ignore[attr-defined]
 
 
 def shaken(connection: SSL.Connection, origin: Origin) -> str:
@@ -226,89 +197,3 @@ def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
             size, at = int.from_bytes(der[at : at + digits]), at + digits
         yield tag, der[at : at + size]
         at += size
-
-
-# --- what an operator wrote --------------------------------------------------------------------
-
-
-def read(settings: ListenerTLS, now: float, problems: list[str], warnings: list[str]) -> Clients:
-    """The rules that settings and their files make at this Unix time; adds to `problems` and `warnings`."""
-    reading = _Reading(now, problems, warnings)
-    everybody = reading.rules("tls", settings)
-    named: dict[bytes, ClientRules] = {}
-    for one in settings.names:
-        place = f'tls.names."{one.name}"'
-        name = one.name.lower().removesuffix(".").encode("utf-8", "replace")
-        if not _NAME.fullmatch(name) or len(name) > 255:
-            expected = 'a name such as "admin.shop.test" or "*.admin.shop.test"'
-            reading.problem(place, f'"{one.name}"', expected, "write a name as clients ask for it")
-        elif name in named:
-            reading.problem(place, "a second table for the same name", "one", "remove one of the two")
-        named[name] = reading.rules(place, one)
-    if not reading.problems and any(rules.certificate for rules in (everybody, *named.values())):
-        missing = [name for name in _NEEDED if not hasattr(SSL._lib, name)]  # type: ignore[attr-defined]
-        if missing:
-            found = f"a pyOpenSSL without {' and '.join(missing)}"
-            reading.problem(
-                "tls.client_certificate", found, "one that tells of resumed sessions", "update it"
-            )
-    return Clients(everybody, named)
-
-
-class _Reading:
-    """Files are read once, however many names they are for."""
-
-    def __init__(self, now: float, problems: list[str], warnings: list[str]) -> None:
-        self.problems, self.warnings = problems, warnings
-        self._now = datetime.fromtimestamp(now, UTC)
-        self._read: dict[Path, ClientRules] = {}
-
-    def problem(self, path: str, found: str, expected: str, suggestion: str) -> None:
-        self.problems.append(str(Problem(path, found, expected, suggestion)))
-
-    def rules(self, place: str, settings: ListenerTLS | NamedClients) -> ClientRules:
-        wish, ca = settings.client_certificate, settings.client_ca
-        if wish not in _MODES:
-            self.problem(
-                f"{place}.client_certificate", f'"{wish}"', '"optional" or "required"', 'or "": none'
-            )
-        elif wish and ca is None:
-            expected = "a PEM file with the CA of the clients' certificates"
-            self.problem(f"{place}.client_ca", "none", expected, f"{place}.client_certificate asks for one")
-        elif ca is not None and not wish:
-            expected = '"optional" or "required"'
-            suggestion = f"{place}.client_ca alone asks nobody for a certificate"
-            self.problem(f"{place}.client_certificate", "none", expected, suggestion)
-        if ca is None:
-            return ClientRules(wish)
-        if ca not in self._read:
-            self._read[ca] = ClientRules()
-            try:
-                authorities = certificates.bundle(ca, f"{place}.client_ca")
-            except StartError as error:
-                self.problems.append(str(error))
-            else:
-                for authority in authorities:
-                    self._judge(f"{place}.client_ca: {ca}", authority)
-                trusted = tuple(map(crypto.X509.from_cryptography, authorities))
-                self._read[ca] = ClientRules("", authorities, trusted)
-        return replace(self._read[ca], certificate=wish)
-
-    def _judge(self, place: str, authority: x509.Certificate) -> None:
-        name = certificates.subject(authority)
-        if not _may_sign(authority):
-            expected = "certificates of authorities only (CA:TRUE)"
-            self.problem(place, f"the certificate of {name}, which is no authority", expected, "remove it")
-        end = authority.not_valid_after_utc
-        if end < self._now:
-            end_text = f"{end:%Y-%m-%d %H:%M} UTC"
-            self.warnings.append(f"{place}: {name} expired on {end_text}: whom it certified is refused")
-
-
-def _may_sign(certificate: x509.Certificate) -> bool:
-    found = certificate.extensions
-    try:
-        may = found.get_extension_for_class(x509.BasicConstraints).value.ca
-        return may and found.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    except x509.ExtensionNotFound as missing:
-        return missing.oid == x509.KeyUsage.oid and may

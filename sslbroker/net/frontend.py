@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv6Address, ip_address
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..core.figures import ListenerFigures, count, count_status
+from ..core.networks import Networks
 from ..errors import BrokerError
 from ..interfaces import IObserver, Origin
 from ..settings import Listener
@@ -59,6 +61,8 @@ class Frontend(Factory):
         self._observers = observers
         self._identities = identities
         self._has_room = has_room
+        self._trusted = Networks(settings.trusted)
+        self._trusts = self._trusted.__contains__
         self._empty: list[Deferred[None]] = []
         self._untold = 0  # clients refused since the last line about them
         self._tell_from = clock.seconds()
@@ -77,26 +81,20 @@ class Frontend(Factory):
         """Where the clients of this connection's transactions are, as the transport knows it."""
         peer, here = transport.getPeer(), transport.getHost()
         address = getattr(peer, "host", "").partition("%")[0]
-        trusted = False
-        try:
+        with suppress(ValueError):
             ip = ip_address(address)
-        except ValueError:
-            address = "unix"
-        else:
-            if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-                ip = ip.ipv4_mapped
-                address = str(ip)
-            trusted = any(
-                ip.version == network.version and ip in network for network in self.settings.trusted
-            )
-        return Origin(
-            address,
+            # One client has one address, though the socket takes both versions.
+            address = str(getattr(ip, "ipv4_mapped", None) or ip)
+        origin = Origin(
+            address or "unix",
             getattr(peer, "port", 0),
             listener=self.settings.name,
             listener_port=getattr(here, "port", 0),
             secure=self.settings.secure,
-            trusted=trusted,
+            trusted=address in self._trusted,
         )
+        origin.trusts = self._trusts
+        return origin
 
     def shaken(self, transport: Any, origin: Origin) -> str:
         """A secure listener's client has shaken hands: set in `origin` what it has proved.

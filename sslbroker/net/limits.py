@@ -30,6 +30,7 @@ class Wait(Enum):
     SERVER = "server"  # limited on the link, not here
     READ = "read"
     TUNNEL = "tunnel"
+    REST = "rest"  # of a tunnel whose server sends no more
     CLOSE = "close"
 
     __hash__ = object.__hash__  # Enum's own is written in Python, and every read looks one up
@@ -51,6 +52,7 @@ def seconds_of(limits: Limits) -> Mapping[Wait, float]:
         Wait.SERVER: 0.0,
         Wait.READ: limits.read,
         Wait.TUNNEL: limits.tunnel,
+        Wait.REST: limits.idle,
         Wait.CLOSE: limits.close,
     }
 
@@ -141,7 +143,7 @@ def _waits_for(connection: ClientConnection) -> Wait:
         return Wait.READ
     if connection.relays:
         if connection.tunnelled:
-            return Wait.TUNNEL
+            return Wait.REST if connection.answer_ended else Wait.TUNNEL
         for relay in connection.relays.values():
             if relay.upload.waits_for_client:
                 return Wait.BODY

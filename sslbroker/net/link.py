@@ -1,8 +1,9 @@
 """One link to a server, through all the exchanges it carries.
 
-Decides when a server has been silent too long, and what an ended link means for the try on it.
-Invariant: a link serves one relay at a time, goes back to the idle ones only when its codec says
-`REUSABLE`, and is closed by a byte that nobody asked for. Refuses to know what the bytes mean.
+Decides when a link is ready, when a server has been silent too long, and what an ended link means for the
+try on it. Invariant: a secure link carries nothing before the server has proved who it is; a link serves
+one relay at a time, goes back to the idle ones only when its codec says `REUSABLE`, stays with its client
+when it says `PINNED`, and is closed by a byte that nobody asked for. Refuses to know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -10,23 +11,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+    ISSLTransport,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..errors import AttemptError, EmptyResponse, LinkBroken, MalformedResponse, Silent, StaleLink
+from ..errors import (
+    AttemptError,
+    ConnectTimeout,
+    EmptyResponse,
+    LinkBroken,
+    LinkTLSFailed,
+    MalformedResponse,
+    Silent,
+    StaleLink,
+)
 from ..interfaces import Error, Event, ICodec, Reply
 from ..outcome import After
 from .deadline import Deadline
+from .transport import half_close
 
 if TYPE_CHECKING:
+    from .client import ClientConnection
     from .links import Links
     from .relay import Relay
 
 
-@implementer(IPushProducer, IHalfCloseableProtocol)
+@implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
 class Link(Protocol):
     """One connection to a server. Made and kept by `Links`; a relay uses it for one exchange."""
 
@@ -40,7 +58,11 @@ class Link(Protocol):
         self.exchanges = 0  # that it has carried
         self.answered = False  # a byte came since the exchange began
         self.full = False  # the server does not take what was written
+        self._ready = False  # connected, and where it is secure, shaken hands
+        self._failed = False  # it will never be
         self._relay: Relay | None = None
+        self._holder: ClientConnection | None = None  # whose state the link has, between its exchanges
+        self._answer_time = 0.0  # seconds without a byte after which the server is silent; 0.0: no limit
         self._reading = True
         self._tunnel = False
         self._deadline = Deadline(links.clock, self._expired)
@@ -51,9 +73,17 @@ class Link(Protocol):
     def reused(self) -> bool:
         return self.exchanges > 1
 
+    @property
+    def peer(self) -> str:
+        """The address at its other end; "" where there is none."""
+        return getattr(self.transport.getPeer(), "host", "")
+
     def begin(self, relay: Relay) -> int:
         """The link is `relay`'s: the number of its exchange. Its time begins with what it is given."""
         self._relay = relay
+        self._holder = None
+        self._answer_time = relay.answer_time
+        self._tunnel = relay.tunnel
         self.exchanges += 1
         self.answered = False
         self.links.move(self, self.links.busy)
@@ -64,8 +94,10 @@ class Link(Protocol):
 
     def progress(self) -> None:
         """The server has just done, or been given, something: its time limit begins anew."""
-        if not self._tunnel:
-            self._deadline.set(self.links.settings.failover.response_timeout)
+        if self._answer_time and not self._tunnel:
+            self._deadline.set(self._answer_time)
+        else:
+            self._deadline.clear()
 
     def tunnel(self) -> None:
         """The exchange became a tunnel: the client's connection limits its time."""
@@ -74,7 +106,7 @@ class Link(Protocol):
 
     def end_writing(self) -> None:
         """The client of a tunnel sends no more."""
-        self.transport.loseWriteConnection()
+        half_close(self.transport, self.secure)
 
     def pause(self) -> None:
         if self._reading:
@@ -87,20 +119,30 @@ class Link(Protocol):
             self.progress()
             self.transport.resumeProducing()
 
-    def leave(self, exchange: int) -> None:
-        """The exchange is over: keep the link if it may serve another one, else close it."""
+    def leave(self, exchange: int, client: ClientConnection) -> bool:
+        """The exchange is over: keep the link if it may serve another one, or one of `client`; else close it.
+
+        False: it is closed.
+        """
         # While it is full, a part of the request has not left: the server answered without it (R8).
-        if not self.full and self.codec.after(exchange) is After.REUSABLE:
-            self.codec.release(exchange)
-            self._relay = None
-            self.resume()
-            self.links.keep(self)
-        else:
+        after = After.CLOSE if self.full or self.state is None else self.codec.after(exchange)
+        if after is After.CLOSE:
             self.close()
+            return False
+        self.codec.release(exchange)
+        self._relay = None
+        self.resume()
+        if after is After.PINNED:
+            self._deadline.clear()
+            self._holder = client
+            client.pinned = self
+        else:
+            self.links.keep(self)
+        return True
 
     def drop(self) -> None:
         """End the link at once; what was not sent is lost."""
-        self._relay = None
+        self._relay = self._holder = None
         if self.state is not None:
             self._deadline.clear()
             self.links.move(self, self.links.draining)
@@ -112,7 +154,7 @@ class Link(Protocol):
         That is `connect_timeout`, for nobody waits for it; in a tunnel, where what is left counts as
         much as what came before, `response_timeout`.
         """
-        self._relay = None
+        self._relay = self._holder = None
         if self.state is None:
             return
         self.links.move(self, self.links.draining)
@@ -129,6 +171,23 @@ class Link(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self.secure = ISSLTransport.providedBy(self.transport)
+        if self.secure:
+            self._deadline.set(self.links.settings.failover.connect_timeout)
+        else:
+            self.handshakeCompleted()
+
+    def handshakeCompleted(self) -> None:
+        if self.secure:
+            self._deadline.clear()
+            contexts = self.links.contexts
+            assert contexts is not None
+            fault = contexts.fault(self.transport)
+            if fault:
+                self._not_ready(LinkTLSFailed(fault))
+                return
+        self._ready = True
         self.transport.registerProducer(self, True)
         self.links.made(self)
 
@@ -136,6 +195,7 @@ class Link(Protocol):
         relay = self._relay
         if relay is None:
             # Nothing was asked: an early 408 or a stray byte. Whatever it is, no request may follow it.
+            self._lost_to(self._holder)
             self.drop()
             return
         self.answered = True
@@ -152,13 +212,11 @@ class Link(Protocol):
         """The server sends no more; an answer delimited by that is whole now."""
         relay = self._relay
         if relay is None:
+            self._lost_to(self._holder)
             self.close()  # from now on: what is read in this turn of the reactor must not be given to it
             return
-        try:
-            self._give(relay, self.codec.receive_end(), at_end=True)
-        except Exception:
-            relay.mistake()
-        if self._relay is relay:
+        self._end(relay)
+        if self._relay is relay and not self._tunnel:
             self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
@@ -166,10 +224,41 @@ class Link(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadline.stop()
+        if not self._ready:
+            contexts = self.links.contexts
+            assert contexts is not None
+            self._not_ready(LinkTLSFailed(contexts.why_failed(self.transport, reason)))
+            return
         self.links.move(self, None)
-        relay, self._relay = self._relay, None
-        if relay is not None:
+        self._lost_to(self._holder)
+        relay = self._relay
+        if relay is not None and self.secure and isinstance(reason.value, ConnectionDone):
+            self._end(relay)  # a TLS transport tells the server's end only so
+        if relay is not None and self._relay is relay:
+            self._relay = None
             self._fail(relay, self._why_lost(reason))
+
+    def _not_ready(self, error: AttemptError) -> None:
+        """The handshake has failed, perhaps by us; its call is told once."""
+        if self._failed:
+            return
+        self._failed = True
+        self._deadline.stop()
+        self.transport.abortConnection()
+        self.links.not_made(error)
+
+    def _lost_to(self, holder: ClientConnection | None) -> None:
+        """The client whose state the link had must know that it is gone."""
+        self._holder = None
+        if holder is not None:
+            holder.pin_lost()
+
+    def _end(self, relay: Relay) -> None:
+        """The server sends no more."""
+        try:
+            self._give(relay, self.codec.receive_end(), at_end=True)
+        except Exception:
+            relay.mistake()
 
     def _give(self, relay: Relay, events: Sequence[Event], at_end: bool = False) -> None:
         for event in events:
@@ -192,6 +281,8 @@ class Link(Protocol):
 
     def _why_lost(self, reason: Failure, detail: str = "") -> AttemptError:
         clean = isinstance(reason.value, ConnectionDone)
+        if isinstance(reason.value, SSL.Error) and self.links.contexts is not None:
+            detail = self.links.contexts.why_failed(self.transport, reason)
         detail = detail or ("closed" if clean else "reset")
         if self.answered:
             return LinkBroken(f"{detail} in the response")
@@ -201,14 +292,16 @@ class Link(Protocol):
 
     def _expired(self) -> None:
         relay = self._relay
-        if relay is None:
+        if not self._ready:
+            seconds = self.links.settings.failover.connect_timeout
+            self._not_ready(ConnectTimeout(f"no TLS handshake within {seconds:g} s"))
+        elif relay is None:
             if self.state is self.links.idle:
                 self.close()
             else:
                 self.drop()
         elif self._reading and relay.upload.waits_for_server:
-            seconds = self.links.settings.failover.response_timeout
-            self._fail(relay, Silent(f"nothing for {seconds:g} s"))
+            self._fail(relay, Silent(f"nothing for {self._answer_time:g} s"))
         else:
             self.progress()  # it is the client that everybody waits for: its own limit stands
 

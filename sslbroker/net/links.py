@@ -2,27 +2,34 @@
 
 Decides which link serves a try, and how many are kept for later. Invariant: every link that is open is in
 exactly one of the states idle, busy and draining, and one function moves it, so the lengths are the
-figures; who waits for a link is never more than the calls under way. Refuses to choose a server, and to
-know what a link carries.
+figures; who waits for a link is never more than the calls under way; no link of another mode (plain,
+secure) than the server's is handed out. Refuses to choose a server, and to know what a link carries.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError, TimeoutError
-from twisted.internet.interfaces import IAddress, IConnector, IReactorTCP
+from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import ClientFactory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..core.members import Member
 from ..errors import AttemptError, ConnectTimeout, Refused, Unreachable
 from ..interfaces import ICodec
 from ..settings import Pool as PoolSettings
+from .calling import Call, call, rotated
 from .link import Link
+from .link_modes import LinkMode
+from .link_tls import LinkContexts, wrap
+from .names import Name, Names, literal
+
+_log = Logger("sslbroker.links")
 
 
 class Links(ClientFactory):
@@ -36,17 +43,39 @@ class Links(ClientFactory):
         settings: PoolSettings,
         make_codec: Callable[[int, int], ICodec],
         clock: Any,
+        names: Names,
+        contexts: LinkContexts | None,
     ) -> None:
         self.member = member
         self.settings = settings
         self.clock = clock
+        #: How secure links are made; None while there are only plain ones.
+        self.contexts = contexts
+        #: What the next link is: set by the pool, which also has to know the findings of `auto`.
+        self.mode: LinkMode
+        #: Called when a place may have become free.
+        self.freed: Callable[[Member], None] = _nobody
         self._make_codec = make_codec
+        self._names = names
+        self._name: Name | None = None
+        self._turn = 0  # whose of several addresses it is
         self.calls = 0  # connections that are being made
         self.idle: dict[Link, None] = {}
         self.busy: dict[Link, None] = {}
         self.draining: dict[Link, None] = {}
         self._waiting: deque[Deferred[Link]] = deque()
         self._keep = settings.links.idle
+
+    def start(self) -> None:
+        """Begin to look the server's name up, if it has one that is no address."""
+        if literal(self.member.settings.host) is None and self._name is None:
+            self._name = self._names.watch(self.member.settings.host, self._name_changed)
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where the server is, as far as it is known."""
+        host = literal(self.member.settings.host)
+        return (host,) if host is not None else self._name.addresses if self._name is not None else ()
 
     def take(self) -> Link | None:
         """The idle link that was used last, if there is one."""
@@ -56,23 +85,62 @@ class Links(ClientFactory):
         self.member.figures.links_reused += 1
         return link
 
+    def make_room(self) -> None:
+        """A fresh link is wanted: at the limit an idle one gives its place."""
+        maximum = self.member.settings.maximum_links
+        if maximum and self.idle and self.member.figures.links >= maximum:
+            next(iter(self.idle)).drop()
+
     def connect(self) -> Deferred[Link]:
-        """A new link. Fails with `Refused`, `Unreachable` or `ConnectTimeout`; may be cancelled."""
-        server = self.member.settings
-        timeout = self.settings.failover.connect_timeout
-        reactor: IReactorTCP = self.clock
+        """A new link, secure or plain as the mode is; may be cancelled.
+
+        Fails with `Refused`, `Unreachable`, `ConnectTimeout` or `LinkTLSFailed`. The connection and the
+        handshake have `failover.connect_timeout` each.
+        """
         waiting: Deferred[Link] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         self.calls += 1
         self._count()
-        try:
-            reactor.connectTCP(server.host, server.port, self, timeout)
-        except Exception as error:  # an address that cannot be used is told at once, an unknown name later
-            self._waiting.remove(waiting)
-            self.calls -= 1
-            self._count()
-            return fail(_why_failed(error))
+        name = self._name
+        if name is None or name.addresses:
+            self._call()
+        else:
+            name.ready().addCallback(lambda _: self._call()).addErrback(self._failed)
         return waiting
+
+    def reach(self, factory: Any, timeout: float) -> Call:
+        """Connect `factory` to the server, through the addresses that links use, on a connection of its own.
+
+        Plain TCP. As `connectTCP`, it tells a failure by the factory's `clientConnectionFailed`; raises
+        `Unreachable` while the server's name does not resolve.
+        """
+        if not self.addresses:
+            raise Unreachable(self._unresolved())
+        return call(self.clock, self.addresses, self.member.settings.port, factory, timeout)
+
+    def _call(self) -> None:
+        addresses, secure = self.addresses, self.mode.secure
+        if not addresses or secure is None:
+            unknown = "the server has not shown yet whether it speaks TLS"
+            self.not_made(Unreachable(unknown if addresses else self._unresolved()))
+            return
+        timeout = self.settings.failover.connect_timeout
+        factory: Any = self
+        if secure:
+            assert self.contexts is not None
+            factory = wrap(self, self.contexts, self.clock)
+        self._turn += 1
+        try:
+            call(self.clock, rotated(addresses, self._turn), self.member.settings.port, factory, timeout)
+        except Exception as error:  # an address that cannot be used
+            self.not_made(_why_failed(error))
+
+    def _unresolved(self) -> str:
+        return self._name.problem if self._name is not None else "no address"
+
+    def _failed(self, failure: Failure) -> None:
+        _log.failure("A call of {address} ended by a mistake", failure, address=self.member.address)
+        self.not_made(Unreachable("a mistake in the broker"))
 
     def made(self, link: Link) -> None:
         """A link is ready: for who waits longest, else for later."""
@@ -84,13 +152,23 @@ class Links(ClientFactory):
         else:
             self.keep(link)
 
+    def not_made(self, error: AttemptError) -> None:
+        """A call has failed."""
+        self.calls -= 1
+        self._count()
+        # The call of somebody who has gone may have failed: it fails nobody whose own is under way.
+        if len(self._waiting) > self.calls:
+            self._waiting.popleft().errback(error)
+        self.freed(self.member)
+
     def keep(self, link: Link) -> None:
-        """Back among the idle ones; closed when there are enough."""
-        if len(self.idle) >= self._keep:
+        """Back among the idle ones; closed when there are enough, or when it is of the wrong mode."""
+        if len(self.idle) >= self._keep or link.secure is not self.mode.secure:
             link.close()
         else:
             self.move(link, self.idle)
             link.idle()
+            self.freed(self.member)
 
     def move(self, link: Link, state: dict[Link, None] | None) -> None:
         """The one place where a link changes its state; None: it is gone."""
@@ -100,12 +178,22 @@ class Links(ClientFactory):
         if state is not None:
             state[link] = None
         self._count()
+        if state is None:
+            self.freed(self.member)
+
+    def mode_changed(self) -> None:
+        """Idle links of the other mode are closed; the busy ones end with their exchange."""
+        for link in [link for link in self.idle if link.secure is not self.mode.secure]:
+            link.close()
 
     def close(self) -> None:
         """Close every idle link; the busy ones are kept no longer than their exchange."""
         self._keep = 0
         for link in list(self.idle):
             link.close()
+        name, self._name = self._name, None
+        if name is not None:
+            name.unwatch(self._name_changed)
 
     def _count(self) -> None:
         figures = self.member.figures
@@ -114,6 +202,14 @@ class Links(ClientFactory):
         figures.links_busy = len(self.busy)
         figures.links_draining = len(self.draining)
 
+    def _name_changed(self, name: Name) -> None:
+        if name.addresses:
+            self.member.unbar("unresolved", self.clock.seconds())
+            self.freed(self.member)
+        elif name.problem:
+            self.member.bar("unresolved", name.problem)
+            self.freed(self.member)
+
     # --- what Twisted calls ---
 
     def buildProtocol(self, addr: IAddress | None) -> Link:
@@ -121,15 +217,17 @@ class Links(ClientFactory):
         return Link(self, self._make_codec(limits.head_size, limits.headers))
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        self.calls -= 1
-        self._count()
-        # The call of somebody who has gone may have failed: it fails nobody whose own is under way.
-        if len(self._waiting) > self.calls:
-            self._waiting.popleft().errback(_why_failed(reason.value))
+        self.not_made(_why_failed(reason.value))
+
+
+def _nobody(member: Member) -> None:
+    pass
 
 
 def _why_failed(error: BaseException | None) -> AttemptError:
     """The failure of a connect in our words."""
+    if isinstance(error, AttemptError):
+        return error
     text = str(error) or type(error).__name__
     if isinstance(error, ConnectionRefusedError):
         return Refused(text)

@@ -6,10 +6,13 @@ health and pacing read. Invariant: every try that began is heard once. Refuses t
 
 from __future__ import annotations
 
+import time
+
 from twisted.application.service import Service
 
 from ..core.figures import count, count_status
 from ..core.transaction import Attempt
+from ..outcome import Cause
 
 
 class MonitorService(Service):
@@ -20,5 +23,9 @@ class MonitorService(Service):
         figures = attempt.member.figures
         count(figures.outcomes, attempt.outcome_word)
         count_status(figures.statuses, attempt.status)
+        if attempt.outcome is not Cause.OK:
+            word = attempt.outcome_word
+            figures.last_failure = f"{word}: {attempt.detail}" if attempt.detail else word
+            figures.last_failure_at = time.time()
         if attempt.first_byte:
             figures.server_times.add(attempt.first_byte - attempt.sent)

@@ -1,24 +1,71 @@
-"""A pool while it runs: its members, their links, and the rules of its protocol.
+"""A pool while it runs: its members, their links, the rules of its protocol, and who waits for a place.
 
-Decides nothing of its own: it brings together what the configuration chose. Invariant: the order of
-its members is that of the configuration. Refuses to know transactions.
+Decides nothing of its own: it brings together what the configuration chose, and changes it when an operator
+says so. Invariant: the order of its members is that of the configuration; a transaction waits only while
+every server that it may go to is at its limit, and then first come is first served. Refuses to know how
+transactions end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 
 from ..core.balancing import BALANCERS
 from ..core.choosing import Choosing
 from ..core.figures import PoolFigures
 from ..core.members import Member
+from ..core.networks import Networks
 from ..core.storage import Storage
 from ..core.transaction import Attempt
-from ..interfaces import IBackendProtocol, Origin
+from ..errors import NoServer, QueueFull, QueueTimeout
+from ..interfaces import (
+    IAnswerTimes,
+    IBackendProtocol,
+    IBalancer,
+    ICascades,
+    IOwnAnswers,
+    IResponseClassifier,
+    IStickiness,
+    IUndone,
+    Origin,
+)
 from ..settings import Pool as PoolSettings
+from . import link_tls, probing
+from .link_modes import LinkMode
+from .link_tls import LinkContexts
 from .links import Links
 from .monitor import MonitorService
+from .names import Names
+from .pins import Pins
+from .probing import Found
+
+#: What an operator can say of a server.
+STATES = ("up", "drain", "down")
+
+#: Laws that look at nobody's key.
+_KEYLESS = frozenset(("round-robin", "least-connections", "least-time"))
+
+#: Of those who wait, how many are asked whether a free place suits them.
+_ASKED = 100
+
+
+class Waiter:
+    """A transaction that waits for a place."""
+
+    __slots__ = ("deferred", "key", "origin", "stuck", "timer", "used")
+
+    def __init__(self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes) -> None:
+        self.used = used
+        self.stuck = stuck
+        self.origin = origin
+        self.key = key
+        self.deferred: Deferred[Member]
+        self.timer: IDelayedCall
 
 
 class Pool:
@@ -32,29 +79,65 @@ class Pool:
         monitor: MonitorService,
         clock: Any,
         broker_name: str,
+        *,
+        names: Names,
+        pins: Pins,
+        contexts: Mapping[str, LinkContexts],
+        balancer: IBalancer | None = None,
+        classifier: IResponseClassifier | None = None,
     ) -> None:
+        """`contexts`, by address, are those of the servers whose links are or may become secure."""
         self.settings = settings
         self.name = settings.name
         self.protocol = protocol
-        self.rules = protocol.rules(settings, broker_name)
-        self.classifier = protocol.classifier(settings)
+        self.rules = rules = protocol.rules(settings, broker_name)
+        self.classifier = judge = classifier or protocol.classifier(settings)
+        self.answer_times = rules if IAnswerTimes.providedBy(rules) else None
+        self.own_answers = rules if IOwnAnswers.providedBy(rules) else None
+        self.stickiness = rules if settings.sticky is not None and IStickiness.providedBy(rules) else None
+        self.cascades = rules if ICascades.providedBy(rules) else None
+        self.undone = judge if IUndone.providedBy(judge) else None
+        self.brokers = Networks(settings.trusted)
         self.storage = storage
         self.monitor = monitor
         self.clock = clock
         self.tries = settings.failover.tries
         self.members = [Member(server, settings.slow_start) for server in settings.servers]
         self.links = {
-            member: Links(member, settings, protocol.server_codec, clock) for member in self.members
+            member: Links(member, settings, protocol.server_codec, clock, names, contexts.get(member.address))
+            for member in self.members
         }
-        self._choosing = Choosing(self.members, BALANCERS[settings.balance]())
+        for member, links in self.links.items():
+            links.freed = self.freed
+            mode = member.settings.continue_secure_link
+            links.mode = LinkMode(
+                settings.name,
+                member,
+                settings.continue_secure_link if mode is None else mode,
+                pins,
+                self._prober(links),
+                clock,
+                links.mode_changed,
+            )
+        self._keyed = balancer is not None or settings.balance not in _KEYLESS
+        self._choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
+        self._waiting: dict[Waiter, None] = {}
+        self._serving = False
         self.figures = PoolFigures(
             settings.name, settings.protocol, [member.figures for member in self.members]
         )
 
-    def choose(self, attempts: Sequence[Attempt], origin: Origin) -> Member | None:
-        """The member for a transaction's next try."""
-        used = [attempt.member for attempt in attempts] if attempts else ()
-        return self._choosing.choose(used, origin, origin.address.encode(), "", self.clock.seconds())
+    def start(self) -> None:
+        """Begin to look names up, and to find out what the servers of `auto` speak."""
+        for links in self.links.values():
+            links.start()
+            links.mode.start()
+
+    def close(self) -> None:
+        """Close the links that serve nobody; nothing is looked up or probed any more."""
+        for links in self.links.values():
+            links.mode.stop()
+            links.close()
 
     def status(self, answer: Any) -> int:
         """Under which number an answer that a client got is counted; 0: none.
@@ -66,7 +149,164 @@ class Pool:
         except Exception:
             return 0
 
-    def close(self) -> None:
-        """Close the links that serve nobody."""
-        for links in self.links.values():
-            links.close()
+    # --- the choice of a server ---
+
+    def choose(self, attempts: Sequence[Attempt], request: Any, origin: Origin, stuck: str) -> Any:
+        """The member for a transaction's next try, or a Deferred of it.
+
+        `stuck` is the key that the client came back with. Raises `NoServer`, of which `QueueFull` is one, or
+        the Deferred fails with it; it may be cancelled. A balancer that is not ours may give a Deferred or a
+        coroutine of something else.
+        """
+        used = [attempt.member for attempt in attempts] if attempts else ()
+        key = self._key(request, origin) if self._keyed else b""
+        if not self._waiting:
+            chosen = self._choosing.choose(used, origin, key, stuck, self.clock.seconds())
+            if chosen is not None:
+                return chosen
+        return self._wait(Waiter(used, stuck, origin, key))
+
+    def _key(self, request: Any, origin: Origin) -> bytes:
+        key: bytes | None = self.rules.affinity(request)
+        return origin.address.encode() if key is None else key
+
+    def _wait(self, waiter: Waiter) -> Deferred[Member]:
+        queue = self.settings.queue
+        if len(self._waiting) >= queue.length:
+            raise QueueFull(f"every server is at its limit, and {queue.length} transactions wait")
+        waiter.deferred = Deferred(lambda _: self._served(waiter))
+        waiter.timer = self.clock.callLater(queue.timeout, self._timed_out, waiter)
+        self._waiting[waiter] = None
+        self.figures.queued = len(self._waiting)
+        return waiter.deferred
+
+    def _served(self, waiter: Waiter) -> None:
+        del self._waiting[waiter]
+        self.figures.queued = len(self._waiting)
+        if waiter.timer.active():
+            waiter.timer.cancel()
+
+    def _timed_out(self, waiter: Waiter) -> None:
+        self._served(waiter)
+        waiter.deferred.errback(
+            QueueTimeout(f"no place at any server within {self.settings.queue.timeout:g} s")
+        )
+
+    def freed(self, member: Member) -> None:
+        """A place at `member` may have become free, or nobody may be open any more: serve who waits."""
+        if not self._waiting or self._serving:
+            return
+        self._serving = True  # not by recursion: who is served may fail at once, and free the place again
+        try:
+            while self._waiting and self._worth_asking() and self._serve_one():
+                pass
+        finally:
+            self._serving = False
+
+    def _worth_asking(self) -> bool:
+        """A place is free, or nobody is open, which who waits must be told."""
+        nobody = True
+        for member in self.members:
+            if member.open:
+                if member.has_place():
+                    return True
+                nobody = False
+        return nobody
+
+    def _serve_one(self) -> bool:
+        """Who waits longest and has a place gets it; False: nobody has."""
+        now = self.clock.seconds()
+        for waiter in list(islice(self._waiting, _ASKED)):
+            try:
+                chosen: Any = self._choosing.choose(waiter.used, waiter.origin, waiter.key, waiter.stuck, now)
+            except NoServer as error:
+                self._served(waiter)
+                waiter.deferred.errback(error)
+                return True
+            if chosen is not None:
+                self._served(waiter)
+                if isinstance(chosen, Deferred):
+                    chosen.chainDeferred(waiter.deferred)
+                else:
+                    waiter.deferred.callback(chosen)
+                return True
+        return False
+
+    # --- what an operator changes ---
+
+    def member(self, address: str) -> Member:
+        """The member at `address`, as the configuration writes it; `KeyError` when there is none."""
+        for member in self.members:
+            if member.address == address:
+                return member
+        raise KeyError(address)
+
+    def set_link_mode(self, mode: bool | str, address: str | None = None) -> None:
+        """How links are made from now on, to one server or to all: False, True or "auto".
+
+        Transactions under way end on the links that they have. Raises `KeyError` for an unknown server,
+        `ValueError` for another mode and `StartError` when secure links cannot be made.
+        """
+        if mode not in (False, True, "auto"):
+            raise ValueError(f"found the link mode {mode!r}, expected False, True or 'auto'")
+        members = self.members if address is None else [self.member(address)]
+        if mode and any(self.links[member].contexts is None for member in members):
+            made = link_tls.of_pool(self.settings, self.protocol.alpn)
+            for member in self.members:
+                self.links[member].contexts = self.links[member].contexts or made[member.address]
+        for member in members:
+            self.links[member].mode.set_mode(mode)
+
+    def clear_pin(self, address: str) -> None:
+        """Forget what was found of this server in mode "auto"; `KeyError` for an unknown server."""
+        self.links[self.member(address)].mode.clear_pin()
+
+    def set_server(self, address: str, state: str | None = None, weight: int | None = None) -> None:
+        """Change a server: "up", "drain" (only clients that are stuck to it) or "down", and its weight.
+
+        Transactions under way go on. Raises `KeyError` for an unknown server, `ValueError` for another
+        state, or a weight that is not from 1 to 1000.
+        """
+        member = self.member(address)
+        if state is not None and state not in STATES:
+            raise ValueError(f"found the state {state!r}, expected {', '.join(map(repr, STATES))}")
+        if weight is not None and not (type(weight) is int and 1 <= weight <= 1000):
+            raise ValueError(f"found the weight {weight!r}, expected an integer from 1 to 1000")
+        if weight is not None:
+            member.weight = member.figures.weight = weight
+        if state is not None:
+            member.draining = state == "drain"
+            if state == "down":
+                member.bar("down", "by the operator")
+            else:
+                member.unbar("down", self.clock.seconds())
+            self.freed(member)
+
+    def describe(self) -> Mapping[str, Mapping[str, Any]]:
+        """How each server stands, by address: for people and programs that ask."""
+        return {member.address: self._describe(member) for member in self.members}
+
+    def _describe(self, member: Member) -> Mapping[str, Any]:
+        links = self.links[member]
+        state = "down" if "down" in member.bars else "drain" if member.draining else "up"
+        secure = links.mode.secure
+        return {
+            "state": state,
+            "open": member.open,
+            "bars": dict(member.bars),
+            "weight": member.weight,
+            "link": "unknown" if secure is None else "secure" if secure else "plain",
+            "link_mode": links.mode.mode,
+            "finding": links.mode.finding.value if links.mode.mode == "auto" else None,
+            "addresses": list(links.addresses),
+        }
+
+    def _prober(self, links: Links) -> Callable[[], Deferred[Found]]:
+        timeout = self.settings.failover.connect_timeout
+
+        def find_out() -> Deferred[Found]:
+            assert links.contexts is not None
+            host = links.member.settings.host
+            return probing.probe(links.reach, links.contexts, self.protocol, host, timeout, self.clock)
+
+        return find_out

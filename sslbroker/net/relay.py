@@ -3,18 +3,21 @@
 Decides nothing: `core.transaction` does. Invariant: a chunk of a body is framed once and written once; a
 client that is full pauses its server. Every entry point (a method without underscore that handles input)
 ends in `flush`, so that all bytes of one turn leave in one write for each side. What a plugin raises ends
-this transaction, by 502 or visibly, and comes no further. Refuses to know HTTP, timers of connections, and
-the choice of servers; `upload` moves the request.
+this transaction, by 502 or visibly, and comes no further. A stream is over when both directions have ended.
+Refuses to know HTTP, timers of connections, and the choice of servers; `upload` moves the request.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import as_future
 
+from ..core.members import Member
 from ..core.transaction import DONE, RELAY, Action, Attempt, Input, Transaction
 from ..errors import (
     AttemptError,
@@ -37,20 +40,25 @@ if TYPE_CHECKING:
 _log = Logger("sslbroker.relay")
 
 # Bind once: a lookup in an Enum class costs more than the test it is made for.
-_REPLAYABLE = Replay.REPLAYABLE
+_REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
 _CHOSEN, _NO_SERVER, _LINKED, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.LINKED, Input.FAILED
 _ANSWERED, _ENDED, _REFUSED, _LOST = Input.ANSWERED, Input.ENDED, Input.REFUSED, Input.LOST
+_OWN, _OK = Input.OWN, Cause.OK
 
 
 class Relay:
     """Made by a `ClientConnection` for each request's head; forgotten when the transaction is over."""
 
     __slots__ = (
+        "_answer_ended",
         "_attempt",
+        "_choosing",
         "_connecting",
         "_link_exchange",
         "_over",
+        "_stuck",
         "_to_client",
+        "answer_time",
         "arrived",
         "bytes_out",
         "connection",
@@ -61,12 +69,15 @@ class Relay:
         "pool",
         "request",
         "response",
+        "stream",
         "transaction",
         "tunnel",
         "upload",
     )
 
-    def __init__(self, connection: ClientConnection, exchange: int, request: Any, now: float) -> None:
+    def __init__(
+        self, connection: ClientConnection, exchange: int, request: Any, stream: bool, now: float
+    ) -> None:
         pool = connection.frontend.pool
         self.connection = connection
         self.exchange = exchange
@@ -75,15 +86,24 @@ class Relay:
         self.origin: Origin = pool.rules.origin(request, connection.origin)
         stored = pool.storage.open()
         self.upload = Upload(self, stored)
-        self.transaction = Transaction(pool.rules.replay(request), stored, pool.tries, now)
+        pinned = connection.pinned is not None
+        replay = _PINNED if pinned else pool.rules.replay(request)
+        self.transaction = Transaction(replay, stored, pool.tries, now)
         self.arrived = now
         self.bytes_out = 0  # content of the answer
         #: The final response's message, a server's or the broker's own; None before there is one.
         self.response: Any = None
-        self.tunnel = False  # the final answer was an `Upgraded`
+        self.stream = stream  # from its beginning
+        self.tunnel = stream  # or since the final answer
+        within = pool.answer_times.answer_within(request) if pool.answer_times is not None else None
+        #: Seconds without a byte after which a server is silent; 0.0: no limit.
+        self.answer_time: float = pool.settings.failover.response_timeout if within is None else within
+        self._answer_ended = False  # a stream's server sends no more
+        self._stuck = pool.stickiness.stuck(request) if pool.stickiness is not None else ""
         self.link: Link | None = None
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
         self._link_exchange = 0
+        self._choosing: Deferred[Any] | None = None
         self._connecting: Deferred[Link] | None = None
         self._attempt: Attempt | None = None  # the one that counts as outstanding
         self._to_client: list[bytes] = []
@@ -97,10 +117,10 @@ class Relay:
             return
         try:
             refusal = self.pool.rules.admit(self.request, self.origin)
-            if refusal is None:
-                self._choose()
-            else:
+            if refusal is not None:
                 self._step(_REFUSED, refusal)
+            elif not self._answered_by_ourselves():
+                self._choose()
             self.flush()
         except Exception:
             self.mistake()
@@ -110,12 +130,15 @@ class Relay:
         self._step(_REFUSED, error)
         self.flush()
 
-    def client_lost(self, error: BrokerError) -> None:
-        """The client is gone."""
+    def client_lost(self, error: BrokerError, clean: bool = False) -> None:
+        """The client is gone; `clean`: it has closed its connection in good order."""
         try:
             if self.tunnel:
                 self.upload.last_words()
-            self._step(_LOST, error)
+            if self.tunnel and clean and self.transaction.state is RELAY:
+                self._step(_ENDED)  # that is how a stream ends where one direction cannot be ended alone
+            elif self.transaction.state is not DONE:
+                self._step(_LOST, error)
         except Exception:
             self.mistake()
 
@@ -147,13 +170,22 @@ class Relay:
             self._judge(event.message, kind is Upgraded)  # type: ignore[attr-defined]
         elif kind is End:
             self._to_client.append(self.connection.codec.send(event))
-            self._step(_ENDED)
+            if self.tunnel and not self.upload.sent:
+                self._answer_ended = True
+                self.flush()
+                self.connection.end_writing()
+            else:
+                self._step(_ENDED)
         elif kind is Interim:
             self._interim(event)  # type: ignore[arg-type]
 
     def link_failed(self, link: Link, error: AttemptError) -> None:
         """The link, or the server's answer on it, has failed."""
         if link is not self.link:
+            return
+        if self._answer_ended:
+            self._step(_ENDED)  # after all that it had to say, the server wants no more to hear
+            self.flush()
             return
         if self.transaction.state is RELAY:
             broken = Stalled if error.cause is Cause.SILENT else Truncated
@@ -177,6 +209,11 @@ class Relay:
         attempt = self.transaction.attempt
         if not attempt.first_byte:  # it may answer earlier
             attempt.sent = self.pool.clock.seconds()
+
+    def stream_sent(self) -> None:
+        """The client of a stream sends no more, and the link has had all of it."""
+        if self._answer_ended:
+            self._step(_ENDED)
 
     # --- from whoever catches what a plugin raises ---
 
@@ -209,24 +246,64 @@ class Relay:
         for action in self.transaction.receive(event, self.pool.clock.seconds(), subject):
             _DO[action](self)
 
+    def _answered_by_ourselves(self) -> bool:
+        own = self.pool.own_answers
+        events = own.own_answer(self.request, self.origin, self.exchange) if own is not None else ()
+        if events:
+            self._write_answer(events)
+            self._step(_OWN)
+        return bool(events)
+
     def _choose(self) -> None:
         self.response = None  # of the try before
-        member = self.pool.choose(self.transaction.attempts, self.origin)
-        if member is None:
-            self._step(_NO_SERVER, NoServer("the pool has no server"))
-        else:
-            self._step(_CHOSEN, member)
+        pinned = self.connection.pinned
+        if pinned is not None:
+            self._step(_CHOSEN, pinned.links.member)
+            return
+        try:
+            chosen = self.pool.choose(self.transaction.attempts, self.request, self.origin, self._stuck)
+        except NoServer as error:
+            self._step(_NO_SERVER, error)
+            return
+        if type(chosen) is Member:
+            self._step(_CHOSEN, chosen)
+            return
+        self._choosing = choosing = as_future(lambda: chosen)  # type: ignore[no-untyped-call]
+        choosing.addCallbacks(self._chosen, self._not_chosen)
+        choosing.addErrback(self.mistake)
+
+    def _chosen(self, member: object) -> None:
+        self._choosing = None
+        if type(member) is not Member or member not in self.pool.links:
+            raise TypeError(f"the balancer chose {member!r}, expected one of the members that it was given")
+        self._step(_CHOSEN, member)
+        self.flush()
+
+    def _not_chosen(self, failure: Failure) -> None:
+        self._choosing = None
+        if isinstance(failure.value, NoServer):
+            self._step(_NO_SERVER, failure.value)
+            self.flush()
+        elif not isinstance(failure.value, CancelledError):
+            self.mistake(failure)
 
     def _get_link(self) -> None:
         self._attempt = attempt = self.transaction.attempt
         member = attempt.member
         member.began(attempt, self.pool.clock.seconds())
         links = self.pool.links[member]
-        unsafe = self.transaction.replay is not _REPLAYABLE
-        link = None if unsafe and not self.pool.settings.failover.reuse_for_unsafe else links.take()
+        replay = self.transaction.replay
+        link: Link | None
+        if replay is _PINNED:
+            link, self.connection.pinned = self.connection.pinned, None
+        elif replay is _REPLAYABLE or self.pool.settings.failover.reuse_for_unsafe:
+            link = links.take()
+        else:
+            link = None
         if link is not None:
             self._linked(link)
         else:
+            links.make_room()
             self._connecting = connecting = links.connect()
             connecting.addCallbacks(self._connected, self._not_linked)
             connecting.addErrback(self.mistake)
@@ -257,22 +334,36 @@ class Relay:
         assert link is not None
         rules = self.pool.rules
         head = rules.to_server(self.request, self.origin, link.links.member.address, link.secure)
-        sent = link.codec.send(Head(self._link_exchange, head))
+        begun = Upgraded(self._link_exchange, head) if self.stream else Head(self._link_exchange, head)
+        sent = link.codec.send(begun)
         replay = self.transaction.replay
-        if replay is not _REPLAYABLE:
+        if replay is not _REPLAYABLE and (self.pool.undone is None or replay is _PINNED):
             self.upload.stored.give_up(replay)
-        self.upload.start(link, self._link_exchange, sent, rules.go_ahead_wait(self.request))
+        wait = rules.go_ahead_wait(self.request)
+        self.upload.start(link, self.transaction.attempt, self._link_exchange, sent, wait)
 
     def _judge(self, message: Any, upgraded: bool) -> None:
-        attempt = self.transaction.attempt
-        attempt.first_byte = self.pool.clock.seconds()
-        attempt.status = status = self.pool.classifier.status(message)
+        attempt, pool = self.transaction.attempt, self.pool
+        attempt.first_byte = now = pool.clock.seconds()
+        attempt.status = pool.classifier.status(message)
         self.response = message
-        self.tunnel = upgraded
-        if not upgraded and self.pool.classifier.failing(message):
-            self._step(_FAILED, FailingStatus(f"status {status}"))
+        failing = not upgraded and pool.classifier.failing(message)
+        attempt.member.answered(attempt, now - attempt.sent, not failing)
+        if failing:
+            self._step(_FAILED, self._why_failing(message, attempt.status))
         else:
+            self.tunnel = upgraded
             self._step(_ANSWERED)
+
+    def _why_failing(self, message: Any, status: int) -> FailingStatus:
+        pool, link = self.pool, self.link
+        assert link is not None
+        error = FailingStatus(f"status {status}" if status else "a failing answer")
+        error.nothing_done = pool.undone is not None and pool.undone.nothing_done(message)
+        if pool.cascades is not None and pool.settings.trusted and link.peer in pool.brokers:
+            # One of them is ours, to the broker that answers.
+            self.transaction.elsewhere += max(pool.cascades.tried(message) - 1, 0)
+        return error
 
     def _interim(self, event: Interim) -> None:
         rewritten = self.pool.rules.to_client(event.message, self.request, self.origin)
@@ -282,8 +373,12 @@ class Relay:
             self.upload.go_ahead()
 
     def _pass(self) -> None:
-        connection = self.connection
-        message = self.pool.rules.to_client(self.response, self.request, self.origin)
+        connection, pool, attempt = self.connection, self.pool, self.transaction.attempt
+        message = pool.rules.to_client(self.response, self.request, self.origin)
+        if attempt.outcome is not _OK:
+            self._tell_tries(message)
+        elif pool.stickiness is not None and attempt.member.key != self._stuck:
+            pool.stickiness.stick(message, attempt.member.key, self.origin)
         if self.tunnel:
             self._to_client.append(connection.codec.send(Upgraded(self.exchange, message)))
             assert self.link is not None
@@ -297,14 +392,31 @@ class Relay:
     def _answer(self) -> None:
         error = self.transaction.error
         assert error is not None
+        events = self.pool.rules.error_answer(error, self.request, self.exchange)
+        if events:
+            for event in events:
+                if type(event) is Head and error.tries:
+                    self._tell_tries(event.message)
+            self._write_answer(events)
+        else:
+            self._cut()  # the protocol has no words for it
+
+    def _write_answer(self, events: Sequence[Event]) -> None:
+        """An answer of the broker's own, or of the protocol's."""
         codec = self.connection.codec
         self.response = None
-        for event in self.pool.rules.error_answer(error, self.request, self.exchange):
+        for event in events:
             if type(event) is Head:
                 self.response = event.message
             elif type(event) is Body:
                 self.bytes_out += len(event.data)
             self._to_client.append(codec.send(event))
+
+    def _tell_tries(self, message: Any) -> None:
+        """Another broker that we answer need not try as often again."""
+        cascades = self.pool.cascades
+        if cascades is not None and self.origin.trusted:
+            cascades.tell_tries(message, self.transaction.tries)
 
     def _cut(self) -> None:
         self._to_client.clear()
@@ -315,13 +427,16 @@ class Relay:
         self.upload.stop()
         link, self.link = self.link, None
         if link is not None:
-            if self.tunnel:
+            if self.tunnel and self.transaction.state is DONE:
                 link.close()
             else:
                 link.drop()
-        connecting, self._connecting = self._connecting, None
-        if connecting is not None:
-            connecting.cancel()
+            if self.transaction.replay is _PINNED:
+                self.connection.pin_lost()
+        waiting, self._choosing = self._choosing or self._connecting, None
+        self._connecting = None
+        if waiting is not None:
+            waiting.cancel()
         self._attempt_over()
 
     def _finish(self) -> None:
@@ -329,7 +444,9 @@ class Relay:
         self.flush()
         link = self.link
         if link is not None:
-            link.leave(self._link_exchange)
+            kept = link.leave(self._link_exchange, self.connection)
+            if not kept and self.transaction.replay is _PINNED:
+                self.connection.pin_lost()
             self.link = None
             self._attempt_over()
         self._over = True
@@ -341,6 +458,7 @@ class Relay:
         if attempt is not None:
             attempt.member.ended(attempt)
             self.pool.monitor.heard(attempt)
+            self.pool.freed(attempt.member)
 
 
 _DO = {

@@ -1,6 +1,7 @@
 """What the broker does when the operating system signals it.
 
-Decides: SIGTERM and SIGINT drain, and a second one ends at once; SIGHUP and SIGUSR1 reopen the logs.
+Decides: SIGTERM and SIGINT drain, and a second one ends at once; SIGUSR1 reopens the logs, SIGHUP reads
+certificates anew too.
 Invariant: nothing is done inside a signal's handler but waking the reactor; a rotation that comes after
 the logs were closed does not kill the process. Refuses to touch signals under a reactor that is not the
 process's own (a test's).
@@ -19,12 +20,23 @@ _log = Logger("sslbroker")
 
 
 class Signals:
-    """The broker's handlers; `stop` is called at the second request to stop, `reopen` for the logs."""
+    """The broker's handlers.
 
-    def __init__(self, reactor: Any, *, stop: Callable[[], None], reopen: Callable[[], None]) -> None:
+    `stop` is called at the second request to stop, `reopen` for the logs, `reload` for all that is read anew.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        stop: Callable[[], None],
+        reopen: Callable[[], None],
+        reload: Callable[[], None],
+    ) -> None:
         self._reactor = reactor
         self._stop = stop
         self._reopen = reopen
+        self._reload = reload
         self._stopping = False
         self._installed = False
 
@@ -33,7 +45,7 @@ class Signals:
         if not isinstance(self._reactor, ReactorBase):
             return
         self._installed = True
-        signal.signal(signal.SIGHUP, self._wake_to_reopen)
+        signal.signal(signal.SIGHUP, self._wake_to_reload)
         signal.signal(signal.SIGUSR1, self._wake_to_reopen)
         self._reactor.callWhenRunning(self._take_stopping)
 
@@ -59,6 +71,9 @@ class Signals:
 
     def _wake_to_reopen(self, number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reopen)
+
+    def _wake_to_reload(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self._reload)
 
     def _wake_to_stop(self, number: int, frame: object) -> None:
         self._reactor.callFromThread(self.request_stop)

@@ -34,9 +34,10 @@ from zope.interface import implementer
 
 from ..errors import Problem, StartError
 from ..settings import THROWAWAY, ListenerTLS
-from . import certificates, client_certificates
+from . import certificates, client_certificates, client_rules
 from .certificates import Identity
-from .client_certificates import ClientCheck, ClientRules, Clients
+from .client_certificates import ClientCheck
+from .client_rules import ClientRules, Clients
 
 #: The settings `minimum` of both sides.
 MINIMUM = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
@@ -156,7 +157,12 @@ class ListenerContexts:
         settings = settings or self._settings
         warnings: list[str] = []
         problems = _check(settings, warnings)
-        clients = client_certificates.read(settings, self._seconds(), problems, warnings)
+        clients = client_rules.read(settings, self._seconds(), problems, warnings)
+        lacking = client_certificates.lacking() if clients.asked else []
+        if lacking:
+            found = f"a pyOpenSSL without {' and '.join(lacking)}"
+            expected = "one that tells of resumed sessions"
+            problems.append(str(Problem("tls.client_certificate", found, expected, "install another one")))
         identities = self._read(settings, problems, warnings)
         if problems:
             raise StartError("\n".join(problems))

@@ -1,7 +1,7 @@
 """What the glue needs to know of a transport beyond Twisted's interfaces.
 
 Decides how much of what was written the peer has not taken yet, so that a slow reader can be told
-from one that has stopped. Refuses to buffer: transports do.
+from one that has stopped, and how one direction of a connection is ended. Refuses to buffer: transports do.
 """
 
 from __future__ import annotations
@@ -28,3 +28,15 @@ def backlog(transport: Any) -> int:
         except (OSError, ValueError):  # closed meanwhile
             return size
     return int(size)
+
+
+def half_close(transport: Any, secure: bool) -> None:
+    """End what we send, after everything written; what the peer sends still arrives.
+
+    Over TLS that is a close_notify (RFC 8446 §6.1); most peers answer it by closing.
+    """
+    transport.unregisterProducer()
+    if secure:
+        transport.loseConnection()
+    else:
+        transport.loseWriteConnection()

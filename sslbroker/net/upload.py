@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IDelayedCall
 
 from ..core.storage import Stored
+from ..core.transaction import Attempt
 from ..interfaces import Body, End
 
 if TYPE_CHECKING:
@@ -25,17 +26,18 @@ class Upload:
 
     __slots__ = (
         "_ahead",
+        "_attempt",
         "_exchange",
         "_half_closed",
         "_link",
         "_out",
         "_relay",
-        "_sent",
         "_trailers",
         "_wanted",
         "_withheld",
         "bytes_in",
         "ended",
+        "sent",
         "stored",
     )
 
@@ -49,8 +51,9 @@ class Upload:
         self._wanted = True  # the body: a final answer instead of the go-ahead means that it is not
         # of the try under way
         self._link: Link | None = None
+        self._attempt: Attempt | None = None
         self._exchange = 0
-        self._sent = False  # all of the request went to the link
+        self.sent = False  # all of the request went to the link
         self._withheld = False  # the body waits for the server's go-ahead
         self._ahead: IDelayedCall | None = None  # the end of that wait
         self._out: list[bytes] = []
@@ -96,11 +99,12 @@ class Upload:
 
     # --- from the relay ---
 
-    def start(self, link: Link, exchange: int, head: bytes, wait: float) -> None:
+    def start(self, link: Link, attempt: Attempt, exchange: int, head: bytes, wait: float) -> None:
         """A try begins; its body is held back for up to `wait` seconds."""
         self._link = link
+        self._attempt = attempt
         self._exchange = exchange
-        self._sent = False
+        self.sent = False
         self._out.append(head)
         self._withheld = wait > 0
         if self._withheld:
@@ -162,6 +166,8 @@ class Upload:
             data = b"".join(self._out)
             self._out.clear()
             if self._link is not None and data:
+                assert self._attempt is not None
+                self._attempt.wrote = True
                 self._link.write(data)
 
     # --- small things ---
@@ -172,17 +178,19 @@ class Upload:
         for data in self.stored.take():
             out.append(codec.send(Body(exchange, data)))
             link.links.member.figures.bytes_out += len(data)
-        if self._half_closed:
-            self.flush()
-            link.end_writing()
-        elif not self.ended:
-            link.progress()
-        elif not self._sent:
-            out.append(codec.send(End(exchange, self._trailers)))
-            self._sent = True
-            self._relay.request_sent()
-            link.progress()
         self._relay.connection.go_on()
+        if not self.ended:
+            link.progress()
+        elif not self.sent:
+            self.sent = True
+            out.append(codec.send(End(exchange, self._trailers)))
+            if self._half_closed:
+                self.flush()
+                link.end_writing()
+                self._relay.stream_sent()
+            else:
+                self._relay.request_sent()
+                link.progress()
 
     def _waited(self) -> None:
         try:
