@@ -10,15 +10,19 @@ from collections.abc import Callable
 
 from zope.interface import implementer
 
-from ...interfaces import IBackendProtocol
+from ...interfaces import IBackendProtocol, IProbe
 from ...settings import Pool
 from .answers import Answers
 from .client_codec import ClientCodec
+from .grammar import BARE_LINE_END, CRLF, LINE_BYTES, STATUS_LINE, STATUS_LINE_START
 from .rules import HTTPRules, StatusClassifier
 from .server_codec import ServerCodec
 
+_PROBED_LINE = 1024  # bytes of a status line, its end included
+_NOT_UNDERSTOOD = b"400"
 
-@implementer(IBackendProtocol)
+
+@implementer(IBackendProtocol, IProbe)
 class HTTPProtocol:
     """HTTP/1.1 and 1.0; `now` gives seconds since the epoch, for the ``Date`` of the broker's answers.
 
@@ -48,6 +52,29 @@ class HTTPProtocol:
     def classifier(self, pool: Pool) -> StatusClassifier:
         """Which answers fail, for one pool."""
         return StatusClassifier(pool)
+
+    def probe(self, host: str) -> bytes:
+        """A request for the options of ``/``, which is safe (RFC 9110 §9.2.1); `host` as in Host.
+
+        Not for those of ``*``: nginx answers 400 to that.
+        """
+        return b"OPTIONS / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % host.encode("ascii")
+
+    def answers(self, received: bytes) -> bool | None:
+        """Whether it begins with a status line, of at most 1 KiB, other than 400; None: that may still come.
+
+        A 400 proves nothing: with it, in plain HTTP, nginx, Apache and Go answer who speaks plain HTTP to
+        a TLS port.
+        """
+        if not (received.startswith(STATUS_LINE_START) or STATUS_LINE_START.startswith(received)):
+            return False
+        end = received.find(CRLF, 0, _PROBED_LINE)
+        if end < 0:
+            over = len(received) >= _PROBED_LINE or BARE_LINE_END.search(received) is not None
+            return False if over else None
+        line = received[:end]
+        status = STATUS_LINE.fullmatch(line)
+        return status is not None and status[2] != _NOT_UNDERSTOOD and not line.translate(None, LINE_BYTES)
 
 
 HTTP = HTTPProtocol()

@@ -1,10 +1,13 @@
 """What a trusted peer says of the client: ``X-Forwarded-For`` and ``-Proto``, or ``Forwarded``.
 
-Decides a client's address and security when the peer is another proxy that the operator trusts.
-Invariant: what cannot be read as a whole changes nothing; of a list only the rightmost entry counts,
-because only that was written by the peer itself, and what stands left of it may be a client's
-invention. The ``X-Forwarded-`` names win over ``Forwarded`` (RFC 7239): common proxies write the
-former and pass the latter on from whoever sent it. Refuses to decide whom to trust.
+Decides a client's address and security when the peer is another proxy that the operator trusts. Each
+proxy adds to the right of a list whom it was asked by. So the lists are walked from the right, as long as
+who stands there is trusted too: the first address that is not trusted is the client's, and what stands
+left of it may be the client's invention. When all are trusted, the leftmost is the client. Invariant: a
+scheme that is none, or a ``Forwarded`` that is malformed anywhere, changes nothing; an address that
+cannot be read ends the walk at the hop before it. The ``X-Forwarded-`` names win over ``Forwarded`` (RFC
+7239): common proxies write the former and pass the latter on from whoever sent it. Refuses to decide whom
+to trust.
 """
 
 from __future__ import annotations
@@ -38,7 +41,12 @@ Address = tuple[str, int]
 
 
 class ClaimedOrigin(Origin):
-    """The origin as a trusted `peer` describes it; `peer` is the origin of the connection itself."""
+    """The origin as a trusted `peer` describes it; `peer` is the origin of the connection itself.
+
+    Whom the listener trusts and which hosts it would not have on this connection are the connection's
+    own. Its `certificate` is not: it proves who the peer is, and the client is somebody else. What the
+    peer knows of the client's certificate it says in fields, which go on to the server.
+    """
 
     __slots__ = ("peer",)
 
@@ -51,15 +59,13 @@ class ClaimedOrigin(Origin):
             secure=secure,
             trusted=peer.trusted,
         )
+        self.trusts = peer.trusts
+        self.misdirected = peer.misdirected
         self.peer = peer
 
 
 def claimed(fields: list[Field], origin: Origin) -> Origin:
-    """The origin that the fields claim; `origin` itself when they say nothing or nothing readable.
-
-    The walk over several trusted proxies has its place here: it would go on from the rightmost
-    address to the left while each is in the listener's trusted networks.
-    """
+    """The origin that the fields claim; `origin` itself when they say nothing or nothing readable."""
     addresses = [value for name, _, value in fields if name == X_FORWARDED_FOR]
     schemes = [value for name, _, value in fields if name == X_FORWARDED_PROTO]
     if addresses or schemes:
@@ -69,57 +75,88 @@ def claimed(fields: list[Field], origin: Origin) -> Origin:
 
 
 def _from_x_forwarded(addresses: list[bytes], schemes: list[bytes], origin: Origin) -> Origin:
+    """The client after ``X-Forwarded-For``; its scheme is the one that stands as far from the right.
+
+    Some proxies add to ``X-Forwarded-Proto`` as to ``X-Forwarded-For``, most write one word or leave the
+    one that stands there. A list of schemes that is too short for the client's place, one word above all,
+    began nearer to the broker: its leftmost is the oldest thing that a trusted proxy said.
+    """
     address, port, secure = origin.address, origin.port, origin.secure
+    hops = 0
     if addresses:
-        found = parse_address(_rightmost(addresses))
-        if found is None:
+        for entry in _from_right(addresses):
+            found = parse_address(entry)
+            if found is None:
+                break
+            address, port = found
+            hops += 1
+            if not origin.trusts(address):
+                break
+        if not hops:
             return origin
-        address, port = found
     if schemes:
-        scheme = _SCHEMES.get(_rightmost(schemes).lower())
+        entries = _from_right(schemes)
+        scheme = _SCHEMES.get(entries[min(max(hops, 1), len(entries)) - 1].lower())
         if scheme is None:
             return origin
         secure = scheme
     return ClaimedOrigin(origin, address, port, secure)
 
 
-def _rightmost(values: list[bytes]) -> bytes:
-    return values[-1].rpartition(b",")[2].strip(b" \t")
+def _from_right(values: list[bytes]) -> list[bytes]:
+    """The members of a list, the rightmost first; those beyond `_ELEMENTS` are not looked at."""
+    joined = values[0] if len(values) == 1 else b",".join(values)
+    if b"," not in joined:
+        return [joined]
+    members = joined.rsplit(b",", _ELEMENTS)[-_ELEMENTS:]
+    return [member.strip(b" \t") for member in reversed(members)]
 
 
 def _from_forwarded(values: list[bytes], origin: Origin) -> Origin:
+    """The client after ``Forwarded``; its scheme is its element's, else that of the nearest on the way.
+
+    An element that hides its ``for`` (RFC 7239 §6) leaves the address of the hop before it, and its scheme
+    counts: it is still the client that it speaks of.
+    """
     elements = parse_forwarded(values)
     if not elements:
         return origin
     address, port, secure = origin.address, origin.port, origin.secure
-    last = elements[-1]
-    node = last.get(b"for", b"unknown")
-    if node.lower() != b"unknown" and not node.startswith(b"_"):
-        found = _parse_node(node)
+    hops = 0
+    for element in reversed(elements):
+        node = element.get(b"for", b"unknown")
+        hidden = node.lower() == b"unknown" or node.startswith(b"_")
+        found = None if hidden else _parse_node(node)
+        if not hidden and found is None:
+            break
+        hops += 1
+        if b"proto" in element:
+            scheme = _SCHEMES.get(element[b"proto"].lower())
+            if scheme is None:
+                return origin
+            secure = scheme
         if found is None:
-            return origin
+            break
         address, port = found
-    if b"proto" in last:
-        scheme = _SCHEMES.get(last[b"proto"].lower())
-        if scheme is None:
-            return origin
-        secure = scheme
-    return ClaimedOrigin(origin, address, port, secure)
+        if not origin.trusts(address):
+            break
+    return ClaimedOrigin(origin, address, port, secure) if hops else origin
 
 
-def agrees(values: list[bytes], origin: Origin | None) -> bool:
-    """Whether the ``Forwarded`` fields can be passed on: well formed, and with `origin` as the last.
+def agrees(values: list[bytes], chain: list[bytes]) -> bool:
+    """Whether the ``Forwarded`` fields can be passed on: well formed, and about the peer's own client.
 
-    Else they are most likely a client's, which a peer that writes ``X-Forwarded-For`` did not look at.
-    Without an `origin` (there was no ``X-Forwarded-For``) the form alone decides.
+    That is the last of `chain`, the ``X-Forwarded-For`` fields. Else they are most likely a client's, which
+    a peer that writes ``X-Forwarded-For`` did not look at. Without a chain the form alone decides.
     """
     elements = parse_forwarded(values)
     if not elements:
         return False
-    if origin is None:
+    if not chain:
         return True
     found = _parse_node(elements[-1].get(b"for", b""))
-    return found is not None and found[0] == origin.address
+    told = parse_address(_from_right(chain)[0])
+    return found is not None and told is not None and found[0] == told[0]
 
 
 def parse_forwarded(values: list[bytes]) -> list[dict[bytes, bytes]] | None:

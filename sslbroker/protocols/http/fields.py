@@ -44,20 +44,31 @@ X_FORWARDED_PORT = b"x-forwarded-port"
 FORWARDED = b"forwarded"
 VIA = b"via"
 
+CLIENT_CERT = b"client-cert"
+X_CLIENT_SUBJECT = b"x-client-subject"
+X_CLIENT_ISSUER = b"x-client-issuer"
+X_CLIENT_SERIAL = b"x-client-serial"
+X_CLIENT_FINGERPRINT = b"x-client-fingerprint"
+
+#: What holds a client's certificate itself (RFC 9440).
+CERTIFICATE = frozenset((CLIENT_CERT, b"client-cert-chain"))
+
+#: What tells of a client's certificate, itself or in words.
+CERTIFIED = CERTIFICATE | {X_CLIENT_SUBJECT, X_CLIENT_ISSUER, X_CLIENT_SERIAL, X_CLIENT_FINGERPRINT}
+
 #: What claims who the client is and is believed from trusted peers only; all other names that begin
-#: with ``X-Forwarded-`` as well. ``Client-Cert*`` is RFC 9440's: §2.4 wants it taken from a client.
-CLAIMS = frozenset(
-    (
-        b"client-cert",
-        b"client-cert-chain",
-        FORWARDED,
-        X_FORWARDED_FOR,
-        X_FORWARDED_HOST,
-        X_FORWARDED_PORT,
-        X_FORWARDED_PROTO,
-        b"x-real-ip",
-    )
-)
+#: with ``X-Forwarded-`` as well. RFC 9440 §2.4 wants ``Client-Cert`` taken from a client.
+CLAIMS = CERTIFIED | {
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PORT,
+    X_FORWARDED_PROTO,
+    b"x-real-ip",
+}
+
+#: How often a broker has tried, in its answer to another broker: for that one alone.
+TRIES = b"sslbroker-tries"
 
 #: What ``Connection`` may not take away, although RFC 9110 §7.6.1 has an intermediary remove whatever
 #: it names: the same section forbids senders to name fields meant for all recipients. Taking these away

@@ -14,12 +14,16 @@ from collections.abc import Sequence
 
 from ...interfaces import Origin
 from ...settings import Pool
+from .certified import certified
 from .claims import ClaimedOrigin, agrees, claimed
 from .fields import (
+    CERTIFICATE,
+    CERTIFIED,
     CLAIMS,
     FORWARDED,
     HOP_BY_HOP,
     NEVER_SENT,
+    TRIES,
     VIA,
     WRITTEN,
     X_FORWARDED_FOR,
@@ -53,7 +57,10 @@ _MAX_FORWARDS_METHODS = (b"TRACE", b"OPTIONS")
 #: Methods with which content means nothing that servers agree on (RFC 9110 §§9.3.1, 9.3.2, 9.3.5, 9.3.7).
 _NO_CONTENT = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 
-_RESPONSE_DROP = HOP_BY_HOP | {b"content-length"}
+_RESPONSE_DROP = HOP_BY_HOP | {b"content-length", TRIES}
+
+#: By ``headers.client_certificate``: which fields no server of the pool sees, whoever wrote them.
+_UNTOLD = {"full": frozenset[bytes](), "details": CERTIFICATE, "none": CERTIFIED}
 
 
 class Forwarding:
@@ -77,8 +84,9 @@ class Forwarding:
 
     def __init__(self, pool: Pool, broker_name: str) -> None:
         own = own_headers(pool, broker_name)
-        base = HOP_BY_HOP | WRITTEN | NEVER_SENT | own.drop
-        self._unwritten = own.drop
+        unwritten = own.drop | _UNTOLD[pool.headers.client_certificate]
+        base = HOP_BY_HOP | WRITTEN | NEVER_SENT | unwritten
+        self._unwritten = unwritten
         self._fixed_host = own.host
         self._server_host = pool.headers.host == "server"
         self._reuse = pool.failover.reuse_for_unsafe
@@ -197,6 +205,8 @@ def _told(origin: Origin, host: bytes | None) -> Sequence[Field]:
         fields.append((X_FORWARDED_HOST, b"X-Forwarded-Host", host))
     if origin.listener_port:
         fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
+    if origin.certificate is not None:
+        fields += certified(origin.certificate)
     origin.told = host, fields
     return fields
 
@@ -211,7 +221,7 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
     # A list of which only the other form came is begun with the client, so that both agree.
     chain = [value for name, _, value in request.fields if name == X_FORWARDED_FOR and value]
     elements = [value for name, _, value in request.fields if name == FORWARDED]
-    if not agrees(elements, origin if chain else None):
+    if not agrees(elements, chain):
         elements = [_element(client, origin.secure, None)] if client else []
     chain = [*(chain or ([client] if client else [])), hop or b"unknown"]
     elements.append(_element(hop, peer.secure, request.host))
@@ -227,6 +237,9 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
         # The listener's port beside another scheme than its own would name a URL that nobody serves.
         if X_FORWARDED_PORT not in said and origin.secure == peer.secure and origin.listener_port:
             fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
+    # Looked for in what came: what the operator keeps from servers was said all the same.
+    if origin.certificate is not None and not any(name in CERTIFIED for name, _, _ in request.fields):
+        fields += certified(origin.certificate)
     return fields
 
 

@@ -1,9 +1,10 @@
 """What HTTP answers to the broker's questions, under the settings of one pool.
 
-Decides which requests are carried, which may be seen twice by servers, which answers fail, what a
-client's key is, and what the access log shows. Invariant: no answer depends on anything but the message,
-its origin and the settings; what depends on settings alone is worked out once. Refuses to rewrite
-messages (`forwarding`), to read claims (`claims`) and to word answers (`answers`).
+Decides which requests are carried, which may be seen twice by servers, which answers fail, what brokers
+tell each other of their tries, and what the access log shows. Invariant: no answer depends on anything
+but the message, its origin and the settings; what depends on settings alone is worked out once. Refuses
+to rewrite messages (`forwarding`), to read claims (`claims`) and cookies (`cookies`) and to word answers
+(`answers`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,21 @@ from collections.abc import Mapping, Sequence
 from zope.interface import implementer
 
 from ...errors import BrokerError, LoopDetected, RequestRefused
-from ...interfaces import Event, IExchangeRules, IResponseClassifier, Origin
+from ...interfaces import (
+    Event,
+    ICascades,
+    IExchangeRules,
+    IResponseClassifier,
+    IStickiness,
+    IUndone,
+    Origin,
+)
 from ...outcome import Replay
 from ...settings import Pool
 from .answers import Answers
 from .claims import claimed
-from .fields import VIA
+from .cookies import Cookie, StickyCookie
+from .fields import TRIES, VIA
 from .forwarding import Forwarding, offered
 from .message import LENGTH, NONE, Request, Response
 
@@ -27,15 +37,26 @@ GO_AHEAD_WAIT = 1.0
 """Seconds that a body is held back for a ``100 Continue`` (spec §6)."""
 
 _TARGET = 2048  # bytes of a target, and of a host, that the log shows
-_KEY = 256  # bytes of a cookie's value that keeps a client at its server
+_MOST_TRIES = 1000  # that another broker is believed to have made
 _HEDGED = frozenset((b"GET", b"HEAD", b"OPTIONS"))  # safe methods without content (RFC 9110 §9.2.1)
+_TRIES = re.compile(rb"[1-9][0-9]{0,3}")
+_MISDIRECTED = 421
 
 
-@implementer(IExchangeRules)
+@implementer(IExchangeRules, IStickiness, ICascades)
 class HTTPRules:
     """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
 
-    __slots__ = ("_answers", "_any_method", "_cookie", "_forwarding", "_key_field", "_methods", "_passed")
+    __slots__ = (
+        "_answers",
+        "_any_method",
+        "_forwarding",
+        "_hashed",
+        "_key_field",
+        "_methods",
+        "_passed",
+        "_sticky",
+    )
 
     def __init__(self, pool: Pool, broker_name: str, answers: Answers) -> None:
         self._answers = answers
@@ -50,17 +71,20 @@ class HTTPRules:
         # A key that the operator's own rules take away is no key for the server.
         dropped = {name.lower() for name in (*pool.headers.remove, *pool.headers.set)}
         self._key_field = b"" if header in dropped else header.encode("latin-1")
-        self._cookie: re.Pattern[bytes] | None = None
-        if pool.sticky is not None:
-            cookie = re.escape(pool.sticky.cookie.encode("latin-1"))
-            self._cookie = re.compile(rb"(?:^|;)[ \t]*+" + cookie + rb"=([^; \t]*+)")
+        self._hashed = Cookie(pool.hash_cookie) if pool.hash_cookie else None
+        self._sticky = StickyCookie(pool.sticky.cookie) if pool.sticky is not None else None
 
     def admit(self, request: Request, origin: Origin) -> BrokerError | None:
-        """Why the request is not carried: CONNECT, a loop, a TRACE or OPTIONS meant for the broker.
+        """Why the request is not carried: CONNECT, a loop, a TRACE or OPTIONS meant for the broker, a host
+        that this connection is not for.
 
         CONNECT is 405 and not 501: the method is known, and that it is not carried is no failure of
-        a server, so it should not be counted with the 5xx.
+        a server, so it should not be counted with the 5xx. A request for a host with other rules for
+        clients than the name that the connection asked for is 421 (RFC 9110 §§7.4, 15.5.20): its client
+        comes again on a connection for that name, and shows there what that name requires.
         """
+        if origin.misdirected is not None and origin.misdirected(request.host or b""):
+            return RequestRefused("this connection was made for another name", status=_MISDIRECTED)
         if request.method == b"CONNECT":
             return RequestRefused("CONNECT asks for a forward proxy, and this is none")
         if request.method in (b"TRACE", b"OPTIONS"):
@@ -100,16 +124,30 @@ class HTTPRules:
         )
 
     def affinity(self, request: Request) -> bytes | None:
-        """The value of the pool's sticky cookie (RFC 6265 §5.4), if it is there and not overlong."""
-        if self._cookie is None:
-            return None
-        for name, _, value in request.fields:
-            if name == b"cookie":
-                found = self._cookie.search(value)
-                if found is not None:
-                    key = found.group(1)
-                    return key if 0 < len(key) <= _KEY else None
-        return None
+        """The value of the cookie ``hash_cookie`` (RFC 6265 §5.4), if it is there and not overlong."""
+        return None if self._hashed is None else self._hashed.value(request.fields)
+
+    def stuck(self, request: Request) -> str:
+        """The key in the broker's own cookie; "" when it is not there, can be no key, or is not used."""
+        return "" if self._sticky is None else self._sticky.key(request.fields)
+
+    def stick(self, response: Response, key: str, origin: Origin) -> None:
+        """Set the broker's own cookie, ``Secure`` when the client's connection is; `to_client` came first."""
+        if self._sticky is not None:
+            self._sticky.set(response.fields, key, origin.secure)
+
+    def tried(self, response: Response) -> int:
+        """What ``Sslbroker-Tries`` says, once and well formed; more than 1000 is not believed."""
+        said = [value for name, _, value in response.fields if name == TRIES]
+        if len(said) != 1 or _TRIES.fullmatch(said[0]) is None:
+            return 0
+        tries = int(said[0])
+        return tries if tries <= _MOST_TRIES else 0
+
+    def tell_tries(self, response: Response, tries: int) -> None:
+        """Add ``Sslbroker-Tries``; `to_client` has taken away what a server said. 0 tries are not told."""
+        if tries > 0:
+            response.fields.append((TRIES, b"Sslbroker-Tries", b"%d" % min(tries, _MOST_TRIES)))
 
     def go_ahead_wait(self, request: Request) -> float:
         """Seconds: one for a request that expects ``100 Continue``, none for others."""
@@ -117,7 +155,10 @@ class HTTPRules:
 
     def to_server(self, request: Request, origin: Origin, address: str, secure_link: bool) -> Request:
         """The request as the chosen server shall see it."""
-        return self._forwarding.to_server(request, origin, address, secure_link)
+        forwarded = self._forwarding.to_server(request, origin, address, secure_link)
+        if self._sticky is not None:
+            forwarded.fields = self._sticky.kept_from_server(forwarded.fields)
+        return forwarded
 
     def to_client(self, response: Response, request: Request, origin: Origin) -> Response:
         """The response as the client shall see it; a final one without Date gets it (RFC 9110 §6.6.1)."""
@@ -128,6 +169,8 @@ class HTTPRules:
                     break
             else:
                 forwarded.fields += self._answers.date()
+        if self._sticky is not None:
+            forwarded.fields = self._sticky.kept_from_client(forwarded.fields)
         return forwarded
 
     def error_answer(self, error: BrokerError, request: Request | None, exchange: int) -> Sequence[Event]:
@@ -149,7 +192,7 @@ class HTTPRules:
         return fields
 
 
-@implementer(IResponseClassifier)
+@implementer(IResponseClassifier, IUndone)
 class StatusClassifier:
     """An answer fails by its status alone, as ``failover.statuses`` says."""
 
@@ -166,6 +209,14 @@ class StatusClassifier:
     def status(self, response: Response) -> int:
         """The status code, under which the answer is counted."""
         return response.status
+
+    def nothing_done(self, response: Response) -> bool:
+        """A 421 alone: whatever its method, such a request may be made again (RFC 9110 §15.5.20).
+
+        A 425 is about early data (RFC 8470 §5.2), which is the client's to send again and not the broker's.
+        Of 408, 429 and 503 no RFC says that nothing was done.
+        """
+        return response.status == _MISDIRECTED
 
 
 def _meant_for_us(request: Request) -> RequestRefused | None:

@@ -14,6 +14,8 @@ from sslbroker.errors import (
     InternalError,
     LoopDetected,
     NoServer,
+    QueueFull,
+    QueueTimeout,
     Refused,
     RequestRefused,
     ShuttingDown,
@@ -67,6 +69,9 @@ def test_an_answer_to_head_states_the_length_and_has_no_content() -> None:
     [
         (Refused(), 502, ["1"]),
         (NoServer(), 503, ["1"]),
+        (QueueFull(), 503, ["1"]),
+        (QueueTimeout(), 503, ["1"]),
+        (RequestRefused("no", 421), 421, []),
         (ShuttingDown(), 503, ["1"]),
         (ConnectTimeout(), 504, ["1"]),
         (Silent(), 504, ["1"]),

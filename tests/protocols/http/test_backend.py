@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from zope.interface.verify import verifyClass, verifyObject
 
 from sslbroker.errors import NoServer
-from sslbroker.interfaces import Head, IBackendProtocol, ICodec, IExchangeRules, IResponseClassifier
+from sslbroker.interfaces import Head, IBackendProtocol, ICodec, IExchangeRules, IProbe, IResponseClassifier
 from sslbroker.protocols.http.backend import HTTP, HTTPProtocol
 
 from .written import BROKER, CLIENT, SERVER, line, pool, request
@@ -14,6 +15,8 @@ from .written import BROKER, CLIENT, SERVER, line, pool, request
 def test_the_interfaces_are_provided() -> None:
     verifyClass(IBackendProtocol, HTTPProtocol)
     verifyObject(IBackendProtocol, HTTP)
+    verifyClass(IProbe, HTTPProtocol)
+    verifyObject(IProbe, HTTP)
     verifyObject(IExchangeRules, HTTP.rules(pool(), BROKER))
     verifyObject(IResponseClassifier, HTTP.classifier(pool()))
     verifyObject(ICodec, HTTP.client_codec(1024, 10))
@@ -75,3 +78,60 @@ def test_request_test_helpers_agree_with_the_codec() -> None:
         assert getattr(ours, name) == getattr(theirs, name)
     assert set(ours.options) == set(theirs.options)
     assert set(theirs.fields) <= set(ours.fields)
+
+
+# --- the probe --------------------------------------------------------------------------------
+
+
+def test_a_probe_is_a_request_that_servers_understand_and_that_changes_nothing() -> None:
+    asked = HTTP.probe("10.0.0.9:8080")
+    assert asked == b"OPTIONS / HTTP/1.1\r\nHost: 10.0.0.9:8080\r\nConnection: close\r\n\r\n"
+    head, _ = HTTP.client_codec(1024, 10).receive(asked)
+    assert isinstance(head, Head)
+    assert (head.message.method, head.message.close) == (b"OPTIONS", True)
+
+
+_STATUS_LINES = [
+    "HTTP/1.1 200 OK",
+    "HTTP/1.0 501 Unsupported method ('OPTIONS')",
+    "HTTP/1.1 405",
+    "HTTP/1.1 401 ",
+    "HTTP/1.1 100 Continue",
+    "HTTP/1.1 200 " + "x" * (1024 - 15),
+]
+
+
+@pytest.mark.parametrize("line", _STATUS_LINES)
+def test_a_status_line_is_an_answer_in_http_and_its_beginning_may_become_one(line: str) -> None:
+    whole = line.encode() + b"\r\n"
+    assert len(whole) <= 1024
+    for size in range(len(whole)):
+        assert HTTP.answers(whole[:size]) is None
+    assert HTTP.answers(whole) is True
+    assert HTTP.answers(whole + b"Server: x\r\n\r\n" + b"y" * 100_000) is True
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"HTTP/1.0 400\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        b"220 mail.example ESMTP\r\n",
+        b"-ERR unknown command\r\n",
+        b"http/1.1 200 OK\r\n",
+        b"HTTP/2 200\r\n",
+        b"HTTP/1.1 2000 OK\r\n",
+        b"HTTP/1.1 20 OK\r\n",
+        b"HTTP/1.1  200 OK\r\n",
+        b"HTTP/1.1 200 O\x00K\r\n",
+        b"HTTP/1.1 200 OK\nServer: x",
+        b"HTTP/1.1 200 OK\rServer: x",
+        b"HTTP/1.1 200 OK\nServer: x\r\n\r\n",
+        b"HTTP/1.1 200 " + b"x" * 1011,
+        b"HTTP/1.1 200 " + b"x" * 1010 + b"\r\n",
+        b"\r\nHTTP/1.1 200 OK\r\n",
+    ],
+)
+def test_anything_else_is_no_answer_in_http(received: bytes) -> None:
+    assert HTTP.answers(received) is False

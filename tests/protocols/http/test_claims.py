@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sslbroker.interfaces import Origin
 from sslbroker.protocols.http.claims import ClaimedOrigin, agrees, claimed, parse_address, parse_forwarded
 
-from .written import PROXY, fields
+from .written import CERTIFICATE, PROXY, certified, fields
 
 
 def client(*head: str) -> tuple[str, int, bool]:
@@ -84,10 +84,126 @@ def test_an_unreadable_part_makes_the_whole_claim_void() -> None:
 
 
 def test_the_rest_of_the_origin_stays_and_the_peer_is_remembered() -> None:
-    origin = claimed(fields("X-Forwarded-For: 203.0.113.5"), PROXY)
+    peer = certified(PROXY)
+    peer.trusts, peer.misdirected = trusted, lambda host: host == b"a"
+    origin = claimed(fields("X-Forwarded-For: 203.0.113.5"), peer)
     assert isinstance(origin, ClaimedOrigin)
-    assert origin.peer is PROXY
+    assert origin.peer is peer
     assert (origin.listener, origin.listener_port, origin.trusted) == ("http", 8080, True)
+    assert (origin.trusts, origin.misdirected) == (peer.trusts, peer.misdirected)
+
+
+def test_the_certificate_of_the_connection_is_the_peers_and_not_the_clients() -> None:
+    assert claimed(fields("X-Forwarded-For: 203.0.113.5"), certified(PROXY)).certificate is None
+    assert claimed(fields("Accept: x"), certified(PROXY)).certificate == CERTIFICATE
+
+
+# --- several trusted proxies in a row ---------------------------------------------------------
+
+
+def trusted(address: str) -> bool:
+    return address.startswith(("10.", "fd00:"))
+
+
+def walked(*head: str, secure: bool = False) -> tuple[str, bool]:
+    peer = Origin("10.0.0.1", 50000, secure=secure, trusted=True)
+    peer.trusts = trusted
+    origin = claimed(fields(*head), peer)
+    return origin.address, origin.secure
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        ("203.0.113.5", "203.0.113.5"),
+        ("203.0.113.5, 10.0.0.2", "203.0.113.5"),
+        ("203.0.113.5,10.0.0.3:4711,[fd00::2]:80 ,  10.0.0.2", "203.0.113.5"),
+        ("10.0.0.9, 203.0.113.5, 10.0.0.2", "203.0.113.5"),
+        ("6.6.6.6, 10.0.0.3, 203.0.113.5", "203.0.113.5"),
+        ("10.0.0.4, 10.0.0.3, 10.0.0.2", "10.0.0.4"),
+        ("10.0.0.2", "10.0.0.2"),
+        ("203.0.113.5, unknown, 10.0.0.2", "10.0.0.2"),
+        ("203.0.113.5,, 10.0.0.2", "10.0.0.2"),
+        ("203.0.113.5, 10.0.0.2, ", "10.0.0.1"),
+        ("::ffff:10.0.0.2", "10.0.0.2"),
+        ("203.0.113.5, ::ffff:10.0.0.2", "203.0.113.5"),
+    ],
+)
+def test_the_first_that_is_not_trusted_from_the_right_is_the_client(chain: str, client: str) -> None:
+    assert walked(f"X-Forwarded-For: {chain}")[0] == client
+
+
+def test_the_walk_goes_on_over_fields() -> None:
+    head = (
+        "X-Forwarded-For: 203.0.113.5",
+        "X-Forwarded-For: 10.0.0.3, 10.0.0.2",
+        "X-Forwarded-For: 10.0.0.4",
+    )
+    assert walked(*head)[0] == "203.0.113.5"
+
+
+@pytest.mark.parametrize(
+    ("schemes", "chain", "secure"),
+    [
+        ("https", "203.0.113.5", True),
+        ("https", "203.0.113.5, 10.0.0.3, 10.0.0.2", True),
+        ("https, http", "203.0.113.5, 10.0.0.2", True),
+        ("http, https", "203.0.113.5, 10.0.0.2", False),
+        ("https, http, http", "203.0.113.5, 10.0.0.2", False),
+        ("https, http", "203.0.113.5", False),
+        ("https, http", "203.0.113.5, 10.0.0.3, 10.0.0.2", True),
+        ("gopher, https", "6.6.6.6, 203.0.113.5", True),
+        ("https, http", "unknown, 10.0.0.2", False),
+    ],
+)
+def test_the_scheme_stands_as_far_from_the_right_as_the_client(
+    schemes: str, chain: str, secure: bool
+) -> None:
+    head = (f"X-Forwarded-For: {chain}", f"X-Forwarded-Proto: {schemes}")
+    assert walked(*head, secure=not secure)[1] is secure
+
+
+def test_without_addresses_the_last_scheme_counts() -> None:
+    assert walked("X-Forwarded-Proto: https, http", secure=True) == ("10.0.0.1", False)
+
+
+def test_a_scheme_on_the_way_that_is_none_makes_the_whole_claim_void() -> None:
+    head = ("X-Forwarded-For: 203.0.113.5, 10.0.0.2", "X-Forwarded-Proto: gopher, https")
+    assert walked(*head) == ("10.0.0.1", False)
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        ("for=203.0.113.5;proto=https, for=10.0.0.2;proto=http", ("203.0.113.5", True)),
+        ("for=6.6.6.6;proto=http, for=203.0.113.5;proto=https, for=10.0.0.2", ("203.0.113.5", True)),
+        ('for=203.0.113.5, for="[fd00::2]";proto=https', ("203.0.113.5", True)),
+        ("for=10.0.0.3;proto=https, for=10.0.0.2;proto=http", ("10.0.0.3", True)),
+        ("for=_hidden;proto=https, for=10.0.0.2;proto=http", ("10.0.0.2", True)),
+        ("proto=https, for=10.0.0.2;proto=http", ("10.0.0.2", True)),
+        ("for=6.6.6.6, for=unknown;proto=https, for=10.0.0.2", ("10.0.0.2", True)),
+        ("for=999;proto=https, for=10.0.0.2;proto=http", ("10.0.0.2", False)),
+        ("for=203.0.113.5;proto=gopher, for=10.0.0.2;proto=https", ("10.0.0.1", False)),
+        ("for=6.6.6.6;proto=gopher, for=203.0.113.5, for=10.0.0.2", ("203.0.113.5", False)),
+        ("for=203.0.113.5 oops, for=10.0.0.2", ("10.0.0.1", False)),
+    ],
+)
+def test_elements_are_walked_as_well_and_each_has_its_scheme(chain: str, client: tuple[str, bool]) -> None:
+    assert walked(f"Forwarded: {chain}") == client
+
+
+def test_a_walk_is_no_longer_than_any_chain_of_proxies() -> None:
+    asked: list[str] = []
+
+    def trusts(address: str) -> bool:
+        asked.append(address)
+        return True
+
+    peer = Origin("10.0.0.1", trusted=True)
+    peer.trusts = trusts
+    hostile = ", ".join(f"10.1.{n // 250}.{n % 250}" for n in range(2000))
+    assert claimed(fields(f"X-Forwarded-For: {hostile}"), peer).address == "10.1.7.150"
+    assert len(asked) == 100
 
 
 # --- Forwarded (RFC 7239) ---------------------------------------------------------------------
@@ -159,13 +275,14 @@ def test_a_field_too_long_to_be_honest_is_not_read() -> None:
 
 
 def test_a_forwarded_that_names_another_client_than_x_forwarded_for_is_not_passed_on() -> None:
-    known = Origin("203.0.113.5")
-    assert agrees([b"for=1.1.1.1, for=203.0.113.5"], known)
-    assert not agrees([b"for=1.1.1.1"], known)
-    assert not agrees([b"for=_hidden"], known)
-    assert not agrees([b'for="'], known)
-    assert not agrees([], None)
-    assert agrees([b"for=_hidden"], None)
+    told = [b"1.1.1.1", b"7.7.7.7, 203.0.113.5:80"]
+    assert agrees([b"for=1.1.1.1, for=203.0.113.5"], told)
+    assert not agrees([b"for=203.0.113.5, for=1.1.1.1"], told)
+    assert not agrees([b"for=_hidden"], told)
+    assert not agrees([b"for=_hidden"], [b"unknown"])
+    assert not agrees([b'for="'], told)
+    assert not agrees([], [])
+    assert agrees([b"for=_hidden"], [])
 
 
 # --- what nobody thought of -------------------------------------------------------------------

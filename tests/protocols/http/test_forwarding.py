@@ -13,10 +13,11 @@ from sslbroker.interfaces import Origin
 from sslbroker.protocols.http.claims import claimed
 from sslbroker.protocols.http.fields import CLAIMS, END_TO_END, HOP_BY_HOP, dashed
 from sslbroker.protocols.http.forwarding import Forwarding, host_of, offered
+from sslbroker.protocols.http.grammar import may_be_trailer
 from sslbroker.protocols.http.message import Framing, Request, Response
 from sslbroker.settings import Failover, HeaderRules
 
-from .written import BROKER, CLIENT, PROXY, SERVER, line, lines, pool, request, response
+from .written import BROKER, CLIENT, PROXY, SERVER, certified, line, lines, pool, request, response
 
 
 def sent(message: Request, origin: Origin = CLIENT, rules: HeaderRules | None = None, **more: Any) -> Request:
@@ -328,6 +329,98 @@ def test_a_forwarded_that_a_trusted_peer_passed_on_unread_is_made_anew() -> None
     assert line(on, "Forwarded") == ["for=203.0.113.5;proto=http, for=10.0.0.1;proto=http"]
     on = sent(request("GET /", 'Forwarded: for="6.6.6.6'), PROXY)
     assert line(on, "Forwarded") == ["for=10.0.0.1;proto=http"]
+
+
+def test_a_chain_of_trusted_proxies_goes_on_as_it_came() -> None:
+    peer = Origin("10.0.0.1", trusted=True)
+    peer.trusts = lambda address: address.startswith("10.")
+    chain = ("X-Forwarded-For: 203.0.113.5, 10.0.0.2", "X-Forwarded-Proto: https")
+    on = sent(request("GET /", *chain, "Forwarded: for=203.0.113.5;proto=https, for=10.0.0.2"), peer)
+    assert line(on, "X-Forwarded-For") == ["203.0.113.5, 10.0.0.2, 10.0.0.1"]
+    assert line(on, "Forwarded") == [
+        "for=203.0.113.5;proto=https, for=10.0.0.2, for=10.0.0.1;proto=http",
+    ]
+    on = sent(request("GET /", *chain), peer)
+    assert line(on, "Forwarded") == ["for=203.0.113.5;proto=https, for=10.0.0.1;proto=http"]
+
+
+# --- a client's certificate -------------------------------------------------------------------
+
+CERTIFIED = [
+    "Client-Cert: :MIIB//4=:",
+    "X-Client-Subject: CN=ann,O=Shop",
+    "X-Client-Issuer: CN=Shop CA",
+    "X-Client-Serial: 0A2B",
+    "X-Client-Fingerprint: c0ffee",
+]
+FORGED = [
+    f"{name}: 6"
+    for name in (
+        *("Client-Cert", "Client-Cert-Chain", "X-Client-Subject", "X-Client-Issuer", "X-Client-Serial"),
+        *("X-Client-Fingerprint", "CLIENT-CERT", "client_cert", "client.cert-chain", "X_Client_Subject"),
+        *("X-Client_Issuer", "X.Client~Serial", "x-client_fingerprint"),
+    )
+]
+
+
+def told(on: Request) -> list[str]:
+    """What stands there of a certificate."""
+    begin = (b"client-", b"x-client-")
+    return [text for text in lines(on) if dashed(text.lower().encode()).startswith(begin)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"), [("full", CERTIFIED), ("details", CERTIFIED[1:]), ("none", [])]
+)
+def test_a_server_is_told_of_the_clients_certificate_as_far_as_the_operator_says(
+    setting: str, shown: list[str]
+) -> None:
+    origin = certified(CLIENT)
+    for host in ("a", "a", "b"):
+        on = sent(request("GET /", f"Host: {host}", *FORGED), origin, HeaderRules(client_certificate=setting))
+        assert told(on) == shown
+
+
+def test_what_a_client_says_of_a_certificate_goes_in_every_spelling() -> None:
+    for setting in ("full", "details", "none"):
+        assert told(sent(request("GET /", *FORGED), CLIENT, HeaderRules(client_certificate=setting))) == []
+
+
+def test_a_trusted_proxy_tells_of_its_clients_certificate_and_not_its_own() -> None:
+    theirs = ["Client-Cert: :AA==:", "Client-Cert-Chain: :AA==:", "X-Client-Subject: CN=bob"]
+    for peer in (PROXY, certified(PROXY)):
+        for head in (theirs, ["X-Forwarded-For: 203.0.113.5", *theirs]):
+            on = sent(request("GET /", *head, "X_Client_Serial: 6"), peer)
+            assert told(on) == theirs
+
+
+def test_a_trusted_proxys_own_certificate_is_nobodys_who_stands_behind_it() -> None:
+    assert told(sent(request("GET /", "X-Forwarded-For: 203.0.113.5"), certified(PROXY))) == []
+    assert told(sent(request("GET /", "Forwarded: for=203.0.113.5"), certified(PROXY))) == []
+
+
+def test_a_trusted_peer_that_speaks_for_nobody_is_the_client() -> None:
+    assert told(sent(request("GET /"), certified(PROXY))) == CERTIFIED
+
+
+def test_what_servers_shall_not_see_of_a_certificate_no_trusted_proxy_shows_them() -> None:
+    theirs = ("Client-Cert: :AA==:", "client_cert: :AA==:", "Client-Cert-Chain: :AA==:")
+    serial = "X-Client-Serial: 7"
+    details = HeaderRules(client_certificate="details")
+    assert told(sent(request("GET /", *theirs, serial), PROXY, details)) == [serial]
+    # It has said something, so the connection's certificate is not the client's.
+    assert told(sent(request("GET /", *theirs), certified(PROXY), details)) == []
+    none = HeaderRules(client_certificate="none")
+    assert told(sent(request("GET /", *theirs, serial), PROXY, none)) == []
+
+
+def test_connection_cannot_take_away_the_certificate() -> None:
+    on = sent(request("GET /", "Connection: Client-Cert, X-Client-Subject"), certified(CLIENT))
+    assert told(on) == CERTIFIED
+
+
+def test_no_trailer_says_anything_of_a_certificate() -> None:
+    assert not any(may_be_trailer(text.partition(":")[0].lower().encode()) for text in FORGED)
 
 
 # --- the operator's rules ---------------------------------------------------------------------

@@ -6,14 +6,26 @@ import pytest
 from zope.interface.verify import verifyClass, verifyObject
 
 from sslbroker.errors import ConfigurationError, LoopDetected, NoServer, RequestRefused
-from sslbroker.interfaces import End, IExchangeRules, IResponseClassifier
+from sslbroker.interfaces import (
+    End,
+    ICascades,
+    IExchangeRules,
+    IResponseClassifier,
+    IStickiness,
+    IUndone,
+    Origin,
+)
 from sslbroker.outcome import Replay
 from sslbroker.protocols.http.answers import Answers
+from sslbroker.protocols.http.claims import claimed
 from sslbroker.protocols.http.message import Framing, Request
 from sslbroker.protocols.http.rules import HTTPRules, StatusClassifier
 from sslbroker.settings import Failover, HeaderRules, Pool, Sticky
 
-from .written import BROKER, CLIENT, PROXY, SERVER, line, pool, request, response
+from .written import BROKER, CLIENT, PROXY, SERVER, fields, line, lines, pool, request, response
+
+PROXY_SAYS = fields("X-Forwarded-For: 203.0.113.5")
+KEY = "0123456789abcdef"
 
 
 def rules(of: Pool | None = None) -> HTTPRules:
@@ -26,10 +38,12 @@ def refused(message: Request) -> tuple[int, str] | None:
 
 
 def test_the_interfaces_are_provided() -> None:
-    verifyClass(IExchangeRules, HTTPRules)
-    verifyObject(IExchangeRules, rules())
-    verifyClass(IResponseClassifier, StatusClassifier)
-    verifyObject(IResponseClassifier, StatusClassifier(pool()))
+    for interface in (IExchangeRules, IStickiness, ICascades):
+        verifyClass(interface, HTTPRules)
+        verifyObject(interface, rules())
+    for answered in (IResponseClassifier, IUndone):
+        verifyClass(answered, StatusClassifier)
+        verifyObject(answered, StatusClassifier(pool()))
 
 
 def test_unusable_header_rules_are_told_when_the_rules_are_made() -> None:
@@ -123,6 +137,25 @@ def test_one_pass_and_other_names_are_no_loop(via: str) -> None:
     assert refused(request("GET /", f"Via: {via}")) is None
 
 
+def on_a_connection_for(name: bytes) -> Origin:
+    origin = Origin("198.51.100.7", secure=True)
+    origin.misdirected = lambda host: host != name
+    return origin
+
+
+def test_a_host_that_the_connection_is_not_for_is_misdirected() -> None:
+    for origin in (on_a_connection_for(b"a"), claimed(PROXY_SAYS, on_a_connection_for(b"a"))):
+        assert rules().admit(request("GET /", "Host: a"), origin) is None
+        error = rules().admit(request("GET /", "Host: b"), origin)
+        assert isinstance(error, RequestRefused)
+        assert (error.status, error.detail) == (421, "this connection was made for another name")
+
+
+def test_a_request_without_a_host_is_asked_about_too() -> None:
+    assert rules().admit(request("GET /", minor=0), on_a_connection_for(b"")) is None
+    assert rules().admit(request("GET /", minor=0), on_a_connection_for(b"a")) is not None
+
+
 # --- origin -----------------------------------------------------------------------------------
 
 
@@ -191,40 +224,96 @@ def test_only_safe_requests_without_content_or_upgrade_are_hedged() -> None:
     assert not ask(request("GET /", "Connection: Upgrade", "Upgrade: websocket"))
 
 
-# --- affinity, go-ahead -----------------------------------------------------------------------
+# --- affinity, stickiness ---------------------------------------------------------------------
 
 
-def key(*head: str) -> bytes | None:
-    return rules(pool(sticky=Sticky("S.R"))).affinity(request("GET /", *head))
+def test_the_hashed_cookies_value_is_the_key() -> None:
+    message = request("GET /", "Cookie: a=1; user=ann; SRV=x")
+    assert rules(pool(hash_cookie="user")).affinity(message) == b"ann"
+    assert rules(pool(hash_cookie="USER")).affinity(message) is None
+    assert rules(pool(sticky=Sticky("SRV"))).affinity(message) is None
+    assert rules().affinity(message) is None
 
 
-def test_without_a_sticky_cookie_there_is_no_affinity() -> None:
-    assert rules().affinity(request("GET /", "Cookie: SRV=a")) is None
+def sticky() -> HTTPRules:
+    return rules(pool(sticky=Sticky("SRV")))
+
+
+def test_a_client_comes_back_with_the_key_that_it_was_told() -> None:
+    made, message = sticky(), request("GET /", "Host: a")
+    answer = made.to_client(response("200 OK", "Cache-Control: max-age=60"), message, CLIENT)
+    made.stick(answer, KEY, CLIENT)
+    assert line(answer, "Set-Cookie") == [f"SRV={KEY}; Path=/; HttpOnly; SameSite=Lax; Secure"]
+    assert line(answer, "Cache-Control") == ["max-age=60", "private"]
+    assert made.stuck(request("GET /", f"Cookie: SRV={KEY}")) == KEY
+
+
+def test_a_client_behind_a_trusted_proxy_is_as_secure_as_the_proxy_says() -> None:
+    secure = claimed(fields("X-Forwarded-Proto: https"), PROXY)
+    for origin, ends in ((PROXY, False), (secure, True)):
+        answer = response("200 OK")
+        sticky().stick(answer, KEY, origin)
+        assert line(answer, "Set-Cookie")[0].endswith("; Secure") is ends
+
+
+def test_servers_neither_see_nor_set_the_brokers_cookie() -> None:
+    message = request("GET /", f"Cookie: a=1; SRV={KEY}")
+    before = lines(message)
+    assert line(sticky().to_server(message, CLIENT, SERVER, False), "Cookie") == ["a=1"]
+    assert lines(message) == before
+    answer = response("200 OK", "Set-Cookie: SRV=theirs", "Set-Cookie: a=1")
+    assert line(sticky().to_client(answer, message, CLIENT), "Set-Cookie") == ["a=1"]
+
+
+def test_without_stickiness_every_cookie_is_the_applications() -> None:
+    message = request("GET /", f"Cookie: SRV={KEY}")
+    answer = response("200 OK", "Set-Cookie: SRV=theirs")
+    assert rules().stuck(message) == ""
+    assert line(rules().to_server(message, CLIENT, SERVER, False), "Cookie") == [f"SRV={KEY}"]
+    assert line(rules().to_client(answer, message, CLIENT), "Set-Cookie") == ["SRV=theirs"]
+    rules().stick(answer, KEY, CLIENT)
+    assert lines(answer) == ["Set-Cookie: SRV=theirs"]
+
+
+# --- tries ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("cookie", "value"),
+    ("head", "tries"),
     [
-        ("S.R=a", b"a"),
-        ("x=1; S.R=a; y=2", b"a"),
-        ("x=1;S.R=a=b", b"a=b"),
-        ("S.R=a; S.R=b", b"a"),
-        ("s.r=a", None),
-        ("SxR=a", None),
-        ("xS.R=a", None),
-        ("x=S.R=a", None),
-        ("S.R=", None),
-        ("S.R=" + "a" * 256, b"a" * 256),
-        ("S.R=" + "a" * 257, None),
+        (("Sslbroker-Tries: 1",), 1),
+        (("SSLBROKER-TRIES: 1000",), 1000),
+        ((), 0),
+        (("Sslbroker-Tries: 0",), 0),
+        (("Sslbroker-Tries: 01",), 0),
+        (("Sslbroker-Tries: 1001",), 0),
+        (("Sslbroker-Tries: 99999999999",), 0),
+        (("Sslbroker-Tries: +1",), 0),
+        (("Sslbroker-Tries: 1 1",), 0),
+        (("Sslbroker-Tries: \u0661",), 0),
+        (("Sslbroker-Tries:",), 0),
+        (("Sslbroker-Tries: 2", "Sslbroker-Tries: 3"), 0),
+        (("Sslbroker_Tries: 2",), 0),
     ],
 )
-def test_the_cookies_value_is_the_key(cookie: str, value: bytes | None) -> None:
-    assert key(f"Cookie: {cookie}") == value
+def test_what_another_broker_says_of_its_tries_is_read_strictly(head: tuple[str, ...], tries: int) -> None:
+    assert rules().tried(response("502 x", *head)) == tries
 
 
-def test_the_cookie_is_looked_for_in_every_field() -> None:
-    assert key("Cookie: x=1", "X-Cookie: S.R=no", "Cookie: S.R=a") == b"a"
-    assert key() is None
+def test_what_was_told_is_what_is_read() -> None:
+    for tries, read in ((1, 1), (1000, 1000), (5000, 1000), (0, 0)):
+        answer = response("502 x")
+        rules().tell_tries(answer, tries)
+        assert rules().tried(answer) == read
+        assert len(line(answer, "Sslbroker-Tries")) == (read > 0)
+
+
+def test_what_a_server_says_of_tries_reaches_no_client() -> None:
+    answer = rules().to_client(response("502 x", "Sslbroker-Tries: 7"), request("GET /"), CLIENT)
+    assert line(answer, "Sslbroker-Tries") == []
+
+
+# --- go-ahead ---------------------------------------------------------------------------------
 
 
 def test_a_body_waits_for_the_go_ahead_that_it_expects() -> None:
@@ -286,3 +375,8 @@ def test_the_operator_names_what_fails() -> None:
 
 def test_an_answer_is_counted_by_its_status() -> None:
     assert StatusClassifier(pool()).status(response("503 x")) == 503
+
+
+def test_only_a_misdirected_request_is_known_to_be_undone() -> None:
+    judge = StatusClassifier(pool(failover=Failover(statuses=((400, 699),))))
+    assert [status for status in range(100, 1000) if judge.nothing_done(response(f"{status} x"))] == [421]

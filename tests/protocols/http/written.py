@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sslbroker.interfaces import Origin
+from sslbroker.interfaces import ClientCertificate, Origin
 from sslbroker.protocols.http.message import Field, Framing, Request, Response
 from sslbroker.settings import HeaderRules, Pool, Server
 
@@ -18,6 +18,22 @@ SERVER = "10.0.0.9:8080"
 
 CLIENT = Origin("198.51.100.7", 40000, listener="https", listener_port=8443, secure=True)
 PROXY = Origin("10.0.0.1", 50000, listener="http", listener_port=8080, trusted=True)
+
+CERTIFICATE = ClientCertificate("CN=ann,O=Shop", "CN=Shop CA", "0A2B", "c0ffee", b"0\x82\x01\xff\xfe")
+
+
+def certified(origin: Origin, certificate: ClientCertificate | None = CERTIFICATE) -> Origin:
+    """An origin like that one, whose connection has shown a certificate."""
+    made = Origin(
+        origin.address,
+        origin.port,
+        listener=origin.listener,
+        listener_port=origin.listener_port,
+        secure=origin.secure,
+        trusted=origin.trusted,
+    )
+    made.certificate = certificate
+    return made
 
 
 def fields(*lines: str) -> list[Field]:
