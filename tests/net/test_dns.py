@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -204,5 +204,5 @@ class Hostile(SynchronousTestCase):
     def test_nothing_but_a_refusal_comes_of_nonsense(self, data: bytes, flags: int, count: int) -> None:
         header = struct.pack("!6H", 7, flags, 1, count, 0, 0)
         for message in (data, header + data, header + self.QUESTION + data):
-            with suppress(NotTheAnswer):
+            with contextlib.suppress(NotTheAnswer):
                 self.assertIsInstance(read(message), Reply)
