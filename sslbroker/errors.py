@@ -21,6 +21,8 @@ class BrokerError(Exception):
     cause: ClassVar[Cause] = Cause.INTERNAL
     #: True when no byte of the request can have reached a server.
     nothing_sent: ClassVar[bool] = False
+    #: True when the server's answer proves that it did nothing of the request.
+    nothing_done: bool = False
     #: True when it can happen in any phase: then the transaction's own is told, not `phase`.
     anywhere: ClassVar[bool] = False
     #: What a client is told, as an HTTP status; other protocols translate it.

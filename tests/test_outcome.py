@@ -27,8 +27,8 @@ def test_the_phases_are_those_of_the_life_of_a_transaction_in_order() -> None:
     assert " ".join(phase.value for phase in Phase) == life
 
 
-def test_two_reasons_allow_another_try_and_come_first() -> None:
-    assert list(Replay)[:2] == [Replay.NOTHING_SENT, Replay.REPLAYABLE]
+def test_three_reasons_allow_another_try_and_come_first() -> None:
+    assert list(Replay)[:3] == [Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE]
 
 
 def test_the_words_need_nothing_of_the_project() -> None:

@@ -1,9 +1,9 @@
 """The one place that decides whether a transaction is tried on another server (spec §6).
 
 Decides from what was sent, what came back, what is still stored and how many tries were made.
-Invariant: a request whose bytes may have reached a server is sent again only when it is replayable
-and everything received of it is still stored; nothing is tried again once the response has begun to
-reach the client. Refuses to look at types of errors, to choose a server or to act.
+Invariant: a request whose bytes may have reached a server is sent again only when it is replayable, or
+that server proves that it did nothing, and everything received of it is still stored; nothing is tried
+again once the response has begun to reach the client, or when only one link could do it. Refuses to look at types of errors, to choose a server or to act.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Decision(NamedTuple):
 def decide(
     *,
     sent: bool,
+    done: bool = True,
     begun: bool,
     request: Replay,
     stored: Replay,
@@ -32,17 +33,22 @@ def decide(
     """Is there another try after this one failed?
 
     `sent`: a byte of the request may have reached the server in this try (when an earlier one had sent,
-    the request was replayable, or this one would not have been). `begun`: the response has begun to
+    the request was replayable, or this one would not have been). `done`: the server may have done some of
+    it. `begun`: the response has begun to
     reach the client. `request`: may the request be repeated, by its method or key. `stored`: is
     everything received of it still here. `tries` of `allowed` were made, this one included.
     """
     if begun:
         return Decision(False, Replay.RESPONSE_BEGUN)
+    if request is Replay.PINNED:
+        return Decision(False, request)
     if sent:
-        if request is not Replay.REPLAYABLE:
+        if done and request is not Replay.REPLAYABLE:
             return Decision(False, request)
         if stored is not Replay.REPLAYABLE:
             return Decision(False, stored)
     if tries >= allowed:
         return Decision(False, Replay.TRIES)
-    return Decision(True, Replay.REPLAYABLE if sent else Replay.NOTHING_SENT)
+    if not sent:
+        return Decision(True, Replay.NOTHING_SENT)
+    return Decision(True, Replay.REPLAYABLE if done else Replay.NOTHING_DONE)

@@ -42,6 +42,7 @@ class Input(Enum):
     FAILED = "the try failed, or its answer is a failing one"
     ANSWERED = "a good response head came"
     ENDED = "the response is whole"
+    OWN = "the protocol answers by itself"
     REFUSED = "the client broke its protocol or a limit"
     LOST = "the client is gone"
 
@@ -79,7 +80,19 @@ def milliseconds(seconds: float) -> float:
 class Attempt:
     """One try. Times are seconds of the clock that `now` comes from; 0.0: has not happened."""
 
-    __slots__ = ("began", "ended", "first_byte", "member", "outcome", "reason", "reused", "sent", "status")
+    __slots__ = (
+        "began",
+        "detail",
+        "ended",
+        "first_byte",
+        "member",
+        "outcome",
+        "reason",
+        "reused",
+        "sent",
+        "status",
+        "wrote",
+    )
 
     def __init__(self, member: Member, now: float) -> None:
         self.member = member
@@ -87,9 +100,11 @@ class Attempt:
         self.sent = 0.0  # the request, so far as it had been received, was written
         self.first_byte = 0.0
         self.ended = 0.0
+        self.wrote = False  # a byte of the request may have reached the server
         self.reused = False
         self.outcome: Cause | None = None
         self.reason: Replay | None = None  # why another try was, or was not, made after it
+        self.detail = ""  # how it failed, for people
         self.status = 0  # of the answer, for protocols that have one
 
     @property
@@ -105,6 +120,8 @@ class Attempt:
             "milliseconds": milliseconds(self.ended - self.began),
             "reused": self.reused,
         }
+        if self.detail:
+            fields["detail"] = self.detail
         if self.reason is not None:
             fields["next"] = self.reason.value
         return fields
@@ -116,6 +133,7 @@ class Transaction:
     __slots__ = (
         "allowed",
         "attempts",
+        "elsewhere",
         "ended_in",
         "error",
         "member",
@@ -133,6 +151,7 @@ class Transaction:
         self.allowed = allowed
         self.state = CHOOSE
         self.attempts: list[Attempt] = []
+        self.elsewhere = 0  # tries that brokers behind our links made beyond the one that we count
         self.member: Member | None = None
         self.error: BrokerError | None = None
         self.ended_in = CHOOSE  # the state in which an error ended it
@@ -143,6 +162,11 @@ class Transaction:
     def attempt(self) -> Attempt:
         """The try under way, or the last one."""
         return self.attempts[-1]
+
+    @property
+    def tries(self) -> int:
+        """How many were made, here and by brokers behind our links."""
+        return len(self.attempts) + self.elsewhere
 
     @property
     def end(self) -> str:
@@ -187,6 +211,7 @@ class Transaction:
     def _no_server(self, subject: object) -> None:
         assert isinstance(subject, BrokerError)
         self.error = self.error or subject  # how the last try failed tells more
+        self.error.tries = self.tries
         self._to(DONE)
 
     def _linked(self, reused: object) -> None:
@@ -197,17 +222,17 @@ class Transaction:
 
     def _failed(self, subject: object) -> None:
         assert isinstance(subject, BrokerError)
+        attempt = self.attempts[-1]
         decision = decide(
-            # In WATCH the link has had the request, whatever its error says of errors of its kind.
-            sent=self.state is WATCH or not subject.nothing_sent,
+            sent=attempt.wrote or (self.state is LINK and not subject.nothing_sent),
+            done=not subject.nothing_done,
             begun=False,
             request=self.replay,
             stored=self.stored.replay,
-            tries=len(self.attempts),
+            tries=self.tries,
             allowed=self.allowed,
         )
-        attempt = self.attempts[-1]
-        attempt.outcome, attempt.reason = subject.cause, decision.reason
+        attempt.outcome, attempt.reason, attempt.detail = subject.cause, decision.reason, subject.detail
         if not decision.again and subject.cause is Cause.STATUS:
             self._pass()  # a failing answer is better than none; the try ends with it
             return
@@ -217,6 +242,7 @@ class Transaction:
             self.stored.rewind()
             self._to(CHOOSE)
         else:
+            subject.tries = self.tries
             self._to(DONE)
 
     def _answered(self, subject: object) -> None:
@@ -232,16 +258,20 @@ class Transaction:
         assert isinstance(subject, BrokerError)
         decision = decide(
             sent=True,
+            done=True,
             begun=True,
             request=self.replay,
             stored=self.stored.replay,
-            tries=len(self.attempts),
+            tries=self.tries,
             allowed=self.allowed,
         )
         self._end(subject, decision.reason)
 
     def _ended(self, subject: object) -> None:
         self.attempts[-1].ended = self.now
+        self._to(DONE)
+
+    def _own(self, subject: object) -> None:
         self._to(DONE)
 
     def _left(self, subject: object) -> None:
@@ -253,6 +283,7 @@ class Transaction:
         if self.state is not CHOOSE:
             attempt = self.attempts[-1]
             attempt.outcome, attempt.reason, attempt.ended = error.cause, reason, self.now
+            attempt.detail = error.detail
         self.ended_in = self.state
         self.error = error
         self._to(DONE)
@@ -271,6 +302,7 @@ Change = Callable[[Transaction, object], None]
 TRANSITIONS: dict[tuple[State, Input], tuple[Change, dict[State, Actions]]] = {
     (CHOOSE, Input.CHOSEN): (Transaction._chosen, {LINK: (Action.LINK,)}),
     (CHOOSE, Input.NO_SERVER): (Transaction._no_server, {DONE: _ANSWER}),
+    (CHOOSE, Input.OWN): (Transaction._own, {DONE: _FINISH}),
     (CHOOSE, Input.REFUSED): (Transaction._left, {DONE: _ANSWER}),
     (CHOOSE, Input.LOST): (Transaction._left, {DONE: _END}),
     (LINK, Input.LINKED): (Transaction._linked, {WATCH: (Action.SEND,)}),

@@ -340,7 +340,10 @@ class Relay:
         if replay is not _REPLAYABLE and (self.pool.undone is None or replay is _PINNED):
             self.upload.stored.give_up(replay)
         wait = rules.go_ahead_wait(self.request)
-        self.upload.start(link, self.transaction.attempt, self._link_exchange, sent, wait)
+        attempt = self.transaction.attempt
+        self.upload.start(link, attempt, self._link_exchange, sent, wait)
+        if not self.upload.sent:
+            attempt.member.excuse(attempt)  # it waits for the client, too
 
     def _judge(self, message: Any, upgraded: bool) -> None:
         attempt, pool = self.transaction.attempt, self.pool
@@ -383,7 +386,8 @@ class Relay:
             self._to_client.append(connection.codec.send(Upgraded(self.exchange, message)))
             assert self.link is not None
             self.link.tunnel()
-            self.upload.go_ahead()
+            if not self.stream:
+                self.upload.tunnel()
             connection.tunnel()
         else:
             self._to_client.append(connection.codec.send(Head(self.exchange, message)))

@@ -128,6 +128,11 @@ class Upload:
             self.stored.close()
             self._relay.connection.go_on()
 
+    def tunnel(self) -> None:
+        """The answer made the exchange a tunnel: after its request the client may send on."""
+        self.ended = self.sent = False
+        self.go_ahead()
+
     def link_full(self) -> None:
         """The server reads more slowly than the client sends."""
         self._relay.connection.hold()

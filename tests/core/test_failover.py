@@ -96,14 +96,34 @@ def test_the_reason_that_is_told_is_the_one_that_no_setting_of_tries_would_chang
     assert after(LinkBroken, stored=Replay.TOO_LARGE, tries=3).reason is Replay.TOO_LARGE
 
 
-def test_whatever_the_circumstances_only_two_reasons_allow_another_try() -> None:
-    reasons = [YES, Replay.METHOD, Replay.TOO_LARGE, Replay.STORAGE_FULL, Replay.RESPONSE_BEGUN]
-    for sent, begun, request, stored, tries in product((0, 1), (0, 1), reasons, reasons, (1, 2, 3)):
+@pytest.mark.parametrize("stored", [YES, Replay.TOO_LARGE, Replay.STORAGE_FULL])
+def test_a_server_that_proves_that_it_did_nothing_leaves_only_what_is_stored_to_ask(stored: Replay) -> None:
+    for request in (YES, Replay.METHOD, Replay.STREAM):
         decision = decide(
-            sent=bool(sent), begun=bool(begun), request=request, stored=stored, tries=tries, allowed=2
+            sent=True, done=False, begun=False, request=request, stored=stored, tries=1, allowed=3
         )
-        assert decision.again is (decision.reason in (Replay.NOTHING_SENT, Replay.REPLAYABLE))
-        if decision.again:
-            assert not begun
-            assert tries < 2
-            assert not sent or request is stored is YES
+        assert decision == ((True, Replay.NOTHING_DONE) if stored is YES else (False, stored))
+
+
+@pytest.mark.parametrize("error", NOTHING_WAS_SENT + BROKEN_OR_SILENT + BAD_ANSWER)
+def test_what_only_one_link_could_do_is_tried_once(error: type[AttemptError]) -> None:
+    assert after(error, request=Replay.PINNED) == (False, Replay.PINNED)
+    assert after(error, request=Replay.PINNED, tries=3) == (False, Replay.PINNED)
+
+
+def test_whatever_the_circumstances_only_three_reasons_allow_another_try() -> None:
+    allowing = (Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE)
+    reasons = [reason for reason in Replay if reason not in (Replay.NOTHING_SENT, Replay.NOTHING_DONE)]
+    truth = (False, True)
+    for sent, done, begun in product(truth, truth, truth):
+        for request, stored, tries in product(reasons, reasons, (1, 2, 3)):
+            decision = decide(
+                sent=sent, done=done, begun=begun, request=request, stored=stored, tries=tries, allowed=2
+            )
+            assert decision.again is (decision.reason in allowing)
+            if decision.again:
+                assert not begun
+                assert tries < 2
+                assert not sent or stored is YES
+                assert not (sent and done) or request is YES
+                assert request is not Replay.PINNED

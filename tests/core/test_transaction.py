@@ -327,3 +327,133 @@ def test_a_response_that_breaks_off_is_cut_visibly(error: str, cause: str, repla
     """,
         Play(replay),
     )
+
+
+# --- streams, links that are pinned, servers that did nothing, brokers behind brokers ---
+
+
+def test_a_stream_of_which_nothing_was_written_goes_to_another_server() -> None:
+    play(
+        """
+    STREAM                  -> -
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED EmptyResponse    -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    BODY 5                  -> -
+    FAILED EmptyResponse    -> DROP ANSWER FINISH
+    end watch:empty
+      one:80 empty 2s next: nothing-sent
+      two:80 empty 3s next: stream
+    """,
+        Play(Replay.STREAM),
+    )
+
+
+def test_what_came_of_a_stream_before_its_link_counts_as_written_with_it() -> None:
+    play(
+        """
+    STREAM                  -> -
+    BODY 5                  -> -
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED EmptyResponse    -> DROP ANSWER FINISH
+    end watch:empty
+      one:80 empty 2s next: stream
+    """,
+        Play(Replay.STREAM),
+    )
+
+
+def test_only_the_pinned_link_is_tried() -> None:
+    for line in (
+        "FAILED LinkBroken       -> DROP ANSWER FINISH",
+        "FAILED StaleLink        -> DROP ANSWER FINISH",
+    ):
+        play(
+            f"""
+        CHOSEN one              -> LINK
+        LINKED reused           -> SEND
+        {line}
+        end watch:{"broken" if "Broken" in line else "stale"}
+          one:80 {"broken" if "Broken" in line else "stale"} 2s reused next: pinned
+        """,
+            Play(Replay.PINNED),
+        )
+
+
+def test_a_server_that_proves_that_it_did_nothing_lets_an_unsafe_request_go_on() -> None:
+    play(
+        """
+    CHOSEN one                    -> LINK
+    LINKED                        -> SEND
+    FAILED FailingStatus undone   -> DROP CHOOSE
+    CHOSEN two                    -> LINK
+    LINKED                        -> SEND
+    FAILED FailingStatus          -> PASS
+    ENDED                         -> FINISH
+    end ok
+      one:80 status 2s next: nothing-done
+      two:80 status 3s next: method
+    """,
+        Play(Replay.METHOD, keeps=True),
+    )
+
+
+def test_but_not_when_what_was_sent_is_gone() -> None:
+    play(
+        """
+    BODY 200                      -> -
+    CHOSEN one                    -> LINK
+    LINKED                        -> SEND
+    FAILED FailingStatus undone   -> PASS
+    ENDED                         -> FINISH
+    end ok
+      one:80 status 3s next: too-large
+    """,
+        Play(Replay.METHOD, keeps=True),
+    )
+
+
+def test_tries_of_a_broker_behind_the_link_count_as_ours() -> None:
+    played = play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    TRIED 3                 -> -
+    FAILED FailingStatus    -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 status 4s next: tries
+    """,
+        Play(tries=3),
+    )
+    assert played.transaction.tries == 3
+
+
+def test_the_final_failure_says_how_often_it_was_tried() -> None:
+    played = play(
+        """
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    NO_SERVER NoServer      -> DROP ANSWER FINISH
+    end link:refused
+      one:80 refused 1s next: nothing-sent
+      two:80 refused 1s next: nothing-sent
+    """,
+        Play(tries=5),
+    )
+    assert played.transaction.error is not None
+    assert played.transaction.error.tries == 2
+
+
+def test_what_the_protocol_answers_by_itself_needs_no_try() -> None:
+    play(
+        """
+    OWN                     -> FINISH
+    end ok
+    """
+    )

@@ -1,6 +1,8 @@
 """Plays a transaction's life from a transcript: on the left what happens, on the right what is done.
 
-Each line takes one second. `BODY n` is that much of the request's body; the other words are inputs. After
+Each line takes one second. `BODY n` is that much of the request's body, `TRIED n` are tries that a broker
+behind the link tells of, `STREAM` before a try means that its beginning has no bytes; the other words are
+inputs. An error's name may be followed by `undone`: the server proves that it did nothing. After
 a line that begins with `end` stand how it ended, and each try as the access log has it.
 """
 
@@ -20,17 +22,29 @@ MEMBERS = {name: Member(Server(f"{name}:80")) for name in ("one", "two", "three"
 
 def error(name: str) -> BrokerError:
     """An error of the class so named."""
+    name, _, undone = name.partition(" ")
     kind = getattr(errors, name)
     assert issubclass(kind, BrokerError)
     made: BrokerError = kind("why")
+    made.nothing_done = undone == "undone"
     return made
 
 
 class Play:
     """One transaction, and a relay that does as it is told."""
 
-    def __init__(self, replay: Replay = Replay.REPLAYABLE, tries: int = 3, share: int = 100) -> None:
+    def __init__(
+        self,
+        replay: Replay = Replay.REPLAYABLE,
+        tries: int = 3,
+        share: int = 100,
+        *,
+        keeps: bool = False,
+    ) -> None:
+        """`keeps`: copies are kept though the request is not replayable."""
         self.now = 1000.0
+        self.stream = False
+        self.keeps = keeps
         self.replay = replay
         self.stored = Storage(StorageSettings(per_transaction=share)).open()
         self.transaction = Transaction(replay, self.stored, tries, self.now)
@@ -43,6 +57,13 @@ class Play:
             self.stored.append(b"x" * int(argument))
             if self.transaction.state is WATCH:
                 self.stored.take()
+                self.transaction.attempt.wrote = True
+            return "-"
+        if word == "TRIED":
+            self.transaction.elsewhere += int(argument) - 1
+            return "-"
+        if word == "STREAM":
+            self.stream = True
             return "-"
         event = Input[word]
         subject: object = None
@@ -54,9 +75,9 @@ class Play:
             subject = error(argument)
         actions = self.transaction.receive(event, self.now, subject)
         if Action.SEND in actions:
-            if self.replay is not Replay.REPLAYABLE:
+            if self.replay is not Replay.REPLAYABLE and not self.keeps:
                 self.stored.give_up(self.replay)
-            self.stored.take()
+            self.transaction.attempt.wrote = bool(self.stored.take()) or not self.stream
         return " ".join(action.name for action in actions)
 
     def ended(self) -> list[str]:
@@ -80,8 +101,12 @@ def play(script: str, play: Play | None = None) -> Play:
     for line in lines:
         happens, arrow, _ = line.partition("->")
         if arrow:
-            said.append(f"    {happens.strip():<24}-> {play.happens(happens.strip())}")
+            said.append(f"{happens} -> {play.happens(happens.strip())}")
         elif happens.strip().startswith("end "):
-            said += [f"    {told}" for told in play.ended()]
-    assert "\n".join(said) == "\n".join(line.rstrip() for line in lines)
+            said += play.ended()
+    assert _words(said) == _words(lines)
     return play
+
+
+def _words(lines: list[str]) -> list[str]:
+    return [" ".join(line.replace("->", " -> ").split()) for line in lines]

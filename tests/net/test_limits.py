@@ -53,6 +53,7 @@ class OneLimit(SynchronousTestCase):
             Wait.SERVER: 0.0,
             Wait.READ: 60.0,
             Wait.TUNNEL: 3600.0,
+            Wait.REST: 60.0,
             Wait.CLOSE: 5.0,
         }
         self.assertEqual(seconds_of(Limits()), expected)

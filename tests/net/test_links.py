@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
 from twisted.internet.protocol import ClientFactory
@@ -12,14 +15,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from sslbroker.core.members import Member
 from sslbroker.errors import ConnectTimeout, Refused, Unreachable
 from sslbroker.net.link import Link
+from sslbroker.net.link_modes import LinkMode
 from sslbroker.net.links import Links
+from sslbroker.net.names import Names
 from sslbroker.protocols.http.backend import HTTP
 from sslbroker.settings import LinkLimits, Pool, Server
+from sslbroker.settings import Names as NamesSettings
 
 
 class Transport(StringTransport):
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.no_delay = enabled
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.keep_alive = enabled
 
 
 class OneServersLinks(SynchronousTestCase):
@@ -30,7 +39,10 @@ class OneServersLinks(SynchronousTestCase):
 
     def make(self, **limits: float) -> Links:
         settings = Pool("p", (self.member.settings,), links=LinkLimits(**limits))  # type: ignore[arg-type]
-        return Links(self.member, settings, HTTP.server_codec, self.clock)
+        names = Names(NamesSettings(), self.clock)
+        links = Links(self.member, settings, HTTP.server_codec, self.clock, names, None)
+        links.mode = cast(LinkMode, SimpleNamespace(secure=False))
+        return links
 
     def opened(self) -> Link:
         """The server accepts the oldest call."""

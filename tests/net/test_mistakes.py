@@ -199,11 +199,11 @@ class InAPlugin(BrokerCase):
 
     def test_in_a_balancer(self) -> None:
         client = self.begin()
-        balancer = self.pool._balancer
-        self.pool._balancer = self.broken(balancer, "choose")
+        balancer = self.pool._choosing._balancer
+        self.pool._choosing._balancer = self.broken(balancer, "choose")
         client.sends(GET)
         self.assertTrue(client.takes().startswith(BAD_GATEWAY))
-        self.pool._balancer = balancer
+        self.pool._choosing._balancer = balancer
         self.logged()
         self.others_go_on()
 

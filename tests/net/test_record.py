@@ -48,6 +48,7 @@ class Recorded(BrokerCase):
                     "outcome": "broken",
                     "milliseconds": 0.0,
                     "reused": False,
+                    "detail": "reset",
                     "next": "replayable",
                 },
                 {"server": "10.0.0.2:80", "outcome": "ok", "milliseconds": 250.0, "reused": False},

@@ -1,0 +1,1 @@
+"""Any stream of bytes, as a backend protocol."""
