@@ -1,8 +1,9 @@
 """What clients of a secure listener have proved by their certificates.
 
-Decides what OpenSSL asks of them, and how a certificate is told to protocols. Invariant: a connection that `ClientCheck.look` has passed proved what the rules of its name demand, now, though it
-resumed a session: a session brings the identity of the handshake that began it, and OpenSSL decides about
-resuming before it knows which name is asked for. Refuses to decide what an identity may do.
+Decides what OpenSSL asks of them, and how a certificate is told to protocols. Invariant: a connection that
+`ClientCheck.look` has passed proved what the rules of its name demand, though it resumed a session: a
+session brings the identity of the handshake that began it, and OpenSSL decides about resuming before it
+knows which name is asked for. Refuses to decide what an identity may do.
 
 OpenSSL verifies in the handshake: chain, validity, purpose (clientAuth), strength of keys and signatures.
 A certificate of `client_ca` is trusted without its own issuer, so that one of several intermediate
@@ -23,15 +24,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
 from ..interfaces import ClientCertificate, Origin
-from .client_rules import WISHES, ClientRules, Clients
+from .client_rules import ClientRules, Clients
 
-_MODES = dict(
-    zip(
-        WISHES,
-        (SSL.VERIFY_NONE, SSL.VERIFY_PEER, SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT),
-        strict=True,
-    )
-)
+_MODES = {
+    "": SSL.VERIFY_NONE,
+    "optional": SSL.VERIFY_PEER,
+    "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+}
 
 #: Authorities between a client's certificate and one of `client_ca`.
 _DEPTH = 5

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+
+from sslbroker.interfaces import Origin
+from sslbroker.net.frontend import Frontend
 
 from ..memory import BrokerCase
 
@@ -26,11 +30,15 @@ class Addresses:
 
 
 class Origins(BrokerCase):
-    def origin(self, peer: Any) -> tuple[str, int, int, bool]:
+    def made(self, peer: Any) -> Origin:
         self.start()
-        frontend = self.frontends["plain"]
-        object.__setattr__(frontend.settings, "trusted", (ip_network("127.0.0.0/8"), ip_network("::1/128")))
-        origin = frontend.origin(Addresses(peer, IPv4Address("TCP", "192.0.2.9", 80)))
+        trusted = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+        settings = replace(self.frontends["plain"].settings, trusted=trusted)
+        frontend = Frontend(settings, self.pool, [], self.clock, lambda: "1", lambda: True)
+        return frontend.origin(Addresses(peer, IPv4Address("TCP", "192.0.2.9", 80)))
+
+    def origin(self, peer: Any) -> tuple[str, int, int, bool]:
+        origin = self.made(peer)
         return origin.address, origin.port, origin.listener_port, origin.trusted
 
     def test_ipv4(self) -> None:
@@ -39,6 +47,11 @@ class Origins(BrokerCase):
     def test_trusted_networks(self) -> None:
         self.assertEqual(self.origin(IPv4Address("TCP", "127.0.0.2", 5))[3], True)
         self.assertEqual(self.origin(IPv6Address("TCP", "::1", 5))[3], True)
+
+    def test_whom_the_listener_trusts_can_be_asked_of_any_address(self) -> None:
+        trusts = self.made(IPv4Address("TCP", "192.0.2.1", 5)).trusts
+        told = [trusts(each) for each in ("127.9.9.9", "::1", "192.0.2.1", "unix", "", "127.0.0.1" * 99)]
+        self.assertEqual(told, [True, True, False, False, False, False])
 
     def test_ipv6_loses_its_zone(self) -> None:
         self.assertEqual(self.origin(IPv6Address("TCP", "fe80::1%eth0", 5))[0], "fe80::1")
