@@ -288,8 +288,6 @@ class _Connection(Protocol):
         self.transport.write(self._question.say)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._said is not None:
-            return
         self._received = (self._received + data)[:LIMIT]
         try:
             self._said = self._question.judge(self._received)

@@ -9,8 +9,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import cast
 from unittest import mock
 
@@ -20,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sslbroker.errors import StartError
 from sslbroker.net import pins
 from sslbroker.net.pins import Finding, Pins
+from tests.files import folder
 
 ADDRESS = "10.0.0.1:443"
 OTHER = "10.0.0.2:443"
@@ -27,9 +26,8 @@ OTHER = "10.0.0.2:443"
 
 class PinsCase(SynchronousTestCase):
     def setUp(self) -> None:
-        temporary = TemporaryDirectory(ignore_cleanup_errors=True)
-        self.addCleanup(temporary.cleanup)
-        self.directory = Path(temporary.name) / "state"
+        self.directory = folder(self) / "above" / "state"
+        self.directory.parent.mkdir()
         self.file = self.directory / "links.json"
         self.events: list[LogEvent] = []
         observer = cast(ILogObserver, self.events.append)
