@@ -1,8 +1,8 @@
 """The command `sslbroker`: asks about a configuration, never starts a broker (`twistd` does that).
 
 Decides what a user is told and the exit status: 0 for a configuration that can be used, 1 for one
-that cannot, 2 for a command that is not understood. Invariant: every problem is a line of its own
-on standard error, and nothing but the answer is on standard output. Refuses to change anything.
+that cannot, 2 for a command that is not understood. Invariant: every problem and every warning is a line
+of its own on standard error, and nothing but the answer is on standard output. Refuses to change anything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .config import Extensions, load
+from .config import load
 from .errors import ConfigurationError, StartError
 from .settings import Configuration
 from .version import __version__
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     path: Path = options.file
     try:
-        configuration = _examined(path)
+        configuration, warnings = _examined(path)
     except ConfigurationError as error:
         lines = str(error).splitlines()
         if path.suffix == ".tac":
@@ -33,18 +33,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(lines)
     except StartError as error:
         return _refused([f"{path}: {line}" for line in str(error).splitlines()])
+    for warning in warnings:
+        print(_printable(f"{path}: warning: {warning}"), file=sys.stderr)
     print(_printable(f"{path}: ok: {_summary(configuration)}"))
     return 0
 
 
-def _examined(path: Path) -> Configuration:
-    """The configuration after all checks that a start makes before it takes addresses."""
+def _examined(path: Path) -> tuple[Configuration, list[str]]:
+    """The configuration after all checks that a start makes before it takes addresses; and its warnings."""
     # Imported late: help and version are answered without loading Twisted.
-    from .service import prepare, protocols
+    from .extensions import extensions
+    from .prepared import prepare
 
-    configuration = load(path, extensions=Extensions(protocols().keys()))
-    prepare(configuration)
-    return configuration
+    known = extensions()
+    configuration = load(path, extensions=known.names)
+    return configuration, list(prepare(configuration, known).warnings())
 
 
 def _parser() -> argparse.ArgumentParser:

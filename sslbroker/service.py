@@ -11,105 +11,70 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from twisted.application.internet import TimerService
-from twisted.application.service import Application, MultiService
+from twisted.application.service import Application
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
-from twisted.plugin import getPlugins
 
-from . import plugins
-from .config import Extensions, check
+from .config import check
 from .core.figures import BrokerFigures, StorageFigures
 from .core.storage import Storage
 from .demo.configuration import configuration as demo_configuration
 from .demo.servers import DemoServers
 from .errors import ConfigurationError, StartError
-from .interfaces import IBackendProtocol, IObserver
+from .extensions import Extensions, extensions
+from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
 from .net import descriptors, ports, tls
 from .net.frontend import Frontend
 from .net.monitor import MonitorService
+from .net.names import Names
 from .net.pool import Pool
 from .net.signals import Signals
 from .observe.accesslog import AccessLog
 from .observe.admin import admin_site
-from .protocols.examine import examine
-from .protocols.http.backend import HTTPProtocol
+from .operating import OperatedService
+from .prepared import prepare
 from .settings import Configuration
+from .settings import Pool as PoolSettings
 
 DAY = 86_400.0  # seconds
 
-HTTP = HTTPProtocol(time.time)
+NAME = "broker"
+"""What the service is called among those of an application."""
 
 _log = Logger("sslbroker")
 
 
-def protocols() -> dict[str, IBackendProtocol]:
-    """The backend protocols there are, by name: the built-in ones and those of installed plugins.
-
-    `StartError` for a plugin without a name of its own: nobody could tell which one a pool means.
-    """
-    found: dict[str, IBackendProtocol] = {HTTP.name: HTTP}
-    for plugin in getPlugins(IBackendProtocol, plugins):
-        name = getattr(plugin, "name", None)
-        if not isinstance(name, str) or name in found:
-            taken = f": {_origin(found[name])} has it" if isinstance(name, str) else ""
-            raise StartError(
-                f"protocol plugin {_origin(plugin)}: found the name {name!r}{taken}, "
-                "expected a text that no other protocol has; mend or remove the plugin"
-            )
-        found[name] = plugin
-    return found
-
-
-def prepare(configuration: Configuration) -> dict[str, tls.ListenerContexts]:
-    """The TLS contexts of the secure listeners, by name; `StartError` with every problem at once."""
-    contexts: dict[str, tls.ListenerContexts] = {}
-    known = protocols()
-    problems = [
-        f"pools.{pool.name}.protocol: plugin {_origin(known[pool.protocol])}: {fault}"
-        for pool in configuration.pools
-        for fault in examine(known[pool.protocol], pool)
-    ]
-    if problems:
-        raise StartError("\n".join(problems))
-    for listener in configuration.listeners:
-        if listener.tls is not None:
-            alpn = known[configuration.pool(listener.pool).protocol].alpn
-            try:
-                contexts[listener.name] = tls.ListenerContexts(listener.tls, alpn)
-            except StartError as error:
-                problems += [f"listeners.{listener.name}.tls: {line}" for line in str(error).splitlines()]
-    if problems:
-        raise StartError("\n".join(problems))
-    return contexts
-
-
-class BrokerService(MultiService):
+class BrokerService(OperatedService):
     """The whole broker of one process: listeners, pools, monitor, observers."""
 
-    def __init__(self, configuration: Configuration, reactor: Any) -> None:
-        """Build every object; `StartError` when a certificate or the access log cannot be used."""
+    name = NAME
+
+    def __init__(self, configuration: Configuration, reactor: Any, known: Extensions | None = None) -> None:
+        """Build every object; `StartError` when a certificate, a plugin or the access log cannot be used.
+
+        `known` has the extensions that the configuration, which has been checked, names.
+        """
         super().__init__()
         self.configuration = configuration
         self.reactor = reactor
-        self.contexts = prepare(configuration)
+        self.prepared = prepare(configuration, known)
+        self.contexts = self.prepared.listeners
         self.monitor = MonitorService()
         self.monitor.setServiceParent(self)
         storage = configuration.storage
         self.storage = Storage(storage, StorageFigures(storage.initial, storage.maximum))
         name = configuration.broker.name or f"sslbroker-{secrets.token_hex(4)}"
-        known = protocols()
-        self.pools = {
-            pool.name: Pool(pool, known[pool.protocol], self.storage, self.monitor, reactor, name)
-            for pool in configuration.pools
-        }
+        self.names = Names(configuration.names, reactor)
+        self.pools = {pool.name: self._pool_of(pool, name) for pool in configuration.pools}
         self.access_log = AccessLog(configuration.log.access, reactor) if configuration.log.access else None
-        observers: list[IObserver] = [self.access_log] if self.access_log else []
+        own: list[IObserver] = [self.access_log] if self.access_log else []
+        observers = [*own, *self.prepared.observers]
         self.room = sys.maxsize  # for clients of all listeners
         identities = _identities()
         self.frontends = [
@@ -131,7 +96,23 @@ class BrokerService(MultiService):
         self._admin: ports.BoundPort | None = None
         self._listening: list[IListeningPort] = []
         self._admin_listening: IListeningPort | None = None  # to the end: a drain can be watched
-        self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs)
+        self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs, reload=self.reload)
+
+    def _pool_of(self, pool: PoolSettings, broker_name: str) -> Pool:
+        parts = self.prepared.pools[pool.name]
+        return Pool(
+            pool,
+            parts.protocol,
+            self.storage,
+            self.monitor,
+            self.reactor,
+            broker_name,
+            names=self.names,
+            pins=self.prepared.pins,
+            contexts=self.prepared.links[pool.name],
+            balancer=parts.balancer,
+            classifier=parts.classifier,
+        )
 
     def has_room(self) -> bool:
         """May one more client connect, to whichever listener?"""
@@ -165,10 +146,23 @@ class BrokerService(MultiService):
         """Where the admin pages are, as "host:port"; "" when there are none."""
         return self._admin.address if self._admin else ""
 
+    def servers(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """How each server stands, by pool and address, beside the figures (`Pool.describe`)."""
+        return {name: pool.describe() for name, pool in self.pools.items()}
+
     def reopen_logs(self) -> None:
         """After a rotation: go on in a new file of the same name."""
         if self.access_log is not None:
             self.access_log.reopen()
+
+    def reload(self) -> None:
+        """SIGHUP: logs are opened and certificates read anew. Problems are logged, and nothing is lost."""
+        self.reopen_logs()
+        try:
+            self.reload_certificates()
+        except StartError as error:
+            for line in str(error).splitlines():
+                _log.error("kept as it was: {line}", line=line)
 
     def state(self) -> Mapping[str, Any]:
         """What `/state` shows beside the figures."""
@@ -199,14 +193,16 @@ class BrokerService(MultiService):
                 wanted=wanted,
                 clients=self.room,
             )
+        for warning in self.prepared.warnings():
+            _log.warn("{warning}", warning=warning)
+        for pool in self.pools.values():
+            pool.start()
         for frontend in self.frontends:
             name = frontend.settings.name
             contexts = self.contexts.get(name)
             factory: Any = frontend
             if contexts is not None:
                 factory = tls.wrap(frontend, contexts, self.reactor)
-                for warning in contexts.warnings:
-                    _log.warn("listeners.{name}.tls: {warning}", name=name, warning=warning)
             self._listening.append(self._listen(f"listeners.{name}", self._bound[name], factory))
             _log.info(
                 "listening on {address} for pool {pool} ({kind})",
@@ -216,7 +212,11 @@ class BrokerService(MultiService):
             )
         if self._admin is not None:
             site = admin_site(
-                lambda: self.figures, self.reactor, access_log=self.access_log, extra=self.state
+                lambda: self.figures,
+                self.reactor,
+                access_log=self.access_log,
+                extra=self.state,
+                servers=self.servers,
             )
             self._admin_listening = self._listen("admin", self._admin, site)
             address = self._admin.address
@@ -266,6 +266,7 @@ class BrokerService(MultiService):
         closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
         for pool in self.pools.values():
             pool.close()
+        self.names.stop()
         self._unbind()
         self._signals.remove()
         if self.access_log is not None:
@@ -281,13 +282,26 @@ class BrokerService(MultiService):
             self._admin = None
 
 
-def broker(configuration: Configuration, reactor: Any) -> BrokerService:
+def broker(
+    configuration: Configuration,
+    reactor: Any,
+    *,
+    protocols: Sequence[IBackendProtocol] = (),
+    balancers: Mapping[str, IBalancer] | None = None,
+    classifiers: Mapping[str, IResponseClassifier] | None = None,
+    observers: Sequence[IObserver] = (),
+) -> BrokerService:
     """A broker that has checked everything and taken its addresses, ready to start.
+
+    `protocols` can be named in the configuration, beside those of plugins. `balancers` and `classifiers` are
+    for the pools that they are given for, by name, in place of what the configuration says. `observers` hear
+    of every transaction, after the access log.
 
     Raises `ConfigurationError` or `StartError`, before anything listens.
     """
-    check(configuration, extensions=Extensions(protocols().keys()))
-    service = BrokerService(configuration, reactor)
+    known = extensions(protocols=protocols, balancers=balancers, classifiers=classifiers, observers=observers)
+    check(configuration, extensions=known.names)
+    service = BrokerService(configuration, reactor, known)
     service.bind()
     return service
 
@@ -314,16 +328,17 @@ def demo(reactor: Any, *, https: int, http: int, admin: int) -> tuple[BrokerServ
     ]
 
 
-def application(configuration: Configuration) -> Any:
+def application(configuration: Configuration, **given: Any) -> Any:
     """For the end of a ``.tac`` file: the `application` that ``twistd -y`` runs.
 
-    Ends the process with one message for each problem and exit code 1 when it cannot start.
+    `given` is as for `broker`. Ends the process with one message for each problem and exit code 1 when it
+    cannot start.
     """
     from twisted.internet import reactor
 
     made = Application("sslbroker")
     try:
-        broker(configuration, reactor).setServiceParent(made)
+        broker(configuration, reactor, **given).setServiceParent(made)
     except (ConfigurationError, StartError) as error:
         raise SystemExit(explain(error)) from None
     return made
@@ -332,11 +347,6 @@ def application(configuration: Configuration) -> Any:
 def explain(error: ConfigurationError | StartError) -> str:
     """The error for a terminal: each line says which program it comes from."""
     return "\n".join(f"sslbroker: {line}" for line in str(error).splitlines())
-
-
-def _origin(protocol: IBackendProtocol) -> str:
-    """Where somebody finds the code of a protocol."""
-    return f"{type(protocol).__module__}.{type(protocol).__qualname__}"
 
 
 def _give_back(stopped: Any, bound: ports.BoundPort) -> Any:

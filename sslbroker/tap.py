@@ -78,10 +78,11 @@ def makeService(options: Options) -> IService:
 
 
 def _from_file(path: Path, reactor: Any) -> IService:
-    from .config import Extensions, load
-    from .service import broker, protocols
+    from .config import load
+    from .extensions import extensions
+    from .service import broker
 
-    return broker(load(path, extensions=Extensions(protocols().keys())), reactor)
+    return broker(load(path, extensions=extensions().names), reactor)
 
 
 def _demo(options: Options, reactor: Any) -> IService:

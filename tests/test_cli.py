@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from sslbroker import __version__, cli, service
+from sslbroker import __version__, cli, extensions, prepared
 from sslbroker.errors import StartError
+from sslbroker.interfaces import IBackendProtocol
+from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.settings import Configuration
-from tests.config.support import LISTENER, MINIMAL
+from tests.config.support import LISTENER, MINIMAL, POOL
 
 
 def written(folder: Path, text: str, name: str = "broker.toml") -> str:
@@ -55,10 +58,10 @@ def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_what_would_stop_a_start_is_told_with_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(configuration: Configuration) -> None:
+    def prepare(configuration: Configuration, known: extensions.Extensions) -> None:
         raise StartError("certs/a.pem: no key\ncerts/b.pem: no chain")
 
-    monkeypatch.setattr(service, "prepare", prepare)
+    monkeypatch.setattr(prepared, "prepare", prepare)
     path = written(tmp_path, MINIMAL)
     assert cli.main(["check", path]) == 1
     assert capsys.readouterr() == ("", f"{path}: certs/a.pem: no key\n{path}: certs/b.pem: no chain\n")
@@ -70,8 +73,20 @@ def test_the_protocols_of_plugins_are_known(
     path = written(tmp_path, MINIMAL + 'protocol = "smtp"')
     assert cli.main(["check", path]) == 1
     assert "the name of a protocol plugin" in capsys.readouterr().err
-    monkeypatch.setattr(service, "protocols", lambda: {"http": service.HTTP, "smtp": service.HTTP})
+    smtp = HTTPProtocol(time.time)
+    monkeypatch.setattr(smtp, "name", "smtp")
+    monkeypatch.setattr(extensions, "getPlugins", lambda sort, _: [smtp] if sort is IBackendProtocol else [])
     assert cli.main(["check", path]) == 0
+
+
+def test_what_works_but_should_be_looked_at_is_told_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, LISTENER + 'tls = { certificates = ["throwaway"] }\n' + POOL)
+    assert cli.main(["check", path]) == 0
+    answer = capsys.readouterr()
+    assert answer.out == f"{path}: ok: 1 listener, 1 pool, 1 server\n"
+    assert answer.err.startswith(f"{path}: warning: listeners.web.tls: throwaway: ")
 
 
 PLUGIN = """

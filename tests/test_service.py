@@ -19,11 +19,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sslbroker import application
-from sslbroker import service as service_module
 from sslbroker.errors import ConfigurationError, StartError
 from sslbroker.net import ports
-from sslbroker.service import BrokerService, broker, demo, explain, prepare, protocols
-from sslbroker.settings import Admin, Broker, Configuration, Listener, ListenerTLS, Log, Pool, Server
+from sslbroker.service import BrokerService, broker, demo, explain
+from sslbroker.settings import Admin, Broker, Configuration, Listener, Log, Pool, Server
 
 from .files import folder
 
@@ -89,15 +88,6 @@ class Wrong(SynchronousTestCase):
             "(something listens there already)",
         )
         self.assertTrue(lines[1].startswith("admin: endpoint "))
-
-    def test_every_certificate_that_cannot_be_used_at_once(self) -> None:
-        listeners = tuple(
-            Listener(name, LOOPBACK, "shop", tls=ListenerTLS((Path(f"/nowhere/{name}.pem"),)))
-            for name in ("a", "b")
-        )
-        error = self.assertRaises(StartError, prepare, configuration(listeners=listeners))
-        lines = str(error).splitlines()
-        self.assertEqual([line[:19] for line in lines], ["listeners.a.tls: /n", "listeners.b.tls: /n"])
 
     def test_an_access_log_that_cannot_be_written(self) -> None:
         wrong = configuration(log=Log("/nowhere/access.log"))
@@ -270,44 +260,7 @@ class Running(TestCase):
             await service.stopService()
 
 
-class Nameless:
-    """A plugin whose author forgot everything."""
-
-
-class Incomplete:
-    name = "half"
-
-
-class Plugins(SynchronousTestCase):
-    def test_http_is_built_in(self) -> None:
-        self.assertEqual(protocols()["http"].name, "http")
-
-    def installed(self, *found: object) -> None:
-        self.patch(service_module, "getPlugins", lambda interface, package: iter(found))
-
-    def test_a_plugin_without_a_name_is_told_with_its_place(self) -> None:
-        self.installed(Nameless())
-        expected = (
-            r"^protocol plugin tests\.test_service\.Nameless: found the name None, "
-            "expected a text that no other protocol has; mend or remove the plugin$"
-        )
-        self.assertRegex(str(self.assertRaises(StartError, protocols)), expected)
-
-    def test_two_plugins_of_one_name_are_told_both(self) -> None:
-        for found in ((Incomplete(), Incomplete()), (type("Another", (Incomplete,), {"name": "http"})(),)):
-            self.installed(*found)
-            error = str(self.assertRaises(StartError, protocols))
-            self.assertRegex(error, r"found the name '\w+': [\w.]+ has it, expected")
-
-    def test_an_incomplete_plugin_is_told_to_whoever_uses_it_and_to_nobody_else(self) -> None:
-        self.installed(Incomplete())
-        prepare(configuration())
-        uses = configuration(pools=(Pool("shop", (Server("127.0.0.1:9"),), protocol="half"),))
-        lines = str(self.assertRaises(StartError, prepare, uses)).splitlines()
-        for line in lines:
-            self.assertRegex(line, r"^pools\.shop\.protocol: plugin tests\.test_service\.Incomplete: ")
-        self.assertIn("the protocol has no alpn, which IBackendProtocol asks for", lines[1])
-
+class TacFile(SynchronousTestCase):
     def test_a_tac_file_gets_an_application_with_the_broker_in_it(self) -> None:
         made = application(configuration())
         (service,) = list(IService(made))  # type: ignore[call-overload]

@@ -30,7 +30,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from ..core.figures import BrokerFigures
 from .metrics import LogFigures, broker_registry, exposition
-from .state import state
+from .state import Servers, state
 
 CONNECTIONS: Final = 32
 """How many connections may be open at once; more are closed at once."""
@@ -72,16 +72,23 @@ def admin_site(
     *,
     access_log: LogFigures | None = None,
     extra: Callable[[], Mapping[str, Any]] | None = None,
+    servers: Callable[[], Servers] | None = None,
     registry: CollectorRegistry | None = None,
     hosts: Collection[str] = (),
 ) -> Site:
     """The admin pages as a factory for the admin endpoint.
 
-    `extra` gives what `/state` shows beside the figures; `registry` replaces the one with the broker's
+    `extra` gives what `/state` shows beside the figures, and `servers` how each server stands, by pool and
+    address; `registry` replaces the one with the broker's
     own metrics; `hosts` are further names that may stand in `Host` on a loopback address.
     """
     pages = _Pages(
-        figures, clock, extra or dict, registry or broker_registry(figures, access_log), frozenset(hosts)
+        figures,
+        clock,
+        extra or dict,
+        servers or dict,
+        registry or broker_registry(figures, access_log, servers or dict),
+        frozenset(hosts),
     )
     return _AdminSite(pages, clock)
 
@@ -96,6 +103,7 @@ class _Pages(Resource):
         figures: Callable[[], BrokerFigures],
         clock: IReactorTime,
         extra: Callable[[], Mapping[str, Any]],
+        servers: Callable[[], Servers],
         registry: CollectorRegistry,
         hosts: frozenset[str],
     ) -> None:
@@ -103,6 +111,7 @@ class _Pages(Resource):
         self._figures = figures
         self._clock = clock
         self._extra = extra
+        self._servers = servers
         self._registry = registry
         self._hosts = hosts
         self._pages: dict[bytes, _Page] = {
@@ -138,7 +147,7 @@ class _Pages(Resource):
         return None
 
     def _state(self) -> Iterator[bytes]:
-        shown = state(self._figures(), self._clock.seconds(), self._extra())
+        shown = state(self._figures(), self._clock.seconds(), self._extra(), self._servers())
         yield json.dumps(shown, separators=(",", ":"), default=str).encode() + b"\n"
 
     def _is_ours(self, host: bytes, arrived_at: IAddress) -> bool:

@@ -9,7 +9,7 @@ touch the data path: it only reads, and a long page is made in pieces between wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -37,6 +37,7 @@ from ..core.figures import (
     Times,
 )
 from ..version import __version__
+from .state import Servers
 
 PREFIX: Final = "sslbroker_"
 PIECE: Final = 250
@@ -63,6 +64,11 @@ _LISTENER_COUNTERS: Final[_Columns[ListenerFigures]] = (
 _SERVER_GAUGES: Final[_Columns[ServerFigures]] = (
     ("server_weight", "The server's share of the pool's transactions, as set.", lambda f: f.weight),
     ("server_outstanding_tries", "Tries that are under way now.", lambda f: f.outstanding),
+)
+_STANDING_GAUGES: Final[_Columns[Mapping[str, Any]]] = (
+    ("server_open", "1 while the server may be chosen.", lambda s: float(s["open"])),
+    ("server_draining", "1 while it gets no new clients.", lambda s: float(s["state"] == "drain")),
+    ("server_addresses", "IP addresses of the server that are known.", lambda s: len(s["addresses"])),
 )
 _SERVER_COUNTERS: Final[_Columns[ServerFigures]] = (
     ("server_opened_links", "Links opened to the server.", lambda f: f.links_opened),
@@ -110,9 +116,15 @@ _LOG_COUNTERS: Final[_Columns[LogFigures]] = (
 class FiguresCollector(Collector):
     """Turns what `figures()` gives at each scrape, and the access log's counts, into metrics."""
 
-    def __init__(self, figures: Callable[[], BrokerFigures], access_log: LogFigures | None = None) -> None:
+    def __init__(
+        self,
+        figures: Callable[[], BrokerFigures],
+        access_log: LogFigures | None = None,
+        servers: Callable[[], Servers] = dict,
+    ) -> None:
         self._figures = figures
         self._access_log = access_log
+        self._servers = servers
 
     def collect(self) -> Iterator[Metric]:
         figures = self._figures()
@@ -123,6 +135,7 @@ class FiguresCollector(Collector):
         yield from _of_listeners(figures.listeners)
         yield from _of_pools(figures.pools)
         yield from _of_servers(figures.pools)
+        yield from _of_standing(self._servers())
         yield from _of_storage(figures.storage)
         if self._access_log is not None:
             log: _Rows[LogFigures] = [((), self._access_log)]
@@ -131,11 +144,13 @@ class FiguresCollector(Collector):
 
 
 def broker_registry(
-    figures: Callable[[], BrokerFigures], access_log: LogFigures | None = None
+    figures: Callable[[], BrokerFigures],
+    access_log: LogFigures | None = None,
+    servers: Callable[[], Servers] = dict,
 ) -> CollectorRegistry:
     """A registry of its own, with the broker's figures and those of the process and of Python."""
     registry = CollectorRegistry()
-    registry.register(FiguresCollector(figures, access_log))
+    registry.register(FiguresCollector(figures, access_log, servers))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -226,6 +241,10 @@ def _of_pools(pools: list[PoolFigures]) -> Iterator[Metric]:
         ("pool_transactions", "Transactions given to the pool.", lambda f: f.transactions),
     )
     yield from _counters(("pool",), rows, transactions)
+    queued: _Columns[PoolFigures] = (
+        ("pool_queued_transactions", "Transactions that wait for a place at a server.", lambda f: f.queued),
+    )
+    yield from _gauges(("pool",), rows, queued)
     yield _by_word(
         "pool_failovers",
         "Next tries, by the reason that allowed them.",
@@ -266,6 +285,36 @@ def _of_servers(pools: list[PoolFigures]) -> Iterator[Metric]:
         labels,
         ((names, server.server_times) for names, server in rows),
     )
+    failed = GaugeMetricFamily(
+        f"{PREFIX}server_last_failure_time_seconds",
+        "When a try on the server last failed, since the epoch.",
+        labels=labels,
+    )
+    for names, server in rows:
+        if server.last_failure_at:
+            failed.add_metric(names, server.last_failure_at)
+    yield failed
+
+
+def _of_standing(servers: Servers) -> Iterator[Metric]:
+    """What an operator, a lookup or a probe says of a server, and no count does."""
+    labels = ("pool", "server")
+    rows: _Rows[Mapping[str, Any]] = [
+        ((pool, address), stands)
+        for pool, addresses in servers.items()
+        for address, stands in addresses.items()
+    ]
+    yield from _gauges(labels, rows, _STANDING_GAUGES)
+    bars = GaugeMetricFamily(f"{PREFIX}server_barred", "1 for each bar.", labels=(*labels, "bar"))
+    links = InfoMetricFamily(f"{PREFIX}server_link", "How links are made now, and why.", labels=labels)
+    for names, stands in rows:
+        for bar in stands["bars"]:
+            bars.add_metric((*names, bar), 1)
+        mode = stands["link_mode"]
+        told = {True: "secure", False: "plain"}.get(mode, str(mode))
+        links.add_metric(names, {"link": stands["link"], "mode": told, "finding": stands["finding"] or ""})
+    yield bars
+    yield links
 
 
 def _of_storage(storage: StorageFigures) -> Iterator[Metric]:

@@ -21,16 +21,26 @@ LIST_LIMIT: Final = 1000
 """How many listeners, how many pools, and how many servers of all pools together are shown."""
 
 
-def state(figures: BrokerFigures, now: float, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+Servers = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""How servers stand, by pool and by address, beside what is counted."""
+
+
+def state(
+    figures: BrokerFigures,
+    now: float,
+    extra: Mapping[str, Any] | None = None,
+    servers: Servers | None = None,
+) -> dict[str, Any]:
     """The broker's state at `now` (seconds since the epoch).
 
-    `extra` is shown beside it (what only the service knows); it cannot replace what is here.
+    `extra` is shown beside it and `servers` in each server (what only the service knows); neither can replace
+    what is here.
     """
     listeners = [_listener(listener) for listener in figures.listeners[:LIST_LIMIT]]
     pools: list[dict[str, Any]] = []
     room = LIST_LIMIT
     for pool in figures.pools[:LIST_LIMIT]:
-        pools.append(_pool(pool, room))
+        pools.append(_pool(pool, room, (servers or {}).get(pool.name, {})))
         room -= len(pools[-1]["servers"])
     storage = figures.storage
     return {
@@ -74,12 +84,13 @@ def _listener(listener: ListenerFigures) -> dict[str, Any]:
     }
 
 
-def _pool(pool: PoolFigures, room: int) -> dict[str, Any]:
-    servers = [_server(server) for server in pool.servers[:room]]
+def _pool(pool: PoolFigures, room: int, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    servers = [{**known.get(server.address, {}), **_server(server)} for server in pool.servers[:room]]
     return {
         "name": pool.name,
         "protocol": pool.protocol,
         "transactions": pool.transactions,
+        "queued": pool.queued,
         "failovers": dict(pool.failovers),
         "servers": servers,
         "servers_left_out": len(pool.servers) - len(servers),
@@ -103,6 +114,8 @@ def _server(server: ServerFigures) -> dict[str, Any]:
         "bytes_out": server.bytes_out,
         "outcomes": dict(server.outcomes),
         "statuses": dict(server.statuses),
+        "last_failure": server.last_failure or None,
+        "last_failure_at": server.last_failure_at or None,
         "server_time": summary(server.server_times),
     }
 

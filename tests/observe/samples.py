@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sslbroker.core.figures import (
     BrokerFigures,
     ListenerFigures,
@@ -9,6 +11,22 @@ from sslbroker.core.figures import (
     ServerFigures,
     StorageFigures,
 )
+
+STANDING: dict[str, dict[str, dict[str, Any]]] = {
+    "shop": {
+        "10.0.0.1:80": {
+            "state": "drain",
+            "open": False,
+            "bars": {"unresolved": "no such name"},
+            "weight": 3,
+            "link": "secure",
+            "link_mode": "auto",
+            "finding": "tls",
+            "addresses": ["10.0.0.1", "10.0.0.2"],
+        }
+    }
+}
+"""How its server stands."""
 
 
 def busy_broker() -> BrokerFigures:
@@ -39,9 +57,12 @@ def busy_broker() -> BrokerFigures:
     server.outcomes = {"ok": 30, "refused": 9}
     server.statuses = {"2xx": 29, "5xx": 1}
     server.server_times.add(0.002)
+    server.last_failure = "tls-failed (certificate has expired)"
+    server.last_failure_at = 1_700_000_050.0
 
     pool = PoolFigures("shop", "http", [server])
     pool.transactions = 41
+    pool.queued = 9
     pool.failovers = {"nothing-sent": 4, "replayable": 5}
 
     storage = StorageFigures(size=1000, maximum=2000)

@@ -20,7 +20,7 @@ from sslbroker.core.figures import (
 )
 from sslbroker.observe.metrics import PIECE, FiguresCollector, broker_registry, exposition
 
-from .samples import busy_broker
+from .samples import STANDING, busy_broker
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
@@ -35,7 +35,7 @@ class Log:
 
 def figures_only(figures: BrokerFigures, log: Log | None = None) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(FiguresCollector(lambda: figures, log))
+    registry.register(FiguresCollector(lambda: figures, log, lambda: STANDING))
     return registry
 
 
@@ -77,6 +77,7 @@ def test_every_figure_appears_with_its_value() -> None:
         f"listener_client_time_seconds_sum {listener}": 5.008,
         "pool_info pool=shop protocol=http": 1,
         "pool_transactions_total pool=shop": 41,
+        "pool_queued_transactions pool=shop": 9,
         "pool_failovers_total pool=shop reason=nothing-sent": 4,
         "pool_failovers_total pool=shop reason=replayable": 5,
         f"server_weight {server}": 2,
@@ -95,6 +96,12 @@ def test_every_figure_appears_with_its_value() -> None:
         f"server_responses_total class=5xx {server}": 1,
         f"server_time_seconds_count {server}": 1,
         f"server_time_seconds_sum {server}": 0.002,
+        f"server_last_failure_time_seconds {server}": 1_700_000_050.0,
+        f"server_open {server}": 0,
+        f"server_draining {server}": 1,
+        f"server_addresses {server}": 2,
+        f"server_barred bar=unresolved {server}": 1,
+        f"server_link_info finding=tls link=secure mode=auto {server}": 1,
         "storage_size_bytes": 1000,
         "storage_maximum_bytes": 2000,
         "storage_unsent_bytes": 300,

@@ -9,7 +9,7 @@ from sslbroker import __version__
 from sslbroker.core.figures import BrokerFigures, ListenerFigures, PoolFigures, ServerFigures, Times
 from sslbroker.observe.state import LIST_LIMIT, state, summary
 
-from .samples import busy_broker
+from .samples import STANDING, busy_broker
 
 
 def test_every_figure_is_shown() -> None:
@@ -41,6 +41,7 @@ def test_every_figure_is_shown() -> None:
             "name": "shop",
             "protocol": "http",
             "transactions": 41,
+            "queued": 9,
             "failovers": {"nothing-sent": 4, "replayable": 5},
             "servers": [
                 {
@@ -54,6 +55,8 @@ def test_every_figure_is_shown() -> None:
                     "bytes_out": 1024,
                     "outcomes": {"ok": 30, "refused": 9},
                     "statuses": {"2xx": 29, "5xx": 1},
+                    "last_failure": "tls-failed (certificate has expired)",
+                    "last_failure_at": 1_700_000_050.0,
                     "server_time": {"count": 1, "mean": 0.002, "p50": 0.0025, "p99": 0.0025},
                 }
             ],
@@ -78,8 +81,28 @@ def test_what_the_service_adds_stands_beside_but_replaces_nothing() -> None:
     assert shown["version"] == __version__
 
 
+def test_how_a_server_stands_is_shown_with_it_and_replaces_nothing() -> None:
+    (server,) = state(busy_broker(), now=0, servers=STANDING)["pools"][0]["servers"]
+
+    assert {key: server[key] for key in STANDING["shop"]["10.0.0.1:80"]} == {
+        **STANDING["shop"]["10.0.0.1:80"],
+        "weight": 2,  # as the figures have it
+    }
+    elsewhere = state(busy_broker(), now=0, servers={"other": STANDING["shop"]})
+    assert elsewhere == state(busy_broker(), now=0)
+
+
+def test_a_server_that_never_failed_has_no_failure() -> None:
+    figures = BrokerFigures(
+        [], [PoolFigures("a", "http", [ServerFigures("a:1", 1)])], busy_broker().storage, 0
+    )
+    (server,) = state(figures, now=0)["pools"][0]["servers"]
+
+    assert (server["last_failure"], server["last_failure_at"]) == (None, None)
+
+
 def test_it_can_be_written_as_strict_json() -> None:
-    json.dumps(state(busy_broker(), now=0), allow_nan=False)
+    json.dumps(state(busy_broker(), now=0, servers=STANDING), allow_nan=False)
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_uptime() -> None:

@@ -1,0 +1,134 @@
+"""What an operator changes while the broker runs: links, servers, weights, certificates.
+
+Decides which pool and which server are meant, and tells each change in the log. Invariant: transactions under
+way go on as they began; a change that cannot be made raises an error in words and changes nothing. Refuses to
+know how a change is carried out: the pool, the links and the contexts do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.logger import Logger
+
+from .config.report import did_you_mean, shown
+from .errors import StartError
+from .net.pool import Pool
+from .net.tls import ListenerContexts
+from .settings import Configuration
+
+_log = Logger("sslbroker")
+
+
+class OperatedService(MultiService):
+    """The side of a running broker that an operator's code calls. Call it in the reactor's thread."""
+
+    configuration: Configuration
+    pools: Mapping[str, Pool]
+    contexts: Mapping[str, ListenerContexts]
+
+    def set_link_mode(self, pool: str, mode: bool | str, server: str | None = None) -> None:
+        """How links are made from now on: False (plain), True (secure) or "auto".
+
+        For one server (its address as the configuration writes it), or for all of the pool, also those that
+        have a mode of their own. Transactions under way end on the links that they have.
+
+        Raises `KeyError` for an unknown pool or server, `ValueError` for another mode, or for "auto" without
+        ``broker.state_directory``, and `StartError` when secure links cannot be made by the pool's settings.
+        """
+        if mode == "auto" and self.configuration.broker.state_directory is None:
+            raise ValueError(
+                'found the mode "auto", expected a broker.state_directory where findings are kept'
+            )
+        found = self._pool(pool)
+        without = [links for links in found.links.values() if links.contexts is None]
+        if server is not None:
+            _check_known(found, server)
+        found.set_link_mode(mode, server)
+        _log.info(
+            "pools.{where}: links are {mode} from now on", where=_where(pool, server), mode=_MODES[mode]
+        )
+        for warning in dict.fromkeys(
+            line for links in without if links.contexts is not None for line in links.contexts.warnings
+        ):
+            _log.warn("pools.{pool}.tls: {warning}", pool=pool, warning=warning)
+
+    def set_server(
+        self, pool: str, server: str, state: str | None = None, *, weight: int | None = None
+    ) -> None:
+        """Take a server out, bring it back, change its weight. What is None stays as it is.
+
+        `state` is "up"; "drain": it gets no new clients, but those that are stuck to it; or "down": it gets
+        no more transactions. Transactions under way go on. `weight` is from 1 to 1000.
+
+        Raises `KeyError` for an unknown pool or server and `ValueError` for another state or weight.
+        """
+        found = self._pool(pool)
+        _check_known(found, server)
+        found.set_server(server, state=state, weight=weight)
+        if state is not None:
+            _log.info("pools.{where}: {state}", where=_where(pool, server), state=state)
+        if weight is not None:
+            _log.info("pools.{where}: weight {weight}", where=_where(pool, server), weight=weight)
+
+    def clear_pin(self, pool: str, server: str) -> None:
+        """Forget what was found out about a server in mode "auto": it may be found plain again.
+
+        Raises `KeyError` for an unknown pool or server.
+        """
+        found = self._pool(pool)
+        _check_known(found, server)
+        found.clear_pin(server)
+        _log.info("pools.{where}: what it speaks is found out anew", where=_where(pool, server))
+
+    def reload_certificates(self) -> None:
+        """Read the files of all `tls` tables anew: certificates, keys and CAs of listeners and of links.
+
+        New connections use them; open ones go on. What has a problem keeps what it had, and all else is
+        reloaded: then `StartError` is raised, with every problem. It reads files, so it takes milliseconds.
+        """
+        problems: list[str] = []
+        for place, one in self._reloadable():
+            try:
+                one.reload()
+            except StartError as error:
+                problems += [f"{place}: {line}" for line in str(error).splitlines()]
+            else:
+                for warning in one.warnings:
+                    _log.warn("{place}: {warning}", place=place, warning=warning)
+        if problems:
+            raise StartError("\n".join(dict.fromkeys(problems)))
+        _log.info("certificates are read anew")
+
+    def _reloadable(self) -> Iterator[tuple[str, Any]]:
+        for name, contexts in self.contexts.items():
+            yield f"listeners.{name}.tls", contexts
+        for name, pool in self.pools.items():
+            for links in pool.links.values():
+                if links.contexts is not None:
+                    yield f"pools.{name}.tls", links.contexts
+
+    def _pool(self, name: str) -> Pool:
+        if name not in self.pools:
+            raise KeyError(_unknown("pool", name, list(self.pools)))
+        return self.pools[name]
+
+
+_MODES: Mapping[Any, str] = {False: "plain", True: "secure", "auto": "as each server turns out to speak"}
+
+
+def _check_known(pool: Pool, server: str) -> None:
+    addresses = [member.address for member in pool.members]
+    if server not in addresses:
+        raise KeyError(_unknown(f"server of pool {pool.name}", server, addresses))
+
+
+def _unknown(what: str, found: str, known: list[str]) -> str:
+    hint = did_you_mean(found, known) or f"there are {shown(known)}"
+    return f"found {shown(found)}, expected a {what} ({hint})"
+
+
+def _where(pool: str, server: str | None) -> str:
+    return pool if server is None else f"{pool} server {server}"

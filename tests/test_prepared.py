@@ -1,0 +1,100 @@
+"""Everything that files and extensions have wrong is told at once, before anything is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sslbroker.errors import StartError
+from sslbroker.net.link_tls import LinkContexts
+from sslbroker.net.pins import Finding
+from sslbroker.prepared import prepare
+from sslbroker.settings import (
+    THROWAWAY,
+    Broker,
+    Configuration,
+    LinkTLS,
+    Listener,
+    ListenerTLS,
+    Pool,
+    Server,
+    Sticky,
+)
+
+from .files import folder
+
+
+def configuration(pool: Pool | None = None, **changes: Any) -> Configuration:
+    values: dict[str, Any] = {
+        "listeners": (Listener("plain", "tcp:0", "shop"),),
+        "pools": (pool or Pool("shop", (Server("127.0.0.1:9"),)),),
+    }
+    return Configuration(**{**values, **changes})
+
+
+class Preparing(SynchronousTestCase):
+    def refused(self, wrong: Configuration) -> list[str]:
+        return str(self.assertRaises(StartError, prepare, wrong)).splitlines()
+
+    def test_every_file_that_cannot_be_used_at_once(self) -> None:
+        state = folder(self) / "state"
+        state.write_text("no folder")
+        nowhere = LinkTLS(ca=Path("/nowhere/ca.pem"))
+        servers = (
+            Server("127.0.0.1:9"),
+            Server("127.0.0.1:10"),
+            Server("127.0.0.1:11", tls=LinkTLS(certificate=Path("/nowhere/me.pem"))),
+        )
+        lines = self.refused(
+            configuration(
+                Pool("shop", servers, continue_secure_link=True, tls=nowhere),
+                listeners=tuple(
+                    Listener(name, "tcp:0", "shop", tls=ListenerTLS((Path(f"/nowhere/{name}.pem"),)))
+                    for name in ("a", "b")
+                ),
+                broker=Broker(state_directory=state),
+            )
+        )
+        places = [line.partition(": ")[0] for line in lines]
+        self.assertEqual(
+            places,
+            [
+                "listeners.a.tls",
+                "listeners.b.tls",
+                "pools.shop.tls",  # once, though two servers need it
+                "pools.shop.servers[2].tls",
+                "broker.state_directory",
+            ],
+            lines,
+        )
+
+    def test_only_links_that_may_be_secure_need_anything(self) -> None:
+        servers = (
+            Server("127.0.0.1:9"),
+            Server("127.0.0.1:10", continue_secure_link=True),
+            Server("127.0.0.1:11", continue_secure_link="auto"),
+        )
+        made = prepare(configuration(Pool("shop", servers))).links["shop"]
+        self.assertEqual(list(made), ["127.0.0.1:10", "127.0.0.1:11"])
+        for one in made.values():
+            self.assertIsInstance(one, LinkContexts)
+        plain = Pool("shop", (Server("127.0.0.1:9", continue_secure_link=False),), continue_secure_link=True)
+        self.assertEqual(prepare(configuration(plain)).links, {"shop": {}})
+
+    def test_warnings_are_told_once_with_their_place(self) -> None:
+        servers = (Server("127.0.0.1:9"), Server("127.0.0.1:10"))
+        trusting = Pool("shop", servers, continue_secure_link=True, tls=LinkTLS(verify=False))
+        listener = Listener("web", "tcp:0", "shop", tls=ListenerTLS((THROWAWAY,)))
+        lines = list(prepare(configuration(trusting, listeners=(listener,))).warnings())
+        self.assertEqual([line.partition(": ")[0] for line in lines], ["listeners.web.tls", "pools.shop.tls"])
+
+    def test_findings_of_before_are_there(self) -> None:
+        settings = configuration(broker=Broker(state_directory=folder(self)))
+        prepare(settings).pins.set("shop", "127.0.0.1:9", Finding.TLS)
+        self.assertIs(prepare(settings).pins.get("shop", "127.0.0.1:9"), Finding.TLS)
+
+    def test_a_stream_keeps_no_client_at_its_server(self) -> None:
+        pool = Pool("shop", (Server("127.0.0.1:9"),), protocol="tcp", sticky=Sticky("SRV"))
+        self.assertRegex(self.refused(configuration(pool))[0], r"^pools\.shop\.sticky: ")
