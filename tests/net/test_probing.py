@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from sslbroker.interfaces import IProbe
 from sslbroker.net import tls
 from sslbroker.net.pins import Finding
 from sslbroker.net.probing import LIMIT, Found, probe, speaks_tls
+from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.settings import THROWAWAY, ListenerTLS
 from tests.memory import Network
 
@@ -341,6 +343,32 @@ class NotFound(ProbingCase):
             servers = (lambda: Talker(ends=True), lambda: Talker(answer=FINE))
             self.finds(Finding.UNKNOWN, protocol, *servers, detail="see the log")
             self.assertEqual(len(self.flushLoggedErrors(error)), 1)
+
+
+class Trouble(ProbingCase):
+    """A TLS server with HTTP inside, as nginx is, in every trouble that three connections can meet."""
+
+    def server(self, trouble: str) -> Any:
+        def works(data: bytes) -> bytes:
+            return SERVER_HELLO if data.startswith(b"\x16") else BAD_REQUEST
+
+        return {
+            "refuses": REFUSES,
+            "closes": lambda: Talker(ends=True),
+            "is silent": Talker,
+            "breaks off": lambda: Talker(answer=SERVER_HELLO[:3], ends=True),
+            "works": lambda: Talker(answer=works),
+        }[trouble]
+
+    def test_no_trouble_makes_it_plain(self) -> None:
+        troubles = ("refuses", "closes", "is silent", "breaks off", "works")
+        findings = set()
+        for sequence in itertools.product(troubles, repeat=3):
+            self.made = 0
+            found = self.probe(HTTPProtocol(), *map(self.server, sequence))
+            findings.add(found.finding)
+            self.assertIsNot(found.finding, Finding.PLAIN, sequence)
+        self.assertEqual(findings, {Finding.TLS, Finding.UNKNOWN})
 
 
 class GivenUp(ProbingCase):
