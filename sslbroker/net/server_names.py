@@ -38,7 +38,7 @@ class ServerName:
 
     def __init__(self, name: str) -> None:
         """`ValueError` when it is neither."""
-        self.name = name.removesuffix(".")
+        self.name = name.strip().removesuffix(".")
         self.sni = b""  # never an address (RFC 6066 §3)
         self._service: DNS_ID | IPAddress_ID
         try:
@@ -47,7 +47,7 @@ class ServerName:
             if not self.name.isascii() or len(self.name) > 253:
                 raise
             self._service = DNS_ID(self.name)
-            self.sni = self.name.encode()
+            self.sni = self._service.hostname
 
     def fault(self, certificate: x509.Certificate) -> str:
         """Why a certificate is not for this name; "" when it is."""
