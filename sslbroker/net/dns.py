@@ -27,7 +27,7 @@ CODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"}
 #: CNAMEs in a row that are followed.
 MOST_ALIASES = 8
 
-#: Records of an answer that are looked at.
+#: Records of an answer that are looked at; the rest is as if it were not there.
 MOST_RECORDS = 256
 
 #: A name's characters, without the dot at its end (RFC 1035 §2.3.4: 255 bytes with all lengths).
@@ -85,9 +85,8 @@ def _read(data: bytes, number: int, name: tuple[bytes, ...], kind: int) -> Reply
         raise NotTheAnswer("it answers something else")
     if code != FINE or truncated:
         return Reply(code, truncated)
-    if answers > MOST_RECORDS:
-        raise NotTheAnswer(f"it has {answers} records; at most {MOST_RECORDS} are read")
-    return _follow(name, *_records(data, place + _question.size, answers, kind))
+    count = min(answers, MOST_RECORDS)
+    return _follow(name, *_records(data, place + _question.size, count, kind))
 
 
 _Addresses = dict[tuple[bytes, ...], list[tuple[str, int]]]

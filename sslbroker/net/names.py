@@ -211,11 +211,13 @@ class Name:
         self.addresses, self.problem, self.stale = addresses, problem, stale
         if was != now and not self._ended:
             self._say()
+        if not self._ended and (addresses, problem) != before:
+            self._tell_watchers()
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(addresses)
-        if self._ended or (addresses, problem) == before:
-            return
+
+    def _tell_watchers(self) -> None:
         for watcher in list(self.watchers):
             if watcher in self.watchers:  # one of the others may have taken it away
                 try:

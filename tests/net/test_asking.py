@@ -134,6 +134,22 @@ class Datagrams(AskingCase):
             await ask(self.reactor, ("127.0.0.1", port), b"shop.test", dns.A, 10)
         self.assertEqual(caught.exception.errno, errno.ECONNREFUSED)
 
+    async def test_nobody_is_there_under_a_reactor_that_only_says_read(self) -> None:
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        asker = asking._Datagrams(self.reactor, ("127.0.0.1", port), 7, b"shop.test", dns.A)
+        asker.doRead()
+        with self.assertRaises(ConnectionRefusedError):
+            await asker.answer
+
+    async def test_nothing_to_read_after_all(self) -> None:
+        self.says(lambda question: [answer(question, ONE)])
+        asked = self.ask()
+        (asker,) = self.asking()
+        asker.doRead()
+        self.assertEqual((await asked).addresses, (ONE,))
+
     async def test_a_socket_that_cannot_be_had(self) -> None:
         with self.assertRaises(OSError):
             await ask(self.reactor, ("255.255.255.255", 53), b"shop.test", dns.A, 10)

@@ -192,9 +192,8 @@ class Hostile(SynchronousTestCase):
 
     def test_records_have_a_bound(self) -> None:
         one = self.record(b"\xc0\x0c", b"\x0a\0\0\x01")
-        self.assertEqual(len(read(self.message(one * dns.MOST_RECORDS, dns.MOST_RECORDS)).addresses), 256)
-        count = dns.MOST_RECORDS + 1
-        self.assertRaises(NotTheAnswer, read, self.message(one * count, count))
+        for count in (dns.MOST_RECORDS, dns.MOST_RECORDS + 1):
+            self.assertEqual(len(read(self.message(one * count, count)).addresses), dns.MOST_RECORDS)
 
     def test_a_dot_in_a_label_is_no_border(self) -> None:
         owner = b"\x0cshop.example\x00"

@@ -104,6 +104,12 @@ class NamesCase(SynchronousTestCase):
         self.assertEqual(self.successResultOf(name.ready()), (ONE,))
         self.assertEqual(self.told, [((ONE,), "")])
 
+    def test_watchers_are_told_before_who_waits(self) -> None:
+        told: list[list[object]] = []
+        self.watch().ready().addCallback(lambda _: told.append(list(self.told)))
+        self.found(ONE)
+        self.assertEqual(told, [[((ONE,), "")]])
+
     def test_ready_may_be_given_up(self) -> None:
         name = self.watch()
         waiting = name.ready()
