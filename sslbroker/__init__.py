@@ -10,16 +10,36 @@ the observers hear how it ended (`observe`). `core.transaction` has the table of
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .settings import Configuration
 from .version import __version__
 
+if TYPE_CHECKING:
+    from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
+
 __all__ = ["Configuration", "__version__", "application"]
 
 
-def application(configuration: Configuration) -> Any:
-    """For the end of a ``.tac`` file: ``application = sslbroker.application(Configuration(…))``."""
+def application(
+    configuration: Configuration,
+    *,
+    protocols: Sequence[IBackendProtocol] = (),
+    balancers: Mapping[str, IBalancer] | None = None,
+    classifiers: Mapping[str, IResponseClassifier] | None = None,
+    observers: Sequence[IObserver] = (),
+) -> Any:
+    """For the end of a ``.tac`` file: ``application = sslbroker.application(Configuration(…))``.
+
+    `protocols` can be named in the configuration, beside those of plugins. `balancers` and `classifiers` are
+    for the pools that they are given for, by name, in place of what the configuration says. `observers` hear
+    of every transaction. The running broker is the application's service of the name "broker".
+
+    Ends the process with one message for each problem and exit code 1 when it cannot start.
+    """
     from .service import application as build
 
-    return build(configuration)
+    return build(
+        configuration, protocols=protocols, balancers=balancers, classifiers=classifiers, observers=observers
+    )

@@ -7,14 +7,16 @@ know how a change is carried out: the pool, the links and the contexts do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 from twisted.application.service import MultiService
 from twisted.logger import Logger
 
 from .config.report import did_you_mean, shown
 from .errors import StartError
+from .net import link_tls
 from .net.pool import Pool
 from .net.tls import ListenerContexts
 from .settings import Configuration
@@ -50,10 +52,7 @@ class OperatedService(MultiService):
         _log.info(
             "pools.{where}: links are {mode} from now on", where=_where(pool, server), mode=_MODES[mode]
         )
-        for warning in dict.fromkeys(
-            line for links in without if links.contexts is not None for line in links.contexts.warnings
-        ):
-            _log.warn("pools.{pool}.tls: {warning}", pool=pool, warning=warning)
+        _warn(f"pools.{pool}", [links.contexts for links in without if links.contexts is not None])
 
     def set_server(
         self, pool: str, server: str, state: str | None = None, *, weight: int | None = None
@@ -86,34 +85,46 @@ class OperatedService(MultiService):
     def reload_certificates(self) -> None:
         """Read the files of all `tls` tables anew: certificates, keys and CAs of listeners and of links.
 
-        New connections use them; open ones go on. What has a problem keeps what it had, and all else is
-        reloaded: then `StartError` is raised, with every problem. It reads files, so it takes milliseconds.
+        New connections use them; open ones go on. A listener or a pool with a problem keeps what it had, and
+        all others are reloaded: then `StartError` is raised, with every problem. It reads files, so it takes
+        milliseconds.
         """
         problems: list[str] = []
-        for place, one in self._reloadable():
+        for place, reload, contexts in self._reloadable():
             try:
-                one.reload()
+                reload()
             except StartError as error:
                 problems += [f"{place}: {line}" for line in str(error).splitlines()]
             else:
-                for warning in one.warnings:
-                    _log.warn("{place}: {warning}", place=place, warning=warning)
+                _warn(place, contexts)
         if problems:
-            raise StartError("\n".join(dict.fromkeys(problems)))
+            raise StartError("\n".join(problems))
         _log.info("certificates are read anew")
 
-    def _reloadable(self) -> Iterator[tuple[str, Any]]:
-        for name, contexts in self.contexts.items():
-            yield f"listeners.{name}.tls", contexts
+    def _reloadable(self) -> Iterator[tuple[str, Callable[[], None], Sequence[_Warning]]]:
+        for name, one in self.contexts.items():
+            yield f"listeners.{name}.tls", one.reload, (one,)
         for name, pool in self.pools.items():
-            for links in pool.links.values():
-                if links.contexts is not None:
-                    yield f"pools.{name}.tls", links.contexts
+            if several := [links.contexts for links in pool.links.values() if links.contexts is not None]:
+                yield f"pools.{name}", partial(link_tls.reload, several), several
 
     def _pool(self, name: str) -> Pool:
         if name not in self.pools:
             raise KeyError(_unknown("pool", name, list(self.pools)))
         return self.pools[name]
+
+
+class _Warning(Protocol):
+    """What has warnings: the contexts of listeners and of links."""
+
+    @property
+    def warnings(self) -> list[str]: ...
+
+
+def _warn(place: str, several: Sequence[_Warning]) -> None:
+    """Log what should be looked at, each line once."""
+    for warning in dict.fromkeys(line for one in several for line in one.warnings):
+        _log.warn("{place}: {warning}", place=place, warning=warning)
 
 
 _MODES: Mapping[Any, str] = {False: "plain", True: "secure", "auto": "as each server turns out to speak"}

@@ -14,9 +14,9 @@ from .errors import StartError
 from .extensions import Extensions, Parts, extensions, observers, parts
 from .interfaces import IObserver
 from .net import tls
-from .net.link_tls import LinkContexts
+from .net.link_tls import LinkContexts, Trust, of_pool
 from .net.pins import Pins
-from .settings import Configuration, Pool
+from .settings import Configuration, LinkTLS, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Prepared:
     pools: Mapping[str, Parts]  # by pool
     observers: Sequence[IObserver]
     listeners: Mapping[str, tls.ListenerContexts]  # by listener, secure ones only
-    links: Mapping[str, Mapping[str, LinkContexts]]  # by pool and by server: where links may be secure
+    links: Mapping[str, Mapping[str, LinkContexts]]  # by pool and by server; none where all links are plain
     pins: Pins
 
     def warnings(self) -> Iterator[str]:
@@ -35,7 +35,7 @@ class Prepared:
             f"listeners.{name}.tls: {line}" for name, one in self.listeners.items() for line in one.warnings
         ]
         for pool, servers in self.links.items():
-            lines += [f"pools.{pool}.tls: {line}" for one in servers.values() for line in one.warnings]
+            lines += [f"pools.{pool}: {line}" for one in servers.values() for line in one.warnings]
         return iter(dict.fromkeys(lines))
 
 
@@ -60,31 +60,27 @@ def prepare(configuration: Configuration, known: Extensions | None = None) -> Pr
                 )
             except StartError as error:
                 problems += _lines(f"listeners.{listener.name}.tls", error)
-    links = {
-        pool.name: _links(pool, pools[pool.name].protocol.alpn, problems) for pool in configuration.pools
-    }
+    links: dict[str, Mapping[str, LinkContexts]] = {}
+    shared: dict[tuple[LinkTLS, tuple[bytes, ...]], Trust] = {}
+    for pool in configuration.pools:
+        try:
+            alpn = pools[pool.name].protocol.alpn
+            links[pool.name] = of_pool(pool, alpn, shared=shared) if _may_be_secure(pool) else {}
+        except StartError as error:
+            problems += str(error).splitlines()
     try:
         pins = Pins(configuration.broker.state_directory)
     except StartError as error:
         problems += _lines("broker.state_directory", error)
     if problems:
-        raise StartError("\n".join(dict.fromkeys(problems)))
+        raise StartError("\n".join(problems))
     return Prepared(pools, heard, listeners, links, pins)
 
 
-def _links(pool: Pool, alpn: Sequence[bytes], problems: list[str]) -> dict[str, LinkContexts]:
-    """How secure links to the pool's servers are made, by address; adds to `problems`."""
-    made: dict[str, LinkContexts] = {}
-    for index, server in enumerate(pool.servers):
-        mode = server.continue_secure_link
-        if (pool.continue_secure_link if mode is None else mode) is False:
-            continue
-        place = f"pools.{pool.name}.tls" if server.tls is None else f"pools.{pool.name}.servers[{index}].tls"
-        try:
-            made[server.address] = LinkContexts(server.tls or pool.tls, server.host, alpn)
-        except StartError as error:
-            problems += _lines(place, error)
-    return made
+def _may_be_secure(pool: Pool) -> bool:
+    """Is there a server to which links are or may become secure by themselves?"""
+    modes = (server.continue_secure_link for server in pool.servers)
+    return any((pool.continue_secure_link if mode is None else mode) is not False for mode in modes)
 
 
 def _lines(place: str, error: StartError) -> Iterable[str]:

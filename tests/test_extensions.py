@@ -244,7 +244,7 @@ class Whole(Case):
 
     def test_a_plugin_that_claims_more_than_it_has(self) -> None:
         @implementer(IBalancing)
-        class Claims:
+        class Claims:  # type: ignore[misc]  # that is what is tested
             name = "claims"
 
         self.installed(Claims())

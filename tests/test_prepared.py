@@ -8,7 +8,6 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.errors import StartError
-from sslbroker.net.link_tls import LinkContexts
 from sslbroker.net.pins import Finding
 from sslbroker.prepared import prepare
 from sslbroker.settings import (
@@ -63,23 +62,22 @@ class Preparing(SynchronousTestCase):
             [
                 "listeners.a.tls",
                 "listeners.b.tls",
-                "pools.shop.tls",  # once, though two servers need it
-                "pools.shop.servers[2].tls",
+                "pools.shop",  # once, though two servers need it
+                "pools.shop.servers[2]",
                 "broker.state_directory",
             ],
             lines,
         )
 
-    def test_only_links_that_may_be_secure_need_anything(self) -> None:
+    def test_only_pools_whose_links_may_be_secure_need_anything(self) -> None:
         servers = (
             Server("127.0.0.1:9"),
             Server("127.0.0.1:10", continue_secure_link=True),
             Server("127.0.0.1:11", continue_secure_link="auto"),
         )
         made = prepare(configuration(Pool("shop", servers))).links["shop"]
-        self.assertEqual(list(made), ["127.0.0.1:10", "127.0.0.1:11"])
-        for one in made.values():
-            self.assertIsInstance(one, LinkContexts)
+        self.assertEqual(list(made), ["127.0.0.1:9", "127.0.0.1:10", "127.0.0.1:11"])
+        self.assertEqual(len({one.trust for one in made.values()}), 1)
         plain = Pool("shop", (Server("127.0.0.1:9", continue_secure_link=False),), continue_secure_link=True)
         self.assertEqual(prepare(configuration(plain)).links, {"shop": {}})
 
@@ -88,7 +86,7 @@ class Preparing(SynchronousTestCase):
         trusting = Pool("shop", servers, continue_secure_link=True, tls=LinkTLS(verify=False))
         listener = Listener("web", "tcp:0", "shop", tls=ListenerTLS((THROWAWAY,)))
         lines = list(prepare(configuration(trusting, listeners=(listener,))).warnings())
-        self.assertEqual([line.partition(": ")[0] for line in lines], ["listeners.web.tls", "pools.shop.tls"])
+        self.assertEqual([line.partition(": ")[0] for line in lines], ["listeners.web.tls", "pools.shop"])
 
     def test_findings_of_before_are_there(self) -> None:
         settings = configuration(broker=Broker(state_directory=folder(self)))
