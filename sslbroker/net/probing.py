@@ -28,6 +28,7 @@ from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..errors import BrokerError
 from ..interfaces import IBackendProtocol, IProbe
 from .deadline import Deadline
 from .pins import Finding
@@ -246,7 +247,8 @@ class _Question(ClientFactory[Protocol]):
         self._answer.errback(Failure())
 
     def not_reached(self, error: BaseException | None) -> None:
-        self.ended(_Said.NOT_REACHED, f"it cannot be reached ({str(error) or type(error).__name__})")
+        text = error.detail if isinstance(error, BrokerError) else str(error)
+        self.ended(_Said.NOT_REACHED, f"it cannot be reached ({text or type(error).__name__})")
 
     def _cancelled(self, answer: Deferred[_Answer]) -> None:
         self._over = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from sslbroker.errors import Unreachable
 from sslbroker.interfaces import IProbe
 from sslbroker.net import tls
 from sslbroker.net.pins import Finding
@@ -269,13 +271,16 @@ class NotFound(ProbingCase):
         self.finds(Finding.UNKNOWN, Stream(), Talker(answer=BAD_REQUEST), REFUSES, made=2)
 
     def test_an_address_that_cannot_be_used_at_all(self) -> None:
-        def connect(factory: Any, timeout: float) -> Any:
-            raise OSError("no such address")
-
-        found = self.successResultOf(
-            probe(connect, Creator(), Stream(), "shop.test", TIMEOUT, self.clock)  # type: ignore[arg-type]
-        )
-        self.assertEqual(found, Found(Finding.UNKNOWN, "it cannot be reached (no such address)"))
+        for error, detail in (
+            (OSError("no such address"), "no such address"),
+            (Unreachable("the name does not resolve"), "the name does not resolve"),
+            (Unreachable(), "Unreachable"),
+        ):
+            connect = mock.Mock(side_effect=error)
+            found = self.successResultOf(
+                probe(connect, Creator(), Stream(), "shop.test", TIMEOUT, self.clock)  # type: ignore[arg-type]
+            )
+            self.assertEqual(found, Found(Finding.UNKNOWN, f"it cannot be reached ({detail})"))
 
     def test_a_server_that_says_nothing(self) -> None:
         details = {
