@@ -30,9 +30,10 @@ from .interfaces import (
 )
 from .protocols.examine import examine, lacks
 from .protocols.http.backend import HTTPProtocol
+from .protocols.tcp.backend import TCP
 from .settings import Configuration, Pool
 
-BUILT_IN: tuple[IBackendProtocol, ...] = (HTTPProtocol(time.time),)
+BUILT_IN: tuple[IBackendProtocol, ...] = (HTTPProtocol(time.time), TCP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
     IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
     IPushProducer,
     ITCPTransport,
 )
@@ -38,7 +39,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from sslbroker.interfaces import IObserver
+from sslbroker.extensions import extensions
+from sslbroker.interfaces import IBackendProtocol, IObserver
 from sslbroker.net import tls
 from sslbroker.net.link import Link
 from sslbroker.service import BrokerService
@@ -328,6 +330,8 @@ class ScriptedServer:
         self.address = address
         self.behaviour = "accept"
         self.starts_deaf = False  # what it accepts, it does not read from
+        self.stays = False  # it keeps its side open after the broker has ended its own
+        self.contexts: IOpenSSLServerConnectionCreator | None = None  # it speaks TLS, so
         self.links: deque[Peer] = deque()
         self.accepted = 0
 
@@ -354,9 +358,14 @@ class ScriptedServer:
                 factory.clientConnectionFailed(None, Failure(ConnectError(string=str(error))))
                 return True
             peer = Peer(self.case)
+            peer.stays = self.stays
             self.links.append(peer)
             host, _, port = self.address.rpartition(":")
-            network.connect(link, peer, host, int(port))
+            far: Any = peer
+            if self.contexts is not None:
+                wrapping = TLSMemoryBIOFactory(self.contexts, False, _one(peer), clock=network.clock)
+                far = wrapping.buildProtocol(IPv4Address("TCP", host, int(port)))
+            network.connect(link, far, host, int(port))
             if self.starts_deaf:
                 peer.stops_reading()
         else:
@@ -406,6 +415,7 @@ class BrokerCase(SynchronousTestCase):
         failover: Failover | None = None,
         storage: Storage | None = None,
         balance: str = "round-robin",
+        protocols: Sequence[IBackendProtocol] = (),
         **pool: Any,
     ) -> None:
         """A broker with a plain and a secure listener; its servers are `self.servers`."""
@@ -429,7 +439,8 @@ class BrokerCase(SynchronousTestCase):
             storage=storage or Storage(),
             broker=Broker(name="test-broker"),
         )
-        self.broker = BrokerService(self.configuration, self.clock)
+        known = extensions(protocols=protocols) if protocols else None
+        self.broker = BrokerService(self.configuration, self.clock, known)
         self.pool = self.broker.pools["shop"]
         self.frontends = {frontend.settings.name: frontend for frontend in self.broker.frontends}
         for frontend in self.broker.frontends:

@@ -60,8 +60,6 @@ def _values(protocol: IBackendProtocol) -> list[str]:
     alpn: object = protocol.alpn
     if not isinstance(alpn, Sequence) or not all(isinstance(one, bytes) and one for one in alpn):
         faults.append(f"alpn is {alpn!r}, expected a list of bytes such as (b'http/1.1',), or ()")
-    if protocol.server_first:
-        faults.append("server_first is true: servers that speak first are not built yet")
     return faults
 
 
