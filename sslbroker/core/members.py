@@ -25,8 +25,8 @@ FIRST_SHARE = 0.1
 #: counts for 63 % (1 - 1/e), as in Finagle's peak EWMA; and the drift toward what is typical takes so long.
 MEMORY = 10.0
 
-#: How long a try is taken to last, in seconds, where nothing has been measured.
-UNMEASURED = 1.0
+#: Seconds for which a try that failed counts as under way, as a mean: it fades out.
+LINGERS = 1.0
 
 
 @implementer(IMember)
@@ -179,16 +179,13 @@ class Member:
         return 0.0
 
     def load(self, now: float) -> float:
-        """Tries under way, with those that failed: these fade out, in the time that an answer takes.
+        """Tries under way, with those that failed lately: they fade out (`LINGERS`).
 
-        A server that fails at once has nothing under way, and would seem the least busy of all. By Little's
-        law a failed try that is counted for as long as an answer takes (as a mean, so they fade
-        exponentially) loads it as an answered one does.
+        A server that fails at once has nothing under way, and would seem the least busy of all.
         """
         if not self._failed and not self._failed_now:
             return self.figures.outstanding
-        lasts = self.response_time(now) or self.typical or UNMEASURED
-        left = self._failed * exp(min(0.0, (self._failed_at - now) / lasts)) + self._failed_now
+        left = self._failed * exp(min(0.0, self._failed_at - now) / LINGERS) + self._failed_now
         self._failed = left if left > 0.01 else 0.0
         self._failed_at = now
         self._failed_now = 0
