@@ -400,8 +400,10 @@ class IBackendProtocol(Interface):
 class IObserver(Interface):
     """Hears of every transaction, once, when it is over. Must return at once.
 
+    What it returns may be a Deferred or a coroutine. Nobody waits for it, and a failure is only logged.
+
     As a Twisted plugin it has a `name`, for ``log.observers``.
     """
 
-    def transaction_ended(record: Mapping[str, Any]) -> None:
+    def transaction_ended(record: Mapping[str, Any]) -> Any:
         """`record` has the access log's fields (spec §5)."""

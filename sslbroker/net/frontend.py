@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import as_future
 
 from ..core.figures import ListenerFigures, count, count_status
 from ..core.networks import Networks
@@ -159,9 +160,18 @@ class Frontend(Factory):
     def _tell(self, fields: Mapping[str, Any]) -> None:
         for observer in self._observers:
             try:
-                observer.transaction_ended(fields)
+                self._tell_one(observer, fields)
             except Exception:
-                _log.failure("An observer of listener {name} failed", name=self.settings.name)
+                self._not_heard(Failure())
+
+    def _tell_one(self, observer: IObserver, fields: Mapping[str, Any]) -> None:
+        later = observer.transaction_ended(fields)
+        if later is not None:  # nobody waits for it, but a failure is told
+            heard: Deferred[Any] = as_future(lambda: later)  # type: ignore[no-untyped-call]
+            heard.addErrback(self._not_heard)
+
+    def _not_heard(self, failure: Failure) -> None:
+        _log.failure("An observer of listener {name} failed", failure, name=self.settings.name)
 
     def drain(self) -> Deferred[None]:
         """Let every connection end after its transaction; fires when none is left."""

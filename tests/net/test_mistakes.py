@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
 from sslbroker.errors import BrokerError
+from sslbroker.interfaces import IObserver
 
 from ..memory import BrokerCase, Peer
 
@@ -216,6 +220,30 @@ class InAPlugin(BrokerCase):
         self.assertTrue(client.takes().endswith(b"ok"))
         self.logged()
         self.assertEqual(self.end, "ok")
+        self.others_go_on()
+        self.logged()
+
+    def test_in_an_observer_that_goes_on_by_itself(self) -> None:
+        client = self.begin()
+        waiting: Deferred[None] = Deferred()
+
+        @implementer(IObserver)
+        class Slow:
+            def transaction_ended(self, record: Any) -> Any:
+                return self.write() if record["target"] == "/a" else waiting
+
+            async def write(self) -> None:
+                await waiting
+                raise Mistake
+
+        self.frontends["plain"]._observers = [Slow(), self.records]
+        client.sends(GET)
+        self.servers[0].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(self.end, "ok")
+        self.logged(0)
+        waiting.callback(None)
+        self.logged()
         self.others_go_on()
         self.logged()
 
