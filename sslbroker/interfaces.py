@@ -327,7 +327,7 @@ class IProbe(Interface):
 class IMember(Interface):
     """A server of a pool, as a balancer sees it."""
 
-    address: str = Attribute("host:port")
+    address: str = Attribute("Its host and port, as the configuration writes them.")
     settings: Any = Attribute("The `settings.Server` of the configuration.")
     outstanding: int = Attribute("Tries under way.")
 
