@@ -13,6 +13,7 @@ authorities of a company can be named.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,7 +104,7 @@ class ClientCheck:
                 return "the client certificate of the resumed session has expired"
             origin.certificate = proved(certificate)
         except Exception as error:  # whatever a parser makes of what somebody's CA has signed
-            return f"the client certificate cannot be told: {printable(str(error))}"
+            return f"the client certificate cannot be told: {printable(str(error)[:100])}"
         return ""
 
     def misdirected(self, host: bytes) -> bool:
@@ -129,7 +130,8 @@ def shaken(connection: SSL.Connection, origin: Origin) -> str:
 
 def refusal(connection: SSL.Connection, error: BaseException | None) -> str:
     """Why a handshake failed by `error`, where the client's certificate was the reason; else ""."""
-    reasons = [str(each[-1]) for each in error.args[0]] if isinstance(error, SSL.Error) and error.args else []
+    found = error.args[0] if isinstance(error, SSL.Error) and error.args else ()
+    reasons = [each[-1] for each in found] if isinstance(found, list) else []  # OpenSSL's queue of errors
     if "peer did not return a certificate" in reasons:
         return _NOT_SHOWN
     if "certificate verify failed" in reasons:
@@ -152,8 +154,12 @@ def proved(certificate: x509.Certificate) -> ClientCertificate:
         raise ValueError("its serial number is negative")
     serial = f"{certificate.serial_number:X}"
     serial = serial.zfill(len(serial) + len(serial) % 2)
-    subject = printable(certificate.subject.rfc4514_string())
-    issuer = printable(certificate.issuer.rfc4514_string())
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # lengths that RFC 5280 does not have; a line for each would be in the log
+        subject = printable(certificate.subject.rfc4514_string())
+        issuer = printable(certificate.issuer.rfc4514_string())
     longest = max(map(len, (serial, subject, issuer)))
     if longest > _TEXT:
         raise ValueError(f"a name in it has {longest} characters, expected {_TEXT} at most")

@@ -5,6 +5,7 @@ Decides nothing: what is not said is as a good authority does it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,8 +29,11 @@ def key(bits: int = 0) -> Key:
     return rsa.generate_private_key(65537, bits) if bits else ec.generate_private_key(ec.SECP256R1())
 
 
-def name(*common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each) for each in common])
+def name(*common: str, kind: ObjectIdentifier = NameOID.COMMON_NAME) -> x509.Name:
+    """A name of these values, even of such as no authority should sign."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of lengths
+        return x509.Name([x509.NameAttribute(kind, each, _validate=False) for each in common])
 
 
 @dataclass
@@ -89,7 +93,9 @@ def lone(subject: str | x509.Name = "a lone client", **how: object) -> Shown:
 def by_sha1(shown: Shown, issuer: Authority) -> Shown:
     """The same certificate, signed by way of SHA-1."""
     made = crypto.X509.from_cryptography(shown.certificate)
-    made.sign(crypto.PKey.from_cryptography_key(issuer.key), "sha1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography, which should be used instead, refuses to
+        made.sign(crypto.PKey.from_cryptography_key(issuer.key), "sha1")
     return Shown(shown.key, made.to_cryptography(), shown.chain)
 
 
