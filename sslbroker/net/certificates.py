@@ -87,13 +87,13 @@ def pem_files(entry: Path) -> list[Path]:
     return found
 
 
-def load(path: Path) -> Identity:
-    """The identity in a PEM file. Its key may be in a file beside it: ``name.key``.
+def load(path: Path, setting: str = "tls.certificates") -> Identity:
+    """The identity in the PEM file that `setting` names. Its key may be in a file beside it: ``name.key``.
 
     For ``fullchain.pem`` the key may be in ``privkey.pem``, as certbot writes them. `StartError` says
     what is wrong.
     """
-    data = _read(path)
+    data = _read(path, setting=setting)
     beside = [path.with_suffix(".key")]
     if path.name == "fullchain.pem":
         beside.append(path.with_name("privkey.pem"))
@@ -101,7 +101,7 @@ def load(path: Path) -> Identity:
     if not any(_is_key(label) for label, _ in _blocks(data)):
         for key_path in beside:
             if key_path.exists():
-                return parse(data, str(path), _read(key_path), str(key_path), beside=where)
+                return parse(data, str(path), _read(key_path, setting=setting), str(key_path), beside=where)
     return parse(data, str(path), beside=where)
 
 

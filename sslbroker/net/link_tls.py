@@ -63,7 +63,6 @@ class Trust:
             problems.append(str(Problem("tls.minimum", found, expected, "older versions are unsafe")))
         context = new_context(SSL.TLS_CLIENT_METHOD, settings.minimum)
         context.set_cipher_list(INTERMEDIATE_CIPHERS.encode())
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if self.alpn:
             context.set_alpn_protos(list(self.alpn))
         if settings.verify:
@@ -79,7 +78,7 @@ class Trust:
             problems.append(str(error))
         if settings.certificate is not None:
             try:
-                identity = certificates.load(settings.certificate)
+                identity = certificates.load(settings.certificate, "tls.certificate")
                 use_identity(context, identity)
             except StartError as error:
                 problems.append(str(error))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from cryptography import x509
 from service_identity import CertificateError, VerificationError
@@ -30,7 +30,7 @@ MANY = 1000
 #: Names that are shown of a certificate that is for others.
 _SHOWN = 3
 
-_Address = IPv4Address | IPv6Address
+_Name = str | IPv4Address | IPv6Address | IPv4Network | IPv6Network
 
 
 class ServerName:
@@ -67,25 +67,22 @@ class ServerName:
         return ""
 
 
-def _names(certificate: x509.Certificate) -> list[str | _Address]:
+def _names(certificate: x509.Certificate) -> list[_Name]:
     """The host names and addresses in subjectAltName: no other place counts (RFC 9525 §6.1)."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
-    addresses = found.get_values_for_type(x509.IPAddress)
-    return [
-        *found.get_values_for_type(x509.DNSName),
-        *(each for each in addresses if isinstance(each, _Address)),  # networks are of CAs' constraints
-    ]
+    return [*found.get_values_for_type(x509.DNSName), *found.get_values_for_type(x509.IPAddress)]
 
 
-def _patterns(names: Iterable[str | _Address]) -> list[CertificatePattern]:
+def _patterns(names: Iterable[_Name]) -> list[CertificatePattern]:
     """Names in service-identity's form, without those that can match nothing."""
     patterns: list[CertificatePattern] = []
     for name in names:
-        with suppress(CertificateError):  # its own reading gives up the whole certificate for one such name
-            patterns.append(
-                DNSPattern.from_bytes(name.encode()) if isinstance(name, str) else IPAddressPattern(name)
-            )
+        if isinstance(name, str):
+            with suppress(CertificateError):  # for which its own reading gives up the whole certificate
+                patterns.append(DNSPattern.from_bytes(name.encode()))
+        elif isinstance(name, IPv4Address | IPv6Address):
+            patterns.append(IPAddressPattern(name))
     return patterns

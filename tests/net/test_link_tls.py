@@ -358,6 +358,19 @@ def test_a_reload_holds_for_new_links_of_all_that_share_and_for_no_open_one(tmp_
     assert play(one, server_context(issued("one.test", ca=1))).near.fault == ""
 
 
+def test_a_reload_of_several_holds_for_each(tmp_path: Path) -> None:
+    found = link_tls.of_pool(pool(tmp_path), ())
+    authority(1).cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    link_tls.reload(found.values())
+    for address, name in (("one.test:443", "one.test"), ("10.0.0.4:443", "10.0.0.4")):
+        assert play(found[address], server_context(issued(name, ca=1))).near.fault == ""
+
+
+def test_a_client_certificate_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"found no such file, .* \(correct tls\.certificate\)"):
+        contexts(tmp_path, certificate=tmp_path / "none.pem")
+
+
 def test_a_reload_with_a_problem_changes_nothing_anywhere(tmp_path: Path) -> None:
     authority().cert_pem.write_to_path(str(tmp_path / "good.pem"))
     good, bad = contexts(tmp_path, ca=tmp_path / "good.pem"), contexts(tmp_path)
