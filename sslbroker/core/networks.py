@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 from ..settings import Network
 
@@ -55,7 +55,7 @@ class Networks:
         # Where the ranges begin and where they are over, by turns.
         self._bounds: list[int] = []
         bounds = self._bounds
-        for first, size in sorted(map(_range, networks)):
+        for first, size in sorted((_number(each.network_address), each.num_addresses) for each in networks):
             if bounds and first <= bounds[-1]:
                 bounds[-1] = max(bounds[-1], first + size)
             else:
@@ -64,11 +64,3 @@ class Networks:
     def __contains__(self, address: str) -> bool:
         bounds = self._bounds
         return bool(bounds) and len(address) <= LONGEST and bisect_right(bounds, _place(address)) % 2 == 1
-
-
-def _range(network: Network) -> tuple[int, int]:
-    """Where a network begins on the line of all addresses, and how many it has."""
-    first = _number(network.network_address)
-    if not isinstance(network, IPv4Network) and network.prefixlen < 96:
-        first = int(network.network_address) + _AFTER_IPV4  # it is more than the IPv4 addresses in it
-    return first, network.num_addresses
