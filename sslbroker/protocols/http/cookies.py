@@ -27,7 +27,7 @@ class Cookie:
     __slots__ = ("_value",)
 
     def __init__(self, name: str) -> None:
-        self._value = re.compile(rb"(?:^|;)[ \t]*+" + re.escape(name.encode("latin-1")) + rb"=([^; \t]*+)")
+        self._value = re.compile(_begin(name.encode("latin-1")) + rb"([^; \t]*+)")
 
     def value(self, fields: list[Field]) -> bytes | None:
         """Its first value, if that is not empty and has at most `VALUE_SIZE` bytes."""
@@ -47,9 +47,9 @@ class StickyCookie:
 
     def __init__(self, name: str) -> None:
         self._name = name.encode("latin-1")
-        begin = rb"(?:^|;)[ \t]*+" + re.escape(self._name) + b"="
+        begin = _begin(self._name)
         self._key = re.compile(begin + rb"([0-9a-f]{16})[ \t]*+(?:;|$)")
-        self._whole = re.compile(begin + rb"[^;]*+")
+        self._whole = re.compile(begin + rb"[^;]*+(?:;|$)")
 
     def key(self, fields: list[Field]) -> str:
         """The first value that can be a key; "" when there is none."""
@@ -90,5 +90,9 @@ class StickyCookie:
         left, found = self._whole.subn(b"", value)
         if not found:
             return field
-        left = left.lstrip(b"; \t")
+        left = left.strip(b"; \t")
         return (name, spelt, left) if left else None
+
+
+def _begin(name: bytes) -> bytes:
+    return rb"(?<![^;])[ \t]*+" + re.escape(name) + b"="

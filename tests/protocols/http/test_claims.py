@@ -204,6 +204,9 @@ def test_a_walk_is_no_longer_than_any_chain_of_proxies() -> None:
     hostile = ", ".join(f"10.1.{n // 250}.{n % 250}" for n in range(2000))
     assert claimed(fields(f"X-Forwarded-For: {hostile}"), peer).address == "10.1.7.150"
     assert len(asked) == 100
+    asked.clear()
+    claimed(fields("X-Forwarded-For: 10.0.0.5" + ", 10.0.0.2" * 100), peer)
+    assert asked == ["10.0.0.2"] * 100
 
 
 # --- Forwarded (RFC 7239) ---------------------------------------------------------------------
@@ -280,6 +283,7 @@ def test_a_forwarded_that_names_another_client_than_x_forwarded_for_is_not_passe
     assert not agrees([b"for=203.0.113.5, for=1.1.1.1"], told)
     assert not agrees([b"for=_hidden"], told)
     assert not agrees([b"for=_hidden"], [b"unknown"])
+    assert not agrees([b"for=203.0.113.5"], [b"203.0.113.5, unknown"])
     assert not agrees([b'for="'], told)
     assert not agrees([], [])
     assert agrees([b"for=_hidden"], [])

@@ -31,6 +31,7 @@ def seen(*head: str) -> list[tuple[str, str]]:
         ("x=1; S.R=a; y=2", b"a"),
         ("x=1;S.R=a=b", b"a=b"),
         ("S.R=a; S.R=b", b"a"),
+        ("S.R=a\t; y=2", b"a"),
         ("s.r=a", None),
         ("SxR=a", None),
         ("xS.R=a", None),
@@ -100,7 +101,8 @@ def test_nothing_else_is_a_key(cookie: str) -> None:
         (f"S.R={KEY}; b=2", "b=2"),
         (f"S.R={KEY};b=2", "b=2"),
         (f"a=1; S.R={KEY}", "a=1"),
-        (f"a=1;S.R=;S.R=x y;S.R={KEY};b=2;", "a=1;b=2;"),
+        (f"a=1;S.R=;S.R=x y;S.R={KEY};b=2;", "a=1;b=2"),
+        ("; a=1", "; a=1"),
         ("a=1; s.r=2; xS.R=3; S.R; b=S.R=4", "a=1; s.r=2; xS.R=3; S.R; b=S.R=4"),
     ],
 )
