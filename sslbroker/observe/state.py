@@ -33,8 +33,8 @@ def state(
 ) -> dict[str, Any]:
     """The broker's state at `now` (seconds since the epoch).
 
-    `extra` is shown beside it and `servers` in each server (what only the service knows); neither can replace
-    what is here.
+    What only the service knows is shown too: `extra` beside it, where it cannot replace anything, and
+    `servers` in each server.
     """
     listeners = [_listener(listener) for listener in figures.listeners[:LIST_LIMIT]]
     pools: list[dict[str, Any]] = []
@@ -85,7 +85,7 @@ def _listener(listener: ListenerFigures) -> dict[str, Any]:
 
 
 def _pool(pool: PoolFigures, room: int, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    servers = [{**known.get(server.address, {}), **_server(server)} for server in pool.servers[:room]]
+    servers = [_server(server, known.get(server.address, {})) for server in pool.servers[:room]]
     return {
         "name": pool.name,
         "protocol": pool.protocol,
@@ -97,9 +97,10 @@ def _pool(pool: PoolFigures, room: int, known: Mapping[str, Mapping[str, Any]]) 
     }
 
 
-def _server(server: ServerFigures) -> dict[str, Any]:
+def _server(server: ServerFigures, known: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "address": server.address,
+        **known,
         "weight": server.weight,
         "outstanding": server.outstanding,
         "links": {
