@@ -416,6 +416,7 @@ class BrokerCase(SynchronousTestCase):
         storage: Storage | None = None,
         balance: str = "round-robin",
         protocols: Sequence[IBackendProtocol] = (),
+        limits_of_servers: Mapping[str, Any] | None = None,
         **pool: Any,
     ) -> None:
         """A broker with a plain and a secure listener; its servers are `self.servers`."""
@@ -430,7 +431,7 @@ class BrokerCase(SynchronousTestCase):
             pools=(
                 Pool(
                     "shop",
-                    tuple(Server(address) for address in addresses),
+                    tuple(Server(address, **(limits_of_servers or {})) for address in addresses),
                     balance=balance,
                     failover=failover or Failover(),
                     **pool,

@@ -121,6 +121,7 @@ class Pool:
             )
         self._keyed = balancer is not None or settings.balance not in _KEYLESS
         self._choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
+        self._limited = any(member.limited for member in self.members)
         self._waiting: dict[Waiter, None] = {}
         self._serving = False
         self.figures = PoolFigures(
@@ -162,7 +163,7 @@ class Pool:
         key = self._key(request, origin) if self._keyed else b""
         if not self._waiting:
             chosen = self._choosing.choose(used, origin, key, stuck, self.clock.seconds())
-            if chosen is not None:
+            if chosen is not None or not self._limited:
                 return chosen
         return self._wait(Waiter(used, stuck, origin, key))
 

@@ -105,7 +105,7 @@ def test_a_server_that_proves_that_it_did_nothing_leaves_only_what_is_stored_to_
         assert decision == ((True, Replay.NOTHING_DONE) if stored is YES else (False, stored))
 
 
-@pytest.mark.parametrize("error", NOTHING_WAS_SENT + BROKEN_OR_SILENT + BAD_ANSWER)
+@pytest.mark.parametrize("error", [*NOTHING_WAS_SENT, *BROKEN_OR_SILENT, *BAD_ANSWER])
 def test_what_only_one_link_could_do_is_tried_once(error: type[AttemptError]) -> None:
     assert after(error, request=Replay.PINNED) == (False, Replay.PINNED)
     assert after(error, request=Replay.PINNED, tries=3) == (False, Replay.PINNED)

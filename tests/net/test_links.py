@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
+from twisted.internet.interfaces import IConnector
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -17,6 +18,7 @@ from sslbroker.errors import ConnectTimeout, Refused, Unreachable
 from sslbroker.net.link import Link
 from sslbroker.net.link_modes import LinkMode
 from sslbroker.net.links import Links
+from sslbroker.net.lookup import Answer, NoSuchName
 from sslbroker.net.names import Names
 from sslbroker.protocols.http.backend import HTTP
 from sslbroker.settings import LinkLimits, Pool, Server
@@ -187,3 +189,75 @@ class OneServersLinks(SynchronousTestCase):
         late = self.opened()
         self.links.keep(late)
         self.assertTrue(late.transport.disconnecting)
+
+
+class ANamedServersLinks(SynchronousTestCase):
+    """A server whose address is a name."""
+
+    def setUp(self) -> None:
+        self.clock = MemoryReactorClock()
+        self.asked: list[Deferred[Answer]] = []
+        self.member = Member(Server("shop.internal:80"))
+        self.names = Names(NamesSettings(), self.clock, lookup=self.look_up)
+        settings = Pool("p", (self.member.settings,))
+        self.links = Links(self.member, settings, HTTP.server_codec, self.clock, self.names, None)
+        self.links.mode = cast(LinkMode, SimpleNamespace(secure=False))
+        self.links.start()
+
+    def look_up(self, host: str) -> Deferred[Answer]:
+        self.assertEqual(host, "shop.internal")
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+    def tearDown(self) -> None:
+        self.links.close()
+        self.names.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    @property
+    def called(self) -> list[str]:
+        return [call[0] for call in self.clock.tcpClients]
+
+    def test_a_link_that_is_wanted_before_the_name_resolves_waits_for_that(self) -> None:
+        self.links.connect()
+        self.assertEqual((self.called, self.links.calls), ([], 1))
+        self.asked[0].callback(Answer(("10.0.0.7",), 60.0))
+        self.assertEqual(self.called, ["10.0.0.7"])
+        self.assertEqual(list(self.links.addresses), ["10.0.0.7"])
+
+    def test_its_addresses_take_turns(self) -> None:
+        self.asked[0].callback(Answer(("10.0.0.7", "10.0.0.8"), 60.0))
+        calls = [self.links.connect() for _ in range(4)]
+        self.assertEqual(sorted(self.called), ["10.0.0.7", "10.0.0.7", "10.0.0.8", "10.0.0.8"])
+        for call in list(self.clock.tcpClients):
+            call[2].clientConnectionFailed(cast(IConnector, None), Failure(ConnectionRefusedError()))
+        for call in self.clock.tcpClients[4:]:  # each tries its other address
+            call[2].clientConnectionFailed(cast(IConnector, None), Failure(ConnectionRefusedError()))
+        for failed in calls:
+            self.failureResultOf(failed, Refused)
+
+    def test_a_name_that_does_not_resolve_is_a_server_that_is_down(self) -> None:
+        waiting = self.links.connect()
+        self.asked[0].errback(NoSuchName("no such name"))
+        error = self.failureResultOf(waiting, Unreachable).value
+        self.assertIn("no such name", str(error))
+        self.assertFalse(self.member.open)
+        self.assertIn("no such name", self.member.bars["unresolved"])
+        self.assertRaises(Unreachable, self.links.reach, ClientFactory(), 1.0)
+
+    def test_until_it_does(self) -> None:
+        self.asked[0].errback(NoSuchName("no such name"))
+        freed: list[Member] = []
+        self.links.freed = freed.append
+        self.clock.advance(2.0)
+        self.asked[1].callback(Answer(("10.0.0.7",), 60.0))
+        self.assertTrue(self.member.open)
+        self.assertEqual(freed, [self.member])
+        self.links.connect()
+        self.assertEqual(self.called, ["10.0.0.7"])
+
+    def test_a_server_of_unknown_mode_gets_no_link(self) -> None:
+        self.links.mode = cast(LinkMode, SimpleNamespace(secure=None))
+        self.asked[0].callback(Answer(("10.0.0.7",), 60.0))
+        error = self.failureResultOf(self.links.connect(), Unreachable).value
+        self.assertIn("whether it speaks TLS", str(error))

@@ -19,13 +19,13 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 FOLDER = Path(tempfile.mkdtemp())
 CA, OTHER_CA = trustme.CA(), trustme.CA()
-CA.cert_pem.write_to_path(FOLDER / "ca.pem")  # type: ignore[arg-type]
+CA.cert_pem.write_to_path(FOLDER / "ca.pem")
 
 
 def speaks(*names: str, ca: trustme.CA = CA, **settings: object) -> ListenerContexts:
     """How a server speaks TLS, with a certificate for these names."""
     path = FOLDER / f"{'-'.join(names)}-{id(ca)}.pem"
-    ca.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(path)  # type: ignore[arg-type]
+    ca.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(path)
     return ListenerContexts(ListenerTLS((path,), **settings), TCP.alpn)  # type: ignore[arg-type]
 
 
