@@ -93,18 +93,20 @@ class ClientCheck:
         if not self.rules.certificate:
             return ""
         try:
-            certificate = connection.get_peer_certificate(as_cryptography=True)
-            if certificate is None:
-                missing = self.rules.certificate == "required"
-                return _NOT_SHOWN if missing else ""
-            fault = library.SSL_get_verify_result(connection._ssl)
-            if fault:
-                return f"the client certificate was not verified (error {fault} of OpenSSL)"
-            if resumed and certificate.not_valid_after_utc <= datetime.fromtimestamp(self.seconds(), UTC):
-                return "the client certificate of the resumed session has expired"
-            origin.certificate = proved(certificate)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a parser's, of what RFC 5280 forbids: they would be logged
+                certificate = connection.get_peer_certificate(as_cryptography=True)
+                found = proved(certificate) if certificate else None
         except Exception as error:  # whatever a parser makes of what somebody's CA has signed
             return f"the client certificate cannot be told: {printable(str(error)[:100])}"
+        if certificate is None:
+            return _NOT_SHOWN if self.rules.certificate == "required" else ""
+        fault = library.SSL_get_verify_result(connection._ssl)
+        if fault:
+            return f"the client certificate was not verified (error {fault} of OpenSSL)"
+        if resumed and certificate.not_valid_after_utc <= datetime.fromtimestamp(self.seconds(), UTC):
+            return "the client certificate of the resumed session has expired"
+        origin.certificate = found
         return ""
 
     def misdirected(self, host: bytes) -> bool:
@@ -154,12 +156,8 @@ def proved(certificate: x509.Certificate) -> ClientCertificate:
         raise ValueError("its serial number is negative")
     serial = f"{certificate.serial_number:X}"
     serial = serial.zfill(len(serial) + len(serial) % 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # lengths that RFC 5280 does not have; a line for each would be in the log
-        subject = printable(certificate.subject.rfc4514_string())
-        issuer = printable(certificate.issuer.rfc4514_string())
+    subject = printable(certificate.subject.rfc4514_string())
+    issuer = printable(certificate.issuer.rfc4514_string())
     longest = max(map(len, (serial, subject, issuer)))
     if longest > _TEXT:
         raise ValueError(f"a name in it has {longest} characters, expected {_TEXT} at most")
