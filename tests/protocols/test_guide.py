@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,18 +23,16 @@ from sslbroker.interfaces import (
 )
 from sslbroker.outcome import After, Replay
 from sslbroker.settings import Pool
+from sslbroker.testkit import Kit
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "protocols.md"
+from . import guide
+
 POOL = Pool("p", ())
 
 
 @pytest.fixture(scope="module")
 def lines() -> Any:
-    found = re.search(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
-    assert found is not None
-    names: dict[str, Any] = {"__name__": "guide"}
-    exec(compile(found.group(1), str(GUIDE), "exec"), names)
-    return names["lines"]
+    return guide.names()["lines"]
 
 
 def told(events: Sequence[Event]) -> list[str]:
@@ -72,6 +68,14 @@ def test_a_transaction_goes_through(lines: Any) -> None:
     client.release(1)
     link.release(1)
     assert told(client.receive(b"")) == ["get b", "End"]
+
+
+def test_the_kit_finds_nothing(lines: Any) -> None:
+    kit = Kit(lines, bound=5000)
+    kit.check_whole()
+    kit.check_requests(b"get a\nput b\n\nget c\n")
+    kit.check_answers(b"get a\n", b"1\n", after=After.REUSABLE)
+    kit.check_hostile([b"get a\n", b"put b\nget c\n"], [(b"get a\n", b"1\n")])
 
 
 @pytest.mark.parametrize("data", [b"a" * 11, b"a" * 11 + b"\n"])

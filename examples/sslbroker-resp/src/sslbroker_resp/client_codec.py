@@ -133,13 +133,11 @@ class ClientCodec:
             self._incoming = Incoming.REST
 
     def _rest(self, events: list[Event]) -> None:
-        try:
-            if data := self._reader.rest():
-                events.append(Body(self._exchange, data))
-        except FramingError as error:
-            events += self.refuse(error)
-            return
-        if not self._reader.resting:
+        if data := self._reader.rest():
+            events.append(Body(self._exchange, data))
+        if self._reader.error is not None:
+            events += self.refuse(self._reader.error)
+        elif not self._reader.resting:
             self._incoming = Incoming.WHOLE
             events.append(End(self._exchange))
 

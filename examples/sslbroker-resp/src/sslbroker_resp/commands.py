@@ -52,7 +52,7 @@ class Spec(NamedTuple):
     first: int = 0  # position of the first key; 0: none, or none that is easily found
     last: int = 0  # of the last one; negative: from the end
     step: int = 1
-    count: int = 0  # position of the number of keys, which the keys follow; 0: there is none
+    numkeys: int = 0  # position of the number of keys, which the keys follow; 0: there is none
     #: An error such as -READONLY proves that it did nothing: the server looks before it begins.
     plain: bool = True
 
@@ -102,12 +102,12 @@ def keys_of(command: Command) -> list[bytes] | None:
             return None
         streams = args[upper.index(b"STREAMS") + 1 :]
         return streams[: len(streams) // 2]
-    if spec.count:
+    if spec.numkeys:
         found = [args[spec.first]] if spec.first and len(args) > spec.first else []
-        number = args[spec.count] if len(args) > spec.count else b""
-        if not number.isdigit() or len(number) > 7 or len(args) <= spec.count + int(number):
+        number = args[spec.numkeys] if len(args) > spec.numkeys else b""
+        if not number.isdigit() or len(number) > 7 or len(args) <= spec.numkeys + int(number):
             return found or None
-        return found + args[spec.count + 1 : spec.count + 1 + int(number)]
+        return found + args[spec.numkeys + 1 : spec.numkeys + 1 + int(number)]
     if not spec.first:
         return []
     if spec.last == spec.first:
@@ -205,8 +205,8 @@ def _add(names: str, spec: Spec) -> None:
     _TABLE.update(dict.fromkeys(names.upper().encode().split(), spec))
 
 
-def _key(spec: Spec, first: int, last: int | None = None, step: int = 1, count: int = 0) -> Spec:
-    return spec._replace(first=first, last=first if last is None else last, step=step, count=count)
+def _key(spec: Spec, first: int, last: int | None = None, step: int = 1, numkeys: int = 0) -> Spec:
+    return spec._replace(first=first, last=first if last is None else last, step=step, numkeys=numkeys)
 
 
 # Reads: by key, by several keys, by a number of keys, of the whole database or the server.
@@ -221,18 +221,18 @@ _add(
 )
 _add("exists mget pfcount sdiff sinter sunion", _key(_READ, 1, -1))
 _add("lcs", _key(_READ, 1, 2))
-_add("sintercard zdiff zinter zintercard zunion", _READ._replace(count=1))
+_add("sintercard zdiff zinter zintercard zunion", _READ._replace(numkeys=1))
 _add("command dbsize echo info keys lastsave lolwut ping randomkey role time", _READ)
 _add("hscan sscan zscan", _key(Spec(Kind.ALONE, Effect.SCAN, repeatable=True), 1))
 _add("scan", Spec(Kind.ALONE, Effect.SCAN, repeatable=True))
 
 # What may change data.
 _add(
-    """append bitfield decr decrby delex expire expireat geoadd georadius georadiusbymember getdel getex getset
-    hdel hexpire hexpireat hgetdel hgetex hincrby hincrbyfloat hmset hpersist hpexpire hpexpireat hset hsetex
-    hsetnx incr incrby incrbyfloat linsert lpop lpush lpushx lrem lset ltrim move persist pexpire pexpireat
-    pfadd psetex restore rpop rpush rpushx sadd set setbit setex setnx setrange sort spop srem xack xadd
-    xautoclaim xclaim xdel xsetid xtrim zadd zincrby zpopmax zpopmin zrem zremrangebylex zremrangebyrank
+    """append bitfield decr decrby delex expire expireat geoadd georadius georadiusbymember getdel getex
+    getset hdel hexpire hexpireat hgetdel hgetex hincrby hincrbyfloat hmset hpersist hpexpire hpexpireat hset
+    hsetex hsetnx incr incrby incrbyfloat linsert lpop lpush lpushx lrem lset ltrim move persist pexpire
+    pexpireat pfadd psetex restore rpop rpush rpushx sadd set setbit setex setnx setrange sort spop srem xack
+    xadd xautoclaim xclaim xdel xsetid xtrim zadd zincrby zpopmax zpopmin zrem zremrangebylex zremrangebyrank
     zremrangebyscore""",
     _key(_WRITE, 1),
 )
@@ -240,7 +240,7 @@ _add("del pfmerge sdiffstore sinterstore sunionstore touch unlink", _key(_WRITE,
 _add("mset msetnx", _key(_WRITE, 1, -1, 2))
 _add("copy geosearchstore lmove rename renamenx rpoplpush smove zrangestore", _key(_WRITE, 1, 2))
 _add("bitop", _key(_WRITE, 2, -1))
-_add("lmpop zmpop", _WRITE._replace(count=1))
+_add("lmpop zmpop", _WRITE._replace(numkeys=1))
 _add("zdiffstore zinterstore zunionstore", _key(_WRITE, 1, 1, 1, 2))
 _add("memory object xgroup xinfo", _key(_WRITE, 2))
 _add("flushall flushdb swapdb publish", _WRITE)
@@ -250,12 +250,12 @@ _add(
     slowlog""",
     _WRITE._replace(plain=False),
 )
-_add("eval evalsha eval_ro evalsha_ro fcall fcall_ro", _WRITE._replace(count=2, plain=False))
+_add("eval evalsha eval_ro evalsha_ro fcall fcall_ro", _WRITE._replace(numkeys=2, plain=False))
 
 # What waits.
 _add("blpop brpop bzpopmin bzpopmax", _key(Spec(Kind.BLOCK), 1, -2))
 _add("blmove brpoplpush", _key(Spec(Kind.BLOCK), 1, 2))
-_add("blmpop bzmpop", Spec(Kind.BLOCK, count=2))
+_add("blmpop bzmpop", Spec(Kind.BLOCK, numkeys=2))
 _add("xread", Spec(Kind.BLOCK, repeatable=True))
 _add("xreadgroup", Spec(Kind.BLOCK))
 _add("wait waitaof", Spec(Kind.WAIT))

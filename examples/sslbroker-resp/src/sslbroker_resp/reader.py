@@ -34,7 +34,19 @@ class Reader:
     After a command that is not whole, `rest` gives what follows of it, until `resting` is False.
     """
 
-    __slots__ = ("_args", "_at", "_bulk", "_count", "_data", "_kept", "_line", "_size", "_skipped", "resting")
+    __slots__ = (
+        "_args",
+        "_at",
+        "_bulk",
+        "_count",
+        "_data",
+        "_kept",
+        "_line",
+        "_size",
+        "_skipped",
+        "error",
+        "resting",
+    )
 
     def __init__(self, kept: int) -> None:
         """A command keeps `kept` bytes in memory."""
@@ -47,6 +59,7 @@ class Reader:
         self._size = 0  # of the arguments, as they are written
         self._bulk = -1  # length of the argument under way; -1: its length line comes next
         self._skipped = 0
+        self.error: FramingError | None = None  # in the rest of a command
         self.resting = 0  # arguments to come of a command that was given before it was whole
 
     def feed(self, data: bytes) -> None:
@@ -104,8 +117,15 @@ class Reader:
         return self._given()
 
     def rest(self) -> bytes:
-        """What has come of the rest of a long command, written anew. `FramingError` as `next`."""
+        """What has come of the rest of a long command, written anew; what can be none is told by `error`."""
         out: list[bytes] = []
+        try:
+            self._rest(out)
+        except FramingError as error:
+            self.error = error
+        return b"".join(out)
+
+    def _rest(self, out: list[bytes]) -> None:
         data = self._data
         while self.resting:
             if self._bulk < 0:
@@ -123,7 +143,6 @@ class Reader:
             out.append(b"\r\n")
             self._bulk = -1
             self.resting -= 1
-        return b"".join(out)
 
     # --- small things ---
 

@@ -34,7 +34,7 @@ _PUSH, _ATTRIBUTE = 62, 124
 class Replies:
     """Counts replies. `expect` some, then `take` what comes, until `left` is 0."""
 
-    __slots__ = ("_at", "_bulk", "_data", "_depth", "_limit", "_line", "left", "lines")
+    __slots__ = ("_at", "_bulk", "_data", "_depth", "_limit", "_line", "error", "left", "lines")
 
     def __init__(self, limit: int) -> None:
         """A line may have `limit` bytes."""
@@ -43,9 +43,10 @@ class Replies:
         self._at = 0
         self._line = 0  # what is before holds no end of the line that is looked for
         self._bulk = -1  # bytes to come of a string under way; -1: none is
-        #: Of each aggregate under way: the values to come, and whether it is beside the replies, as a push is.
+        #: Of each aggregate under way: the values to come; is it beside the replies, as a push is?
         self._depth: list[tuple[int, bool]] = []
         self.left = 0
+        self.error: FramingError | None = None  # nothing more can be taken
         #: The first lines of the replies, pushes and attributes that began since this was emptied.
         self.lines: list[bytes] = []
 
@@ -75,8 +76,15 @@ class Replies:
         self._data += data
 
     def take(self) -> bytes:
-        """What has come of the replies that are expected; `FramingError` for what can be none."""
+        """What has come of the replies that are expected; what can be none is told by `error`."""
         begun = self._at
+        try:
+            self._take()
+        except FramingError as error:
+            self.error = error
+        return bytes(memoryview(self._data)[begun : self._at])
+
+    def _take(self) -> None:
         data = self._data
         while self.left:
             if self._bulk >= 0:
@@ -89,7 +97,6 @@ class Replies:
                 self._value()
             elif not self._begin():
                 break
-        return bytes(memoryview(data)[begun : self._at])
 
     def _crlf(self) -> bool:
         """Is the end of a string here? It is passed over; False: not yet."""
@@ -113,9 +120,7 @@ class Replies:
             return False
         kind = data[at]
         rest = bytes(memoryview(data)[at + 1 : end])
-        if not self._depth:
-            self.lines.append(bytes(memoryview(data)[at:end]))
-        self._at = self._line = end + 2
+        outermost = not self._depth
         if (grammar := _SIMPLE.get(kind)) is not None:
             if grammar.fullmatch(rest) is None:
                 raise _malformed(kind, rest)
@@ -130,6 +135,9 @@ class Replies:
             self._aggregate(kind, self._number(kind, rest) * values)
         else:
             raise _malformed(kind, rest)
+        self._at = self._line = end + 2
+        if outermost:
+            self.lines.append(bytes(memoryview(data)[at:end]))
         return True
 
     def _number(self, kind: int, rest: bytes) -> int:

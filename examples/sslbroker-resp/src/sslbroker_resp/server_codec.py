@@ -51,7 +51,7 @@ class ServerCodec:
     capacity = 1
 
     def __init__(self, head_size: int) -> None:
-        """A line of a reply may have `head_size` bytes, and so may what is looked at before the answer's head."""
+        """A line may have `head_size` bytes, and so may what is looked at before the answer's head."""
         self._limit = head_size
         self._replies = Replies(head_size)
         self._session = Session()
@@ -115,17 +115,14 @@ class ServerCodec:
         if state is State.IDLE and data:
             return self._broken(CONNECTION, FramingError("bytes on an idle link"))
         self._replies.feed(data)
-        try:
-            if state is State.RAW:
-                return self._raw()
-            if state is State.FIRST:
-                return self._first()
-            if state is State.REPLIES:
-                out = self._replies.take()
-                self._replies.lines.clear()
-                return self._passed_on([], out)
-        except FramingError as error:
-            return self._broken(self._exchange, error)
+        if state is State.RAW:
+            return self._raw()
+        if state is State.FIRST:
+            return self._first()
+        if state is State.REPLIES:
+            out = self._replies.take()
+            self._replies.lines.clear()
+            return self._passed_on([], out)
         return []  # what comes behind an answer is seen by `after`
 
     def receive_end(self) -> Sequence[Event]:
@@ -164,9 +161,9 @@ class ServerCodec:
         if data := replies.take():
             self._early.append(data)
         lines, replies.lines = replies.lines, []
-        told = any([self._tells(request, line) for line in lines])
+        told = any(self._tells(request, line) for line in lines)
         if not told and replies.left:
-            return []
+            return [] if replies.error is None else self._broken(self._exchange, replies.error)
         plain = request.kind is Kind.GROUP or all(command.spec.plain for command in request.commands)
         undone = self._refused and (self._shut or (plain and not told))
         answer = Answer(self._error, refusal=self._refused, undone=undone)
@@ -199,7 +196,7 @@ class ServerCodec:
         replies = self._replies
         replies.take()
         if replies.left:
-            return False
+            return replies.error is not None
         # Where it is an error (no user yet, an old server), the commands' own replies tell it.
         if replies.lines[-1].startswith(b"-"):
             self._session.version = 2
@@ -214,7 +211,9 @@ class ServerCodec:
             events.append(Body(self._exchange, out))
             if len(self._beginning) < BEGINNING:
                 self._beginning += out[:BEGINNING]
-        if not self._replies.left:
+        if self._replies.error is not None:
+            events += self._broken(self._exchange, self._replies.error)
+        elif not self._replies.left:
             assert self._request is not None
             self._state = State.WHOLE
             self._session.did(self._request.commands, self._beginning)
@@ -230,8 +229,7 @@ class ServerCodec:
             not whole
             or self._replies.held()
             or request is None
-            or (request.kind is Kind.STREAM
-            and not self._error)
+            or (request.kind is Kind.STREAM and not self._error)
         ):
             return After.CLOSE
         return After.PINNED if self._session.held else After.REUSABLE
