@@ -70,6 +70,7 @@ class Links(ClientFactory):
         """Begin to look the server's name up, if it has one that is no address."""
         if literal(self.member.settings.host) is None and self._name is None:
             self._name = self._names.watch(self.member.settings.host, self._name_changed)
+            self._name_changed(self._name)  # it may be known already
 
     @property
     def addresses(self) -> Sequence[str]:
