@@ -124,13 +124,12 @@ class Pins:
         try:
             with _locked(self._file):
                 if self._read() != self._held:
-                    self._stamp = _replace(self._file, _text(self._held))
+                    _replace(self._file, _text(self._held))
         except (OSError, StartError) as error:
             self._tell(error)
         else:
             self._owed.clear()
             self._cleared.clear()
-            self._busy = self._told = False
 
     def _tell(self, error: Exception) -> None:
         if isinstance(error, BlockingIOError) and not self._busy:
@@ -254,7 +253,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _replace(file: Path, data: bytes) -> _Stamp:
+def _replace(file: Path, data: bytes) -> None:
     """The whole new file or the whole old one, whatever happens, even to the machine."""
     new = file.with_suffix(".new")  # one name, under the lock: nothing piles up
     with suppress(FileNotFoundError):
@@ -264,7 +263,6 @@ def _replace(file: Path, data: bytes) -> _Stamp:
             opened.write(data)
             opened.flush()
             os.fsync(opened.fileno())
-            stamp = _stamp(os.fstat(opened.fileno()))
         os.replace(new, file)
     except OSError:
         with suppress(OSError):
@@ -275,4 +273,3 @@ def _replace(file: Path, data: bytes) -> _Stamp:
         os.fsync(directory)
     finally:
         os.close(directory)
-    return stamp

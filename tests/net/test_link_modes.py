@@ -209,10 +209,18 @@ class FindingOut(LinkModeCase):
         self.begin()
         self.found(PLAIN)
         self.wait(1)
-        self.found(UNKNOWN)
+        self.found(UNKNOWN, "refused")
         self.holds(False, PLAIN)
         self.assertEqual(self.links.detail, "said so")
         self.assertEqual(self.changes, [False])
+
+    def test_a_new_finding_is_soon_asked_about_again(self) -> None:
+        self.answer = UNKNOWN
+        self.begin()
+        self.wait(30)
+        self.answer = PLAIN
+        self.wait(5)
+        self.assertEqual(self.asked[-3:], [31.0, 32.0, 34.0])
 
     def test_one_probe_at_a_time(self) -> None:
         self.begin()
@@ -285,10 +293,13 @@ class Clearing(LinkModeCase):
     def test_the_reason_for_a_cleared_server_to_stay_unknown_is_told(self) -> None:
         self.pins.set("shop", ADDRESS, TLS)
         self.begin()
-        self.links.clear_pin()
-        self.told()
-        self.found(UNKNOWN, "refused")
-        self.assertIn("refused", self.told()[0])
+        for _ in range(2):
+            self.links.clear_pin()
+            self.told()
+            self.found(UNKNOWN, "refused")
+            self.assertIn("refused", self.told()[0])
+            self.wait(1)
+            self.found(TLS)
 
     def test_a_probe_from_before_does_not_count(self) -> None:
         self.begin()

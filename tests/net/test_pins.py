@@ -128,6 +128,10 @@ class Shared(PinsCase):
         self.assertIs(ours.get("shop", ADDRESS), Finding.TLS)
         theirs.clear("shop", ADDRESS)
         self.assertIsNone(ours.get("shop", ADDRESS))
+        ours.set("shop", ADDRESS, Finding.TLS)
+        ours.clear("shop", ADDRESS)
+        theirs.set("shop", ADDRESS, Finding.TLS)
+        self.assertIs(ours.get("shop", ADDRESS), Finding.TLS)
 
     def test_two_that_write_lose_nothing_of_each_other(self) -> None:
         ours, theirs = self.pins(), self.pins()
@@ -157,6 +161,25 @@ class Shared(PinsCase):
             self.assertEqual(self.told(), [])
         ours.get("shop", OTHER)
         self.assertEqual(self.written()["shop"][ADDRESS], "tls")
+
+    def test_what_another_has_written_meanwhile_is_not_written_again(self) -> None:
+        ours, theirs = self.pins(), self.pins()
+        theirs.set("shop", OTHER, Finding.PLAIN)
+        with self.locked():
+            ours.set("shop", ADDRESS, Finding.TLS)
+        theirs.set("shop", ADDRESS, Finding.TLS)
+        before = self.file.stat()
+        self.assertIs(ours.get("shop", ADDRESS), Finding.TLS)
+        self.assertEqual(self.file.stat(), before)
+
+    def test_what_was_cleared_before_it_could_be_written_is_not_written(self) -> None:
+        ours = self.pins()
+        ours.set("shop", OTHER, Finding.PLAIN)
+        with self.locked():
+            ours.set("shop", ADDRESS, Finding.TLS)
+            ours.clear("shop", ADDRESS)
+        self.assertIsNone(ours.get("shop", ADDRESS))
+        self.assertEqual(self.written(), {"shop": {OTHER: "plain"}})
 
     def test_a_lock_held_for_a_moment_is_not_worth_a_line(self) -> None:
         ours = self.pins()

@@ -321,6 +321,11 @@ class NotFound(ProbingCase):
                 server = lambda said=said, ends=ends: Talker(answer=said, ends=ends)  # noqa: E731
                 self.finds(Finding.UNKNOWN, Asked(), server, detail="too short or too strange", made=1)
 
+    def test_the_beginning_of_an_alert_is_no_greeting(self) -> None:
+        for cut in range(1, 6):
+            servers = (lambda: Talker(ends=True), lambda cut=cut: Talker(greeting=ALERT[:cut]))
+            self.finds(Finding.UNKNOWN, Greeting(), *servers, made=2)
+
     def test_a_flood_of_what_cannot_be_told_is_cut(self) -> None:
         probing = self.begin(
             Stream(), lambda: Talker(answer=b"\x17\x03\x03\x00\x10\x05" + b"x" * (3 * LIMIT))
@@ -388,10 +393,10 @@ class GivenUp(ProbingCase):
         probing = self.begin(Stream(), server)
         probing.cancel()
         self.failureResultOf(probing, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.network.settle()
         self.assertTrue(server.lost)
         self.assertEqual((self.made, self.given_up), (1, 0))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class Records(SynchronousTestCase):
