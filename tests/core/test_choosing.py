@@ -1,0 +1,302 @@
+"""Who is asked about: bars, drain, stickiness, limits, and who has been tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslbroker.core.balancing import BALANCERS, RoundRobin
+from sslbroker.core.choosing import Choosing
+from sslbroker.core.members import Member
+from sslbroker.errors import NoServer
+from sslbroker.interfaces import Origin
+from sslbroker.settings import Server
+
+ORIGIN = Origin("203.0.113.7")
+
+
+class Asked:
+    """A balancer that takes the first, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.members: Sequence[Member] = ()
+        self.about = ""
+
+    def choose(self, members: Sequence[Member], origin: Origin, key: bytes, now: float) -> Member:
+        self.members = members
+        self.about = names(members)
+        assert (origin, key, now) == (ORIGIN, b"key", 1.0)
+        return members[0]
+
+
+def pool(count: int, **settings: int) -> list[Member]:
+    return [Member(Server(f"10.0.0.{number}:80", **settings)) for number in range(1, count + 1)]  # type: ignore[arg-type]
+
+
+def names(members: Sequence[Member]) -> str:
+    """``1 2 3`` for the members' last numbers."""
+    return " ".join(member.settings.host[-1] for member in members)
+
+
+class Case:
+    """A pool of so many, and what its balancer is asked about."""
+
+    def __init__(self, count: int, **settings: int) -> None:
+        self.members = pool(count, **settings)
+        self.asked = Asked()
+        self.choosing = Choosing(self.members, self.asked)
+
+    def choose(self, used: Sequence[Member] = (), stuck: str = "") -> Member | None:
+        self.asked.about = ""
+        return self.choosing.choose(used, ORIGIN, b"key", stuck, 1.0)
+
+    def about(self, *used: int, stuck: int = 0) -> str:
+        """Whom the balancer is asked about; "" when it is not asked."""
+        members = self.members
+        self.choose([members[number - 1] for number in used], members[stuck - 1].key if stuck else "")
+        return self.asked.about
+
+
+def test_all_are_asked_about_in_the_order_of_the_configuration() -> None:
+    case = Case(3)
+    assert case.choose() is case.members[0]
+    assert case.asked.about == "1 2 3"
+
+
+def test_while_nothing_changes_nothing_is_built() -> None:
+    case = Case(3)
+    case.choose()
+    before = case.asked.members
+    case.choose()
+    assert case.asked.members is before
+    case.members[0].weight = 2
+    case.choose()
+    assert case.asked.members is not before, "a law may remember what it worked out about the weights"
+
+
+def test_who_is_barred_is_not_asked_about() -> None:
+    case = Case(3)
+    case.members[1].bar("down")
+    assert case.about() == "1 3"
+    case.members[1].unbar("down", 1.0)
+    assert case.about() == "1 2 3"
+
+
+def test_when_all_are_barred_the_error_tells_who_bars_them_and_why() -> None:
+    case = Case(2)
+    case.members[0].bar("down")
+    case.members[1].bar("unresolved", "no such name")
+    case.members[1].bar("link-unknown")
+    with pytest.raises(NoServer) as caught:
+        case.choose([case.members[0]], case.members[0].key)
+    assert caught.value.detail == (
+        "10.0.0.1:80: down; 10.0.0.2:80: unresolved: no such name; 10.0.0.2:80: link-unknown"
+    )
+
+
+def test_a_pool_without_members_has_nobody_to_choose() -> None:
+    with pytest.raises(NoServer, match="the pool has no server"):
+        Case(0).choose()
+
+
+# --- who has been tried ---
+
+
+def test_who_was_tried_is_left_out_while_there_is_another() -> None:
+    case = Case(3)
+    assert case.about(1) == "2 3"
+    assert case.about(1, 3) == "2"
+    assert case.about(3, 1, 2) == "1 2 3"
+
+
+def test_who_was_tried_waits_for_one_that_was_not() -> None:
+    case = Case(2, maximum_transactions=1)
+    case.members[1].began("other", 0.0)
+    assert case.choose([case.members[0]]) is None
+    assert case.choose() is case.members[0]
+
+
+def test_the_only_member_is_tried_again() -> None:
+    case = Case(1)
+    assert case.about(1) == "1"
+
+
+def test_who_was_tried_is_taken_again_when_the_others_are_barred() -> None:
+    case = Case(2)
+    case.members[1].bar("down")
+    assert case.about(1) == "1"
+
+
+# --- drain ---
+
+
+def test_who_drains_gets_nobody_new() -> None:
+    case = Case(3)
+    case.members[0].draining = True
+    assert case.about() == "2 3"
+    case.members[0].draining = False
+    assert case.about() == "1 2 3"
+
+
+def test_who_drains_is_better_than_an_error() -> None:
+    case = Case(2)
+    case.members[0].draining = True
+    case.members[1].bar("unresolved")
+    assert case.about() == "1"
+    case.members[1].unbar("unresolved", 1.0)
+    assert case.about() == "2"
+
+
+def test_who_drains_is_better_than_who_has_failed() -> None:
+    case = Case(3)
+    case.members[0].draining = True
+    assert case.about(2) == "3"
+    assert case.about(2, 3) == "1"
+    assert case.about(2, 3, 1) == "2 3"
+
+
+def test_when_all_drain_there_is_no_server_for_whoever_is_new() -> None:
+    case = Case(3)
+    case.members[0].bar("down")
+    for member in case.members:
+        member.draining = True
+    with pytest.raises(NoServer) as caught:
+        case.choose()
+    assert caught.value.detail == "10.0.0.1:80: down; 10.0.0.2:80: drain; 10.0.0.3:80: drain"
+
+
+def test_a_transaction_that_was_there_before_all_drained_goes_on() -> None:
+    case = Case(2)
+    for member in case.members:
+        member.draining = True
+    assert case.about(1) == "2"
+    assert case.about(1, 2) == "1 2"
+
+
+# --- stickiness ---
+
+
+def test_a_client_goes_to_the_member_that_it_is_stuck_to() -> None:
+    case = Case(3)
+    assert case.choose(stuck=case.members[2].key) is case.members[2]
+    assert case.asked.about == "", "no law is asked"
+
+
+def test_a_client_may_come_with_an_invention() -> None:
+    case = Case(2)
+    assert case.choose(stuck="nobody's") is case.members[0]
+
+
+def test_a_client_is_stuck_to_a_member_that_drains() -> None:
+    case = Case(2)
+    for member in case.members:
+        member.draining = True
+    assert case.choose(stuck=case.members[1].key) is case.members[1]
+
+
+def test_a_client_waits_for_the_place_of_its_member() -> None:
+    case = Case(2, maximum_transactions=1)
+    case.members[1].began("other", 0.0)
+    assert case.choose(stuck=case.members[1].key) is None
+    case.members[1].ended("other")
+    assert case.choose(stuck=case.members[1].key) is case.members[1]
+
+
+def test_a_client_whose_member_is_barred_or_has_failed_goes_to_another() -> None:
+    case = Case(3)
+    assert case.about(2, stuck=2) == "1 3"
+    case.members[1].bar("down")
+    assert case.about(stuck=2) == "1 3"
+
+
+# --- limits ---
+
+
+def test_who_has_no_place_is_left_out() -> None:
+    case = Case(3, maximum_transactions=1)
+    case.members[0].began("one", 0.0)
+    assert case.about() == "2 3"
+    case.members[2].began("two", 0.0)
+    assert case.about() == "2"
+    case.members[1].began("three", 0.0)
+    assert case.choose() is None
+    case.members[0].ended("one")
+    assert case.about() == "1"
+
+
+def test_waiting_does_not_help_when_who_has_places_is_barred() -> None:
+    case = Case(2, maximum_transactions=1)
+    case.members[0].bar("down")
+    case.members[1].bar("down")
+    with pytest.raises(NoServer):
+        case.choose()
+
+
+# --- what a balancer gives ---
+
+
+@pytest.mark.parametrize("result", [None, "garbage", object()])
+def test_what_a_balancer_gives_is_handed_on_as_it_is(result: Any) -> None:
+    class Odd:
+        def choose(self, members: Sequence[Member], origin: Origin, key: bytes, now: float) -> Member:
+            return result  # type: ignore[no-any-return]
+
+    assert Choosing(pool(2), Odd()).choose((), ORIGIN, b"", "", 0.0) is result
+
+
+STATES = st.tuples(st.booleans(), st.booleans(), st.booleans())
+
+
+@given(
+    law=st.sampled_from(sorted(BALANCERS)),
+    states=st.lists(STATES, min_size=1, max_size=5),
+    tried=st.sets(st.integers(0, 4)),
+    stuck=st.integers(0, 9),
+)
+def test_the_invariants_hold_whatever_the_members_are(
+    law: str, states: list[tuple[bool, bool, bool]], tried: set[int], stuck: int
+) -> None:
+    members = pool(len(states), maximum_transactions=1)
+    choosing = Choosing(members, BALANCERS[law]())
+    for member, (barred, draining, full) in zip(members, states, strict=True):
+        if barred:
+            member.bar("down")
+        member.draining = draining
+        if full:
+            member.began("other", 0.0)
+    used = [member for number, member in enumerate(members) if number in tried]
+    own = members[stuck] if stuck < len(members) else None
+    reachable = [member for member in members if member.open]
+    fresh = [member for member in reachable if member not in used]
+    try:
+        chosen = choosing.choose(used, ORIGIN, b"key", own.key if own else "", 1.0)
+    except NoServer:
+        assert not reachable or (not used and all(member.draining for member in members))
+        return
+    if own is not None and own in fresh:
+        assert chosen is (own if own.has_place() else None)
+    elif chosen is None:
+        assert not any(member.has_place() for member in fresh if not member.draining)
+        assert any(not member.has_place() for member in reachable)
+    else:
+        assert chosen.open
+        assert chosen.has_place()
+        assert chosen not in used or not fresh
+        others = [member for member in fresh or reachable if not member.draining]
+        assert not chosen.draining or not others
+
+
+def test_round_robin_through_it_goes_round_all_members_before_it_comes_back_to_one() -> None:
+    members = pool(3)
+    choosing = Choosing(members, RoundRobin())
+    used: list[Member] = []
+    for _ in range(3):
+        member = choosing.choose(used, ORIGIN, b"", "", 0.0)
+        assert member is not None
+        used.append(member)
+    assert set(used) == set(members)
+    assert choosing.choose(used, ORIGIN, b"", "", 0.0) in members
