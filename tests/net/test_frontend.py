@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from OpenSSL import SSL
@@ -95,11 +96,11 @@ class ClientCertificates(BrokerCase):
 
     def broker_that_asks(self) -> None:
         self.start(servers=1)
-        directory = Path(self.mktemp())
-        directory.mkdir()
+        kept = TemporaryDirectory()
+        self.addCleanup(kept.cleanup)
         settings = ListenerTLS(
             (THROWAWAY,),
-            client_ca=self.ca.write(directory / "ca.pem"),
+            client_ca=self.ca.write(Path(kept.name) / "ca.pem"),
             client_certificate="required",
             names=(NamedClients("open.test"),),
         )
