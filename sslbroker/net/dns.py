@@ -28,7 +28,7 @@ CODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"}
 MOST_ALIASES = 8
 
 #: Records of an answer that are looked at; the rest is as if it were not there.
-MOST_RECORDS = 256
+MOST_RECORDS = 128
 
 #: A name's characters, without the dot at its end (RFC 1035 §2.3.4: 255 bytes with all lengths).
 LONGEST_NAME = 253
