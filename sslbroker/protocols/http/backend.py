@@ -54,11 +54,12 @@ class HTTPProtocol:
         return StatusClassifier(pool)
 
     def probe(self, host: str) -> bytes:
-        """A request for the options of ``/``, which is safe (RFC 9110 §9.2.1); `host` as in Host.
+        """A request for the options of ``/``, which is safe (RFC 9110 §9.2.1); `host` without a port.
 
         Not for those of ``*``: nginx answers 400 to that.
         """
-        return b"OPTIONS / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % host.encode("ascii")
+        name = b"[%b]" % host.encode("ascii") if ":" in host else host.encode("ascii")
+        return b"OPTIONS / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % name
 
     def answers(self, received: bytes) -> bool | None:
         """Whether it begins with a status line, of at most 1 KiB, other than 400; None: that may still come.

@@ -83,9 +83,14 @@ def test_request_test_helpers_agree_with_the_codec() -> None:
 # --- the probe --------------------------------------------------------------------------------
 
 
-def test_a_probe_is_a_request_that_servers_understand_and_that_changes_nothing() -> None:
-    asked = HTTP.probe("10.0.0.9:8080")
-    assert asked == b"OPTIONS / HTTP/1.1\r\nHost: 10.0.0.9:8080\r\nConnection: close\r\n\r\n"
+@pytest.mark.parametrize(
+    ("host", "named"), [("shop.internal", b"shop.internal"), ("10.0.0.9", b"10.0.0.9"), ("::1", b"[::1]")]
+)
+def test_a_probe_is_a_request_that_servers_understand_and_that_changes_nothing(
+    host: str, named: bytes
+) -> None:
+    asked = HTTP.probe(host)
+    assert asked == b"OPTIONS / HTTP/1.1\r\nHost: " + named + b"\r\nConnection: close\r\n\r\n"
     head, _ = HTTP.client_codec(1024, 10).receive(asked)
     assert isinstance(head, Head)
     assert (head.message.method, head.message.close) == (b"OPTIONS", True)
