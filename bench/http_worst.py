@@ -20,8 +20,9 @@ from sslbroker.settings import Pool, Server, Sticky
 READ = 65536
 START = b"GET / HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-RULES = HTTP.rules(Pool("p", (Server("10.0.0.1:80"),), sticky=Sticky("SRV")), "edge")
+RULES = HTTP.rules(Pool("p", (Server("10.0.0.1:80"),), sticky=Sticky("SRV"), hash_cookie="SRV"), "edge")
 PEER = Origin("192.0.2.1", 1, listener_port=80, trusted=True)
+PEER.trusts = lambda address: True
 UNBOUND = 1 << 20
 
 
@@ -40,6 +41,7 @@ def ruled(data: bytes) -> None:
         origin = RULES.origin(request, PEER)
         RULES.admit(request, origin)
         RULES.affinity(request)
+        RULES.stuck(request)
         RULES.to_server(request, origin, "10.0.0.1:80", False)
 
 
@@ -68,11 +70,19 @@ ROWS: list[tuple[str, Callable[[int], None], int]] = [
     ("Via of blanks and commas", lambda size: ruled(line(b"Via", b", \t", size)), 16384),
     ("X-Forwarded-For: 1,1,1…", lambda size: ruled(line(b"X-Forwarded-For", b"1,", size)), 16384),
     (
+        "X-Forwarded-For of trusted proxies",
+        lambda size: ruled(line(b"X-Forwarded-For", b"::1,", size)),
+        16384,
+    ),
+    ("Forwarded of trusted proxies", lambda size: ruled(line(b"Forwarded", b"for=10.0.0.2,", size)), 1300),
+    (
         "Forwarded, an open quote",
         lambda size: ruled(START + b'Forwarded: for="' + b"\\a" * size + b"\r\n\r\n"),
         8192,
     ),
     ("Cookie: ;SRV;SRV…", lambda size: ruled(line(b"Cookie", b";SRV", size)), 16384),
+    ("Cookie: SRV=;SRV=…", lambda size: ruled(line(b"Cookie", b"SRV=;", size)), 16384),
+    ("Cookie of blanks and semicolons", lambda size: ruled(line(b"Cookie", b"; \t", size)), 16384),
     ("content in 1-byte chunks", lambda size: fed(CHUNKED + b"1\r\nx\r\n" * size), 131072),
     ("1-byte chunks, one byte a read", lambda size: fed(CHUNKED + b"1\r\nx\r\n" * size, 1), 4096),
     ("a trailer section, one byte a read", lambda size: fed(CHUNKED + b"0\r\nX: " + b"x" * size, 1), 16384),
