@@ -358,9 +358,9 @@ class NotFound(ProbingCase):
 class Trouble(ProbingCase):
     """A TLS server with HTTP inside, as nginx is, in every trouble that three connections can meet."""
 
-    def server(self, trouble: str) -> Any:
+    def server(self, trouble: str, to_plain: bytes = BAD_REQUEST) -> Any:
         def works(data: bytes) -> bytes:
-            return SERVER_HELLO if data.startswith(b"\x16") else BAD_REQUEST
+            return SERVER_HELLO if data.startswith(b"\x16") else to_plain
 
         return {
             "refuses": REFUSES,
@@ -379,6 +379,12 @@ class Trouble(ProbingCase):
             findings.add(found.finding)
             self.assertIsNot(found.finding, Finding.PLAIN, sequence)
         self.assertEqual(findings, {Finding.TLS, Finding.UNKNOWN})
+
+    def test_no_word_to_a_plain_client_makes_it_plain(self) -> None:
+        for status in (b"400 Bad Request", b"426 Upgrade Required", b"301 Moved Permanently", b"307 X"):
+            working = self.server("works", b"HTTP/1.1 %b\r\n\r\n" % status)
+            closing = self.server("closes")
+            self.finds(Finding.UNKNOWN, HTTPProtocol(), closing, working, closing, made=2)
 
 
 class GivenUp(ProbingCase):

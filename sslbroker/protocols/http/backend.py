@@ -6,6 +6,7 @@ or a pool, so one serves them all. Refuses to know where its bytes come from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from zope.interface import implementer
@@ -19,7 +20,7 @@ from .rules import HTTPRules, StatusClassifier
 from .server_codec import ServerCodec
 
 _PROBED_LINE = 1024  # bytes of a status line, its end included
-_NOT_UNDERSTOOD = b"400"
+_FROM_TLS_PORTS = re.compile(rb"400|426|3..")  # statuses that say "speak TLS" in plain HTTP
 
 
 @implementer(IBackendProtocol, IProbe)
@@ -62,10 +63,10 @@ class HTTPProtocol:
         return b"OPTIONS / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % name
 
     def answers(self, received: bytes) -> bool | None:
-        """Whether it begins with a status line, of at most 1 KiB, other than 400; None: that may still come.
+        """Whether it begins with a status line, of at most 1 KiB; None: that may still come.
 
-        A 400 proves nothing: with it, in plain HTTP, nginx, Apache and Go answer who speaks plain HTTP to
-        a TLS port.
+        A 400, a 426 or a redirection proves nothing: with these a TLS port answers who speaks plain HTTP to
+        it (nginx, Apache and Go with a 400; with a redirection where an operator wanted that).
         """
         if not (received.startswith(STATUS_LINE_START) or STATUS_LINE_START.startswith(received)):
             return False
@@ -75,7 +76,11 @@ class HTTPProtocol:
             return False if over else None
         line = received[:end]
         status = STATUS_LINE.fullmatch(line)
-        return status is not None and status[2] != _NOT_UNDERSTOOD and not line.translate(None, LINE_BYTES)
+        return (
+            status is not None
+            and not _FROM_TLS_PORTS.fullmatch(status[2])
+            and not line.translate(None, LINE_BYTES)
+        )
 
 
 HTTP = HTTPProtocol()

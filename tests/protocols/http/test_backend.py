@@ -121,6 +121,9 @@ def test_a_status_line_is_an_answer_in_http_and_its_beginning_may_become_one(lin
     [
         b"HTTP/1.1 400 Bad Request\r\n",
         b"HTTP/1.0 400\r\n",
+        b"HTTP/1.1 426 Upgrade Required\r\n",
+        b"HTTP/1.1 301 Moved Permanently\r\n",
+        b"HTTP/1.1 308 Permanent Redirect\r\n",
         b"\x15\x03\x01\x00\x02\x02\x46",
         b"220 mail.example ESMTP\r\n",
         b"-ERR unknown command\r\n",
