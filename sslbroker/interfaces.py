@@ -321,7 +321,9 @@ class IProbe(Interface):
         """What is sent; harmless, and asked on a plain connection."""
 
     def answers(received: bytes) -> bool | None:
-        """Is this the beginning of an answer in this protocol? None: not yet to be told."""
+        """Is this the beginning of an answer in this protocol? None: not yet to be told.
+
+        It is taken for proof that the server is plain: False for what a TLS port says to plain clients."""
 
 
 class IMember(Interface):
