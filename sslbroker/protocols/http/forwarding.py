@@ -17,7 +17,6 @@ from ...settings import Pool
 from .certified import certified
 from .claims import ClaimedOrigin, agrees, claimed
 from .fields import (
-    CERTIFICATE,
     CERTIFIED,
     CLAIMS,
     FORWARDED,
@@ -59,9 +58,6 @@ _NO_CONTENT = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 
 _RESPONSE_DROP = HOP_BY_HOP | {b"content-length", TRIES}
 
-#: By ``headers.client_certificate``: which fields no server of the pool sees, whoever wrote them.
-_UNTOLD = {"full": frozenset[bytes](), "details": CERTIFICATE, "none": CERTIFIED}
-
 
 class Forwarding:
     """The rewriting of requests and responses under the settings of one pool.
@@ -84,9 +80,8 @@ class Forwarding:
 
     def __init__(self, pool: Pool, broker_name: str) -> None:
         own = own_headers(pool, broker_name)
-        unwritten = own.drop | _UNTOLD[pool.headers.client_certificate]
-        base = HOP_BY_HOP | WRITTEN | NEVER_SENT | unwritten
-        self._unwritten = unwritten
+        base = HOP_BY_HOP | WRITTEN | NEVER_SENT | own.drop
+        self._unwritten = own.drop
         self._fixed_host = own.host
         self._server_host = pool.headers.host == "server"
         self._reuse = pool.failover.reuse_for_unsafe

@@ -9,11 +9,11 @@ a message.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ...errors import ConfigurationError, Problem
 from ...settings import HeaderRules, Pool
-from .fields import HOP_BY_HOP, WRITTEN
+from .fields import CERTIFICATE, CERTIFIED, HOP_BY_HOP, WRITTEN
 from .message import Field
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -22,6 +22,13 @@ _HOST = re.compile(r"[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]+")
 _PSEUDONYM = re.compile(r"[!#$%&'*+\-.:^_`|~0-9A-Za-z\[\]]+")
 _TAKEN = HOP_BY_HOP | WRITTEN
 
+#: By ``headers.client_certificate``: the fields that no server of the pool sees, whoever wrote them.
+UNTOLD: Mapping[str, frozenset[bytes]] = {
+    "full": frozenset(),
+    "details": CERTIFICATE,
+    "none": CERTIFIED,
+}
+
 
 class OwnHeaders:
     """An operator's header rules in the form that the rewriting of a request uses."""
@@ -29,7 +36,7 @@ class OwnHeaders:
     __slots__ = ("drop", "host", "write")
 
     def __init__(self, drop: frozenset[bytes], write: tuple[Field, ...], host: bytes | None) -> None:
-        self.drop = drop  # names to take away, whoever wrote the field: `remove` and `set`
+        self.drop = drop  # names to take away, whoever wrote the field: `remove`, `set`, `UNTOLD`
         self.write = write  # fields to put at the end: `set`, then `add`
         self.host = host  # the Host of every request, when `set` has one
 
@@ -50,7 +57,9 @@ def own_headers(pool: Pool, broker_name: str) -> OwnHeaders:
     host = next((value for name, value in rules.set.items() if name.lower() == "host"), None)
     replaced = {name: value for name, value in rules.set.items() if name.lower() != "host"}
     return OwnHeaders(
-        drop=frozenset(name.lower().encode("ascii") for name in (*rules.remove, *replaced)),
+        drop=UNTOLD[rules.client_certificate].union(
+            name.lower().encode("ascii") for name in (*rules.remove, *replaced)
+        ),
         write=tuple(_field(name, value) for name, value in (*replaced.items(), *rules.add.items())),
         host=None if host is None else host.encode("ascii"),
     )
@@ -64,6 +73,9 @@ def _field(name: str, value: str) -> Field:
 def _problems(rules: HeaderRules, path: str) -> Iterator[Problem]:
     if rules.host not in ("keep", "server"):
         yield Problem(f"{path}.host", repr(rules.host), '"keep" or "server"')
+    if rules.client_certificate not in UNTOLD:
+        told = rules.client_certificate
+        yield Problem(f"{path}.client_certificate", repr(told), '"full", "details" or "none"')
     for table, names in (("set", rules.set), ("add", rules.add), ("remove", rules.remove)):
         seen: set[str] = set()
         for name in names:

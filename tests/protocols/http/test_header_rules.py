@@ -29,6 +29,17 @@ def test_set_replaces_and_is_written_before_add() -> None:
     assert list(own.write) == fields("X-A: one", "X-B: zwei é")
 
 
+def test_what_servers_shall_not_see_of_a_certificate_is_dropped() -> None:
+    details = {b"client-cert", b"client-cert-chain"}
+    words = {b"x-client-subject", b"x-client-issuer", b"x-client-serial", b"x-client-fingerprint"}
+    for setting, dropped in (("full", set()), ("details", details), ("none", details | words)):
+        rules = HeaderRules(client_certificate=setting, remove=("X-C",))
+        assert own_headers(pool(rules), BROKER).drop == {*dropped, b"x-c"}
+    assert problems(HeaderRules(client_certificate="some")) == [
+        'pools.shop.headers.client_certificate: found \'some\', expected "full", "details" or "none"'
+    ]
+
+
 def test_a_host_that_is_set_is_kept_apart() -> None:
     own = own_headers(pool(HeaderRules(set={"HOST": "shop.internal:81"})), BROKER)
     assert (own.drop, own.write, own.host) == (frozenset(), (), b"shop.internal:81")
