@@ -17,6 +17,7 @@ from sslbroker.net.pins import Finding, Pins
 from sslbroker.net.probing import Found
 from sslbroker.settings import Server
 from tests.files import folder
+from tests.memory import BrokerCase, Peer
 
 ADDRESS = "10.0.0.1:443"
 TLS, PLAIN, UNKNOWN = Finding.TLS, Finding.PLAIN, Finding.UNKNOWN
@@ -378,3 +379,57 @@ class Workers(LinkModeCase):
         with mock.patch.object(self.links, "_changed", self.links.stop):
             self.wait(LOOK)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ThroughTheBroker(BrokerCase):
+    """What transactions meet; the first bytes of TLS stand for the whole of it."""
+
+    REQUEST = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    ALERT = bytes.fromhex("15030300020228")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start(1, continue_secure_link="auto")
+        self.server = self.servers[0]
+        self.pool.start()
+
+    def asked(self) -> Peer:
+        """The next connection, which begins TLS."""
+        link = self.server.link()
+        self.assertTrue(link.takes().startswith(b"\x16\x03"))
+        return link
+
+    def plain(self) -> None:
+        for _ in range(2):
+            self.asked().sends(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    def test_no_transaction_goes_to_a_server_that_is_unknown(self) -> None:
+        client = self.client()
+        client.sends(self.REQUEST)
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 503 "))
+        self.plain()
+        self.assertEqual(self.server.accepted, 2)
+        client.sends(self.REQUEST)
+        link = self.server.link()
+        self.assertTrue(link.takes().startswith(b"GET / HTTP/1.1\r\n"))
+        link.sends(self.ANSWER)
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 200 "))
+
+    def test_a_server_that_has_spoken_tls_gets_no_plain_byte(self) -> None:
+        self.plain()
+        client = self.client()
+        client.sends(self.REQUEST)
+        link = self.server.link()
+        link.sends(self.ANSWER)
+        self.wait(1.5)
+        self.asked().sends(self.ALERT)
+        self.assertTrue(link.closed)
+        client.takes()
+        client.sends(self.REQUEST)
+        for _ in range(3):
+            self.asked().sends(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 502 "))
+        self.assertEqual(self.tries(), [("1", "tls-failed")] * 3)
+        self.wait(300)
+        self.assertEqual(self.server.accepted, 2 + 1 + 1 + 3)
