@@ -27,16 +27,18 @@ class Nameserver:
     def __init__(self, datagrams: DatagramProtocol, streams: ServerFactory | None) -> None:
         reactor: Any = real_reactor
         self._streams = streams
+        self._ports = []
         for _ in range(50):
-            self._ports = [reactor.listenUDP(0, datagrams, interface="127.0.0.1")]
-            self.port: int = self._ports[0].getHost().port
-            if streams is None:
-                return
+            wanted = 0
+            if streams is not None:  # first, since a protocol of datagrams can have a port only once
+                self._ports = [reactor.listenTCP(0, streams, interface="127.0.0.1")]
+                wanted = self._ports[0].getHost().port
             try:
-                self._ports.append(reactor.listenTCP(self.port, streams, interface="127.0.0.1"))
-            except CannotListenError:  # somebody else has that port of TCP
-                self._ports[0].stopListening()
+                self._ports.append(reactor.listenUDP(wanted, datagrams, interface="127.0.0.1"))
+            except CannotListenError:  # somebody else has that port of UDP
+                self._ports.pop().stopListening()
             else:
+                self.port: int = self._ports[0].getHost().port
                 return
         raise AssertionError("no port is free for both UDP and TCP")
 
