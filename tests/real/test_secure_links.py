@@ -45,6 +45,7 @@ class Servers:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._programs = ExitStack()
+        self._free = iter(free_ports(32))  # at once, so that they differ
         self.ours, self.strangers = authority(directory, "ours"), authority(directory, "strangers")
         self.good: dict[str, Program] = {}
         self._addresses: dict[str, str] = {}
@@ -110,12 +111,12 @@ class Servers:
         self.broker = self._keep(start_broker(self.directory, text, list(self.ports.values())))
 
     def _server(self, name: str, certificate: Path | None, more: str = MODERN) -> Program:
-        (port,) = free_ports(1)
+        port = next(self._free)
         self._addresses[name] = f"127.0.0.1:{port}"
         return self._keep(start(name, self.directory, port, certificate, more))
 
     def _pool(self, name: str, servers: Sequence[str], tls: str) -> str:
-        (self.ports[name],) = free_ports(1)
+        self.ports[name] = next(self._free)
         addresses = ", ".join(f'"{self._addresses[server]}"' for server in servers)
         return POOL.format(name=name, listener=self.ports[name], servers=addresses, tls=tls)
 
