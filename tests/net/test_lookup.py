@@ -21,6 +21,7 @@ from sslbroker.net.names import Name, Names
 from sslbroker.net.systemfiles import Resolving
 from sslbroker.settings import Names as Settings
 
+from ..files import folder
 from .nameserver import Nameserver, answer, scripted, zone
 
 ONE, SIX = "10.0.0.1", "2001:db8::1"
@@ -87,8 +88,8 @@ class LookupCase(SynchronousTestCase):
         self.clock = Clock()
         self.asked: list[tuple[tuple[str, int], bytes, int, float, Deferred[Reply]]] = []
         self.patch(lookup, "ask", self.ask)
-        self.hosts = Path(self.mktemp())
-        self.resolv_conf = Path(self.mktemp())
+        self.hosts = folder(self) / "hosts"
+        self.resolv_conf = folder(self) / "resolv.conf"
         self.resolv_conf.write_text("nameserver 192.0.2.1\nnameserver 192.0.2.2\n")
         self.lookup = self.make()
 
@@ -315,7 +316,7 @@ class Whole(TestCase):
     timeout = 20
 
     def setUp(self) -> None:
-        self.resolv_conf = Path(self.mktemp())
+        self.resolv_conf = folder(self) / "resolv.conf"
         self.resolv_conf.write_text("search svc.test\noptions ndots:5\n")
 
     def watch(self, nameserver: Nameserver, host: str, **settings: Any) -> tuple[Names, Name]:

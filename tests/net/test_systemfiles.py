@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.net import systemfiles
 from sslbroker.net.systemfiles import Hosts, ResolvConf, Resolving
 
+from ..files import folder
+
 
 class FileCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.path = Path(self.mktemp())
+        self.path = folder(self) / "file"
         self.writes = 0
 
     def says(self, text: str | bytes) -> None:
