@@ -15,7 +15,8 @@ from pathlib import Path
 from .steps import ROOT, WORK, Result, Step, run, summary
 
 BIN = Path(sys.executable).parent
-CODE = ("sslbroker", "tests", "tools", "twisted/plugins")
+RESP = "examples/sslbroker-resp"
+CODE = ("sslbroker", "tests", "tools", "twisted/plugins", f"{RESP}/src/sslbroker_resp", f"{RESP}/tests")
 
 
 def counted(output: str) -> str:

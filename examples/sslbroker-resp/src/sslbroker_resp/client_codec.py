@@ -204,7 +204,7 @@ class ClientCodec:
     def _look(self, number: int) -> Command | None:
         """The command so many places ahead, if it has come."""
         while len(self._ahead) <= number:
-            if self._error is not None or self._reader.resting:
+            if self._error is not None:
                 return None
             try:
                 command = self._reader.next()

@@ -82,6 +82,8 @@ class Reader:
 
     def next(self) -> Command | None:
         """The next command; None when its bytes have not all come. `FramingError` when it can be none."""
+        if self.resting:
+            return None
         while not self._count:
             if self._at >= len(self._data):
                 return None
