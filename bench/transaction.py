@@ -51,6 +51,8 @@ class Nothing:
     getHost = getPeer
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # it provides no interface
         return lambda *_: None
 
 

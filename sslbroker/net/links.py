@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionRefusedError, TimeoutError
 from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import ClientFactory
@@ -109,15 +109,19 @@ class Links(ClientFactory):
             name.ready().addCallback(lambda _: self._call()).addErrback(self._failed)
         return waiting
 
-    def reach(self, factory: Any, timeout: float) -> Call:
-        """Connect `factory` to the server, through the addresses that links use, on a connection of its own.
+    def resolved(self) -> Deferred[Any]:
+        """Fires when it is known where the server is, or that this is not known."""
+        return succeed(None) if self._name is None else self._name.ready()
 
-        Plain TCP. As `connectTCP`, it tells a failure by the factory's `clientConnectionFailed`; raises
-        `Unreachable` while the server's name does not resolve.
+    def reach(self, turn: int, factory: Any, timeout: float) -> Call:
+        """Connect `factory` to the server by plain TCP, on a connection that is no link.
+
+        `turn` says which of several addresses is the first. As `connectTCP`, it tells a failure by the
+        factory's `clientConnectionFailed`; raises `Unreachable` while the server's name does not resolve.
         """
         if not self.addresses:
             raise Unreachable(self._unresolved())
-        return call(self.clock, self.addresses, self.member.settings.port, factory, timeout)
+        return call(self.clock, rotated(self.addresses, turn), self.member.settings.port, factory, timeout)
 
     def _call(self) -> None:
         addresses, secure = self.addresses, self.mode.secure
@@ -145,9 +149,13 @@ class Links(ClientFactory):
 
     def made(self, link: Link) -> None:
         """A link is ready: for who waits longest, else for later."""
-        self.calls -= 1
         self.member.figures.links_opened += 1
         self.move(link, self.busy)
+        if link.secure is not self.mode.secure and self._waiting:
+            link.close()  # the mode has changed since it was called
+            self._call()
+            return
+        self.calls -= 1
         if self._waiting:
             self._waiting.popleft().callback(link)
         else:
@@ -186,6 +194,7 @@ class Links(ClientFactory):
         """Idle links of the other mode are closed; the busy ones end with their exchange."""
         for link in [link for link in self.idle if link.secure is not self.mode.secure]:
             link.close()
+        self.freed(self.member)
 
     def close(self) -> None:
         """Close every idle link; the busy ones are kept no longer than their exchange."""

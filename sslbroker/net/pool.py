@@ -9,7 +9,8 @@ transactions end.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from functools import partial
+from itertools import count, islice
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -304,10 +305,16 @@ class Pool:
 
     def _prober(self, links: Links) -> Callable[[], Deferred[Found]]:
         timeout = self.settings.failover.connect_timeout
+        turns = count()
+
+        def ask(_: object) -> Deferred[Found]:
+            assert links.contexts is not None
+            # All questions of one probe are to the same address, those of the next one to the next.
+            reach = partial(links.reach, next(turns))
+            host = links.member.settings.host
+            return probing.probe(reach, links.contexts, self.protocol, host, timeout, self.clock)
 
         def find_out() -> Deferred[Found]:
-            assert links.contexts is not None
-            host = links.member.settings.host
-            return probing.probe(links.reach, links.contexts, self.protocol, host, timeout, self.clock)
+            return links.resolved().addCallback(ask)
 
         return find_out

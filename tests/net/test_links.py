@@ -243,7 +243,7 @@ class ANamedServersLinks(SynchronousTestCase):
         self.assertIn("no such name", str(error))
         self.assertFalse(self.member.open)
         self.assertIn("no such name", self.member.bars["unresolved"])
-        self.assertRaises(Unreachable, self.links.reach, ClientFactory(), 1.0)
+        self.assertRaises(Unreachable, self.links.reach, 0, ClientFactory(), 1.0)
 
     def test_until_it_does(self) -> None:
         self.asked[0].errback(NoSuchName("no such name"))

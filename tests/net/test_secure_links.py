@@ -233,16 +233,31 @@ class Changed(SecureCase):
         self.assertEqual(self.pool.describe()["10.0.0.1:80"]["link"], "plain")
         self.assertEqual(self.pool.describe()["10.0.0.2:80"]["link"], "secure")
 
-    def test_a_call_under_way_to_a_server_that_changed_is_of_the_old_mode_and_is_not_kept(self) -> None:
+    def test_a_call_under_way_to_a_server_that_changed_is_made_anew(self) -> None:
+        client = self.begin()
+        self.pool.set_link_mode(False)
+        self.servers[0].behaviour = "wait"
+        client.sends(GET)
+        self.pool.set_link_mode(True)
+        self.servers[0].contexts = None
+        self.servers[0].behaviour = "accept"
+        plain = self.servers[0].link()
+        self.assertEqual(plain.takes(), b"")  # nothing went over what must be secure now
+        self.assertTrue(plain.closed)
+        self.assertEqual(self.servers[0].link().takes()[:1], b"\x16")
+        self.servers[0].links.clear()
+        self.pool.members[0].bar("test")
+        client.resets()
+
+    def test_so_is_one_that_nobody_waits_for_any_more_but_it_is_not_kept(self) -> None:
         client = self.begin()
         self.servers[0].behaviour = "wait"
         client.sends(GET)
+        client.resets()
         self.pool.set_link_mode(False)
         self.servers[0].behaviour = "accept"
-        link = self.servers[0].link()
-        link.sends(OK)
-        self.assertTrue(client.takes().endswith(b"ok"))
-        self.assertTrue(link.closed)
+        self.assertTrue(self.servers[0].link().closed)
+        self.assertEqual(self.servers[0].accepted, 1)
 
     def test_what_is_no_mode_or_no_server_is_refused(self) -> None:
         self.begin()
