@@ -169,7 +169,7 @@ def meant(found: object, words: Collection[str], closeness: float = 0.6) -> str:
     """The one of `words` that a mistyped `found` most resembles, or ""."""
     if not isinstance(found, str) or len(found) > 80 or len(words) > 200:  # difflib is slow
         return ""
-    by_lower = {word.lower(): word for word in words}
+    by_lower = {word.lower(): word for word in words if isinstance(word, str)}
     close = difflib.get_close_matches(found.lower(), by_lower, 1, closeness)
     return by_lower[close[0]] if close else ""
 

@@ -142,7 +142,9 @@ def certificates_of_clients_have_a_ca(configuration: Configuration, reading: Rea
             elif one.client_ca is not None and not one.client_certificate:
                 suggestion = f"{ca} alone asks nobody for a certificate"
                 yield Problem(wish, "nothing", '"optional" or "required"', suggestion)
-        yield from _each_once((place, one.name, one.name.lower().rstrip(".")) for place, one in names)
+        yield from _each_once(
+            (place, one.name, one.name.lower().rstrip(".")) for place, one in names if reading.sound(place)
+        )
 
 
 def tables_for_secure_links_are_used(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
@@ -186,6 +188,19 @@ def _link_modes(pool: Pool) -> list[tuple[str, LinkTLS | None, bool | str]]:
         )
         for index, one in enumerate(pool.servers)
     ]
+
+
+def streams_ask_for_no_name(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """Rules for single names protect nothing where no request says which name it is for."""
+    protocols = {pool.name: pool.protocol for pool in configuration.pools}
+    for listener in configuration.listeners:
+        path = steps("listeners", listener.name)
+        if listener.tls is None or not listener.tls.names or protocols.get(listener.pool) != "tcp":
+            continue
+        if reading.sound(f"{path}.tls.names", f"{path}.pool", steps("pools", listener.pool, "protocol")):
+            suggestion = f"all names lead to the same servers: write {path}.tls.client_certificate"
+            expected = 'this to be left out for a pool with protocol = "tcp"'
+            yield Problem(f"{path}.tls.names", "names with rules of their own", expected, suggestion)
 
 
 def keys_have_a_use(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
@@ -239,6 +254,7 @@ RULES: tuple[Rule, ...] = (
     certificates_of_clients_have_a_ca,
     tables_for_secure_links_are_used,
     findings_are_kept,
+    streams_ask_for_no_name,
     keys_have_a_use,
     protocols_know_their_settings,
 )

@@ -23,11 +23,16 @@ from sslbroker.settings import (
     HeaderRules,
     Limits,
     LinkLimits,
+    LinkTLS,
     Listener,
     ListenerTLS,
     Log,
+    NamedClients,
+    Names,
     Pool,
+    Queue,
     Server,
+    Sticky,
     Storage,
 )
 from tests.config.support import MINIMAL, OBJECTS, configured, only, problems, refused
@@ -42,6 +47,12 @@ certificates = ["certs/shop.pem", "certs"]
 minimum = "TLSv1.3"
 ciphers = "ECDHE+AESGCM:!aNULL"
 cipher_suites = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+client_ca = "certs/shop.pem"
+client_certificate = "optional"
+[listeners.https.tls.names."admin.shop.test"]
+client_ca = "certs/shop.pem"
+client_certificate = "required"
+[listeners.https.tls.names."*.open.test"]
 [listeners.https.limits]
 handshake = "1s"
 head = "2s"
@@ -55,9 +66,29 @@ connections = 1000
 
 [pools.shop]
 protocol = "http"
-balance = "round-robin"
-continue_secure_link = false
-servers = ["127.0.0.1:9001", { address = "[::1]:9002", weight = 1 }]
+balance = "hash"
+hash_cookie = "user"
+slow_start = "0s"
+continue_secure_link = "auto"
+trusted = ["10.0.0.0/8"]
+[[pools.shop.servers]]
+address = "127.0.0.1:9001"
+[[pools.shop.servers]]
+address = "[::1]:9002"
+weight = 5
+maximum_transactions = 100
+maximum_links = 50
+continue_secure_link = true
+tls = { server_name = "old.internal", minimum = "TLSv1.3" }
+[pools.shop.tls]
+ca = "certs/shop.pem"
+certificate = "certs/shop.pem"
+verify = false
+[pools.shop.queue]
+length = 10
+timeout = "1s"
+[pools.shop.sticky]
+cookie = "SRV"
 [pools.shop.failover]
 statuses = [404, "5xx", "600-602"]
 tries = 5
@@ -79,6 +110,11 @@ add = { X-Note = "via broker" }
 remove = ["Cookie"]
 host = "server"
 via = false
+client_certificate = "details"
+[pools.streams]
+protocol = "tcp"
+servers = ["db.internal:5432"]
+failover = { replay = true }
 
 [storage]
 initial = "2MiB"
@@ -98,6 +134,12 @@ name = "edge-1"
 workers = 1
 drain_timeout = "1m"
 transport = "stock"
+state_directory = "state"
+[names]
+servers = ["192.0.2.53"]
+minimum = "2s"
+maximum = "1m"
+timeout = "1s"
 """
 
 
@@ -113,6 +155,12 @@ def everything_built(base: Path) -> Configuration:
                     minimum="TLSv1.3",
                     ciphers="ECDHE+AESGCM:!aNULL",
                     cipher_suites="TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+                    client_ca=base / "certs/shop.pem",
+                    client_certificate="optional",
+                    names=(
+                        NamedClients("admin.shop.test", base / "certs/shop.pem", "required"),
+                        NamedClients("*.open.test"),
+                    ),
                 ),
                 limits=Limits(
                     handshake=1,
@@ -131,8 +179,25 @@ def everything_built(base: Path) -> Configuration:
         pools=(
             Pool(
                 name="shop",
-                balance="round-robin",
-                servers=(Server("127.0.0.1:9001"), Server("[::1]:9002")),
+                balance="hash",
+                hash_cookie="user",
+                slow_start=0,
+                continue_secure_link="auto",
+                trusted=(ip_network("10.0.0.0/8"),),
+                servers=(
+                    Server("127.0.0.1:9001"),
+                    Server(
+                        "[::1]:9002",
+                        weight=5,
+                        maximum_transactions=100,
+                        maximum_links=50,
+                        continue_secure_link=True,
+                        tls=LinkTLS(server_name="old.internal", minimum="TLSv1.3"),
+                    ),
+                ),
+                tls=LinkTLS(base / "certs/shop.pem", verify=False, certificate=base / "certs/shop.pem"),
+                queue=Queue(length=10, timeout=1),
+                sticky=Sticky("SRV"),
                 failover=Failover(
                     statuses=((404, 404), (500, 599), (600, 602)),
                     tries=5,
@@ -150,7 +215,14 @@ def everything_built(base: Path) -> Configuration:
                     remove=("Cookie",),
                     host="server",
                     via=False,
+                    client_certificate="details",
                 ),
+            ),
+            Pool(
+                "streams",
+                (Server("db.internal:5432"),),
+                protocol="tcp",
+                failover=Failover(replay=True),
             ),
         ),
         storage=Storage(
@@ -165,7 +237,8 @@ def everything_built(base: Path) -> Configuration:
         ),
         log=Log(access=str(base / "access.log")),
         admin=Admin("tcp:9100:interface=127.0.0.1"),
-        broker=Broker(name="edge-1", drain_timeout=60),
+        broker=Broker(name="edge-1", drain_timeout=60, state_directory=base / "state"),
+        names=Names(("192.0.2.53",), minimum=2, maximum=60, timeout=1),
         source=str(base / "broker.toml"),
     )
 
@@ -276,7 +349,6 @@ priority = 5
 protocol = "tcp"
 servers = ["a:1"]
 health = { path = "/", statuses = ["2xx"] }
-tls = { ca = "certs" }
 sticky = { cookie = "a" }
 pacing = { exclude = ["/x"] }
 """
