@@ -17,9 +17,11 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
 
 from sslbroker import application
 from sslbroker.errors import ConfigurationError, StartError
+from sslbroker.interfaces import IBalancer, IObserver, IResponseClassifier
 from sslbroker.net import ports
 from sslbroker.service import BrokerService, broker, demo, explain
 from sslbroker.settings import Admin, Broker, Configuration, Listener, Log, Pool, Server
@@ -99,6 +101,10 @@ class Wrong(SynchronousTestCase):
         wrong = configuration(pools=(Pool("shop", ()),))
         self.assertRaises(ConfigurationError, broker, wrong, reactor)
 
+    def test_objects_that_lack_something_are_told_before_an_address_is_taken(self) -> None:
+        error = self.assertRaises(StartError, broker, configuration(), reactor, observers=[object()])
+        self.assertIn("observers[0]: builtins.object does not say @implementer(IObserver)", str(error))
+
     def test_a_tac_file_ends_with_a_message_for_people(self) -> None:
         wrong = configuration(log=Log("/nowhere/access.log"))
         error = self.assertRaises(SystemExit, application, wrong)
@@ -109,8 +115,8 @@ class Wrong(SynchronousTestCase):
 
 
 class Running(TestCase):
-    def start(self, made: Configuration) -> BrokerService:
-        service = broker(made, reactor)
+    def start(self, made: Configuration, **given: Any) -> BrokerService:
+        service = broker(made, reactor, **given)
         service.privilegedStartService()
         service.startService()
         self.service = service
@@ -149,8 +155,60 @@ class Running(TestCase):
         state = json.loads(page.partition(b"\r\n\r\n")[2])
         self.assertEqual(state["listening"], {"plain": address})
         self.assertEqual(state["listeners"][0]["transactions"], 1)
+        (server,) = state["pools"][0]["servers"]
+        self.assertEqual((server["state"], server["open"], server["link"]), ("up", True, "plain"))
+        page = await self.ask(admin, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        labels = f'pool="shop",server="{server["address"]}"'.encode()
+        self.assertIn(b"\nsslbroker_server_open{%b} 1.0\n" % labels, page)
         await service.stopService()
         self.assertEqual(json.loads(Path(log).read_text())["target"], "/x")
+
+    async def test_objects_of_a_tac_file_decide_each_at_its_own_pace(self) -> None:
+        def apologize(server: Answering) -> None:
+            assert server.transport is not None
+            server.transport.write(b"HTTP/1.1 200 OK\r\nX-Sorry: yes\r\nContent-Length: 0\r\n\r\n")
+
+        @implementer(IBalancer)
+        class Last:
+            async def choose(self, members: Any, origin: Any, key: bytes, now: float) -> Any:
+                await deferLater(reactor, 0.01)
+                return members[-1]
+
+        @implementer(IResponseClassifier)
+        class Apologies:
+            def failing(self, response: Any) -> bool:
+                return any(name == b"x-sorry" for name, _, _ in response.fields)
+
+            def status(self, response: Any) -> int:
+                return int(response.status)
+
+        heard: Deferred[Any] = Deferred()
+
+        @implementer(IObserver)
+        class Slow:
+            async def transaction_ended(self, record: Any) -> None:
+                await deferLater(reactor, 0.01)
+                heard.callback(record)
+
+        good, sorry = self.serve(), self.serve(apologize)
+        pool = Pool("shop", (Server(good), Server(sorry)))
+        service = self.start(
+            configuration(pools=(pool,)),
+            balancers={"shop": Last()},
+            classifiers={"shop": Apologies()},
+            observers=[Slow()],
+        )
+        request = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        self.assertTrue((await self.ask(service.address("plain"), request)).endswith(b"ok"))
+        tries = [(one["server"], one["outcome"]) for one in (await heard)["tries"]]
+        self.assertEqual(tries, [(sorry, "status"), (good, "ok")])
+
+    async def test_a_server_may_have_a_name(self) -> None:
+        port = self.serve().rpartition(":")[2]
+        service = self.start(configuration(f"localhost:{port}"))
+        request = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        self.assertTrue((await self.ask(service.address("plain"), request)).endswith(b"ok"))
+        self.assertIn("127.0.0.1", service.servers()["shop"][f"localhost:{port}"]["addresses"])
 
     async def test_twisteds_own_lines_name_listeners_as_their_operator_does(self) -> None:
         with capturedLogs() as events:
