@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ class Setup:
         listeners = LISTENER.format(name="https", port=self.secure_port, pool="shop")
         listeners += TLS.format(name="https", certificate=self.certificate)
         listeners += LISTENER.format(name="http", port=self.plain_port, pool="shop")
-        return listeners + POOL.format(name="shop", servers=f'"127.0.0.1:{self.server_port}"')
+        return listeners + POOL.format(name="shop", servers=f'"127.0.0.1:{self.server_port}"', secure="false")
 
     def refused(self, text: str) -> str:
         """Try to start the broker; check how it refuses, and give what it said."""
@@ -161,6 +162,28 @@ def test_sighup_does_not_end_it(setup: Setup) -> None:
                 error = child.communicate(timeout=60)[1]
             assert child.returncode == 0, error
         assert broker.child.poll() is None
+
+
+def test_sighup_takes_a_renewed_certificate_and_keeps_it_when_the_next_is_broken(setup: Setup) -> None:
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", setup.secure_port), timeout=10)
+
+    pem = setup.directory / "mine.pem"
+    pem.write_bytes(setup.certificate.read_bytes())
+    setup.certificate = pem
+    with start_broker(setup.directory, setup.text(), [setup.secure_port]) as broker:
+        first = shown()
+        (setup.directory / "renewed").mkdir()
+        pem.write_bytes(issue(setup.directory / "renewed").server.read_bytes())
+        assert shown() == first
+        broker.child.send_signal(signal.SIGHUP)
+        assert until(lambda: shown() != first, 10), broker.output()
+        second = shown()
+        pem.write_text("nothing of use")
+        broker.child.send_signal(signal.SIGHUP)
+        assert until(lambda: "kept as it was: listeners.https.tls: " in broker.output(), 10), broker.output()
+        assert shown() == second
+        assert "Traceback" not in broker.output()
 
 
 @pytest.mark.usefixtures("shop")
