@@ -21,8 +21,8 @@ from .figures import ServerFigures
 #: The share of its weight that a server begins its slow start with.
 FIRST_SHARE = 0.1
 
-#: Seconds in which the mean of server times forgets: an answer that comes so long after the one before it
-#: counts for 63 % (1 - 1/e), as in Finagle's peak EWMA; and the drift toward what is typical takes so long.
+#: Seconds in which the mean of server times forgets: what was known so long before an answer keeps 37 % (1/e)
+#: of its weight, as in Finagle's peak EWMA; and the drift toward what is typical takes so long.
 MEMORY = 10.0
 
 #: Seconds for which a try that failed counts as under way, as a mean: it fades out.
@@ -36,6 +36,7 @@ class Member:
     __slots__ = (
         "_back",
         "_bars",
+        "_doubt",
         "_draining",
         "_failed",
         "_failed_at",
@@ -66,6 +67,7 @@ class Member:
         self._watchers: list[Callable[[], None]] = []
         self._waiting: dict[object, float] = {}  # tries without an answer: when they began, the oldest first
         self._mean: float | None = None
+        self._doubt = 1.0  # the variance of the mean, in those of one answer
         self._measured = 0.0  # when the mean last changed
         self._failed = 0.0  # what is left of failed tries, at `_failed_at`
         self._failed_at = 0.0
@@ -217,16 +219,16 @@ class Member:
         now = began + seconds
         mean = self.response_time(now)
         if mean is None:
-            if not good:
-                return
-            self._mean = seconds
+            if good:
+                self._mean, self._measured = seconds, now
         elif good or seconds > mean:
-            old = exp((self._measured - now) / MEMORY) if now > self._measured else 1.0
-            self._mean = seconds + (mean - seconds) * old
-        else:
-            return
-        if now > self._measured:
-            self._measured = now
+            age = max(0.0, now - self._measured)
+            # By the time that has passed; but no less than in an even mean, so that one answer, which came
+            # first or after a long silence, is not believed for long against many that follow.
+            share = max(1.0 - exp(-age / MEMORY), self._doubt / (1.0 + self._doubt))
+            self._doubt = (1.0 - share) ** 2 * self._doubt + share**2
+            self._mean = mean + (seconds - mean) * share
+            self._measured += age
 
     def ended(self, attempt: object) -> None:
         """The try is over, whether it had an answer or not."""

@@ -416,7 +416,7 @@ def test_in_a_busy_pool_all_have_their_share(name: str, weights: tuple[int, ...]
     run = play([Model(steady(0.05), weight) for weight in weights], law(name), rate=1200, seconds=8)
     fair = [weight / sum(weights) for weight in weights]
     # Who does more has an older try without an answer, and looks a little slower to least-time.
-    near = 0.25 if name == "least-time" else 0.1
+    near = 0.3 if name == "least-time" else 0.1
     assert run.shares(1) == pytest.approx(fair, rel=near)
     busy = run.busy(1)
     assert [one / sum(busy) for one in busy] == pytest.approx(fair, rel=near)
@@ -453,7 +453,7 @@ def test_a_server_that_gets_fast_is_not_flooded(name: str) -> None:
     fast = Model(lambda now: 0.05 if now < 5.0 else 0.005)
     run = play([fast, *alike(9, 0.05)], law(name), rate=1000, seconds=9)
     assert run.shares(5.5)[0] > 0.15
-    assert run.most(0, 5.0) < 0.2
+    assert run.most(0, 5.0) < 0.25
 
 
 def test_least_time_tries_a_slow_server_again() -> None:

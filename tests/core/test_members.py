@@ -167,21 +167,40 @@ def test_the_older_the_mean_the_less_it_weighs() -> None:
     assert one.response_time(110.0) == pytest.approx(3.0 - 2.0 * exp(-1))
 
 
-def test_answers_that_come_together_count_as_one() -> None:
+def test_the_first_answers_have_an_even_mean() -> None:
+    """The first of all is often the slowest: it finds nothing ready."""
     one = member()
-    measured(one, 1.0, 100.0)
-    for _ in range(1000):
-        measured(one, 9.0, 100.0)
-    assert one.response_time(100.0) == 1.0
+    for number, seconds in enumerate((1.0, 0.1, 0.1, 0.2)):
+        measured(one, seconds, 100.0 + number / 1000)
+    assert one.response_time(101.0) == pytest.approx(1.4 / 4)
+
+
+def test_after_a_silence_no_single_answer_is_believed_for_long() -> None:
+    one = member()
+    for number in range(2000):
+        measured(one, 0.1, 100.0 + number / 100)
+    measured(one, 1.1, 130.0)
+    assert time_of(one, 130.0) == pytest.approx(1.1 - exp(-1), rel=0.01)
+    for number in range(20):
+        measured(one, 0.1, 130.0 + number / 1000)
+    assert time_of(one, 130.0) < 0.2
+
+
+@pytest.mark.parametrize("rate", [10, 1000])
+def test_a_change_shows_in_the_same_time_whatever_the_rate(rate: int) -> None:
+    one = member()
+    for number in range(30 * rate):
+        measured(one, 0.1 if number < 20 * rate else 1.1, 100.0 + number / rate)
+    assert time_of(one, 130.0) == pytest.approx(1.1 - exp(-1), rel=0.01)
 
 
 def test_an_answer_that_is_told_late_does_not_turn_the_time_back() -> None:
     one = member()
     measured(one, 1.0, 100.0)
-    measured(one, 9.0, 50.0)
-    assert one.response_time(100.0) == 1.0
-    measured(one, 1.0 + 2 * exp(1), 100.0 + MEMORY)
-    assert one.response_time(110.0) == pytest.approx(1.0 + 2 * exp(1) - 2.0)
+    measured(one, 3.0, 50.0)
+    assert one.response_time(100.0) == 2.0
+    measured(one, 3.0, 100.0 + MEMORY)
+    assert one.response_time(110.0) == pytest.approx(3.0 - exp(-1))
 
 
 def test_a_mean_that_is_not_renewed_moves_evenly_to_what_is_typical() -> None:
