@@ -39,8 +39,10 @@ _DEPTH = 5
 #: Bytes of names of authorities that a client is told: more than this are no help to it.
 _TOLD = 16 * 1024
 
-#: Bytes of a client's certificate, and characters of what stands in it.
+#: Bytes of a client's certificate, and of those that it shows beside it: they stay with the connection, and
+#: OpenSSL takes five times their size for them. Characters of what stands in a certificate.
 _CERTIFICATE = 16 * 1024
+_BESIDE = 32 * 1024
 _TEXT = 4096
 
 #: A host as a request names it (RFC 9110 §7.2), without all that a server might read in another way.
@@ -69,6 +71,9 @@ class ClientCheck:
     def apply(self, context: SSL.Context) -> None:
         """Let the handshakes of this context, which is new, ask for what the rules say."""
         context.set_app_data(self)
+        if self.clients.asked:
+            # By id a session would stay in memory with all that its client has shown; by ticket it does not.
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_verify(_MODES[self.rules.certificate])
         context.set_verify_depth(_DEPTH)
         store = context.get_cert_store()
@@ -97,6 +102,10 @@ class ClientCheck:
                 warnings.simplefilter("ignore")  # a parser's, of what RFC 5280 forbids: they would be logged
                 certificate = connection.get_peer_certificate(as_cryptography=True)
                 found = proved(certificate) if certificate else None
+                beside = connection.get_peer_cert_chain(as_cryptography=True) or ()
+                size = sum(len(each.public_bytes(Encoding.DER)) for each in beside)
+                if size > _BESIDE:
+                    raise ValueError(f"{size} bytes were shown beside it, expected {_BESIDE} at most")
         except Exception as error:  # whatever a parser makes of what somebody's CA has signed
             return f"the client certificate cannot be told: {printable(str(error)[:100])}"
         if certificate is None:

@@ -411,7 +411,10 @@ def test_no_session_brings_a_client_further_than_a_whole_handshake(
             met = meet(contexts, client_of(asked, context=context, session=first.session))
             same = began == asked or {began, asked} <= set(OPEN)
             if same:
-                assert (met.fault, met.error, met.resumed, met.who) == ("", "", True, first.who)
+                assert (met.fault, met.error, met.resumed, met.who) == ("", "", tickets, first.who)
+            elif not tickets:
+                assert met.resumed in (None, False)
+                assert met.who == whole_handshake[asked].who
             elif version == SSL.TLS1_3_VERSION:
                 # Refused; the client's own handshake went well, so there is no alert left to send.
                 assert met.fault == "the resumed session began at a name with other rules for clients"
@@ -419,7 +422,7 @@ def test_no_session_brings_a_client_further_than_a_whole_handshake(
             else:
                 # OpenSSL knows but the session's name, so the connection is one of that name.
                 assert (met.fault, met.who) == ("", first.who)
-            if not same and not met.fault and not met.error and asked:
+            if met.resumed and not same and not met.fault and asked:
                 assert met.origin.misdirected is not None
                 assert met.origin.misdirected(asked)
 
@@ -581,6 +584,9 @@ class Connection:
 
     _ssl = None
 
+    def get_peer_cert_chain(self, as_cryptography: bool) -> None:
+        return None
+
     def __init__(self, certificate: object) -> None:
         self.certificate = certificate
 
@@ -600,7 +606,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 
 
 def looked(certificate: object, wish: str = "required") -> tuple[str, str]:
-    rules = ClientRules(wish, (CA.certificate,))
+    rules = ClientRules(wish, (CA.certificate,) if wish else ())
     check = ClientCheck(Clients(rules, {}), rules, lambda: 0.0)
     origin = Origin("192.0.2.1")
     fault = check.look(Connection(certificate), origin)  # type: ignore[arg-type]
@@ -612,6 +618,7 @@ def test_a_connection_without_a_certificate_is_looked_at_again() -> None:
     assert looked(None) == ("no client certificate was shown", "")
     assert looked(None, "optional") == ("", "")
     assert looked(ALICE.certificate) == ("", "CN=alice")
+    assert looked(ALICE.certificate, "") == ("", "")  # nobody was asked, so nothing was proved
 
 
 def test_a_certificate_that_was_not_verified_is_refused(library: SimpleNamespace) -> None:
@@ -731,6 +738,30 @@ def test_a_name_or_a_certificate_of_any_size_is_refused(tmp_path: Path, version:
         shown = CA.client(name(*["x" * 64] * size))
         assert meet(contexts, client_of(context=of(shown, version=version))).error
     assert meet(contexts, client_of(context=of(ALICE, version=version))).who == "CN=alice"
+
+
+@VERSIONS
+def test_what_is_shown_beside_a_certificate_stays_small(tmp_path: Path, version: int) -> None:
+    """OpenSSL keeps it for as long as the connection lives: half a megabyte for 90 KB of odd certificates."""
+    contexts = for_all(tmp_path)
+    odd = lone(name(*["x" * 64] * 100)).certificate
+    size = len(odd.public_bytes(Encoding.DER))
+    refused = f"the client certificate cannot be told: {3 * size} bytes were shown beside it, expected 32768 at most"
+    for count, fault in ((2, ""), (3, refused)):
+        shown = Shown(ALICE.key, ALICE.certificate, [odd] * count)
+        assert meet(contexts, client_of(context=of(shown, version=version))).fault == fault
+
+
+def test_no_session_stays_in_memory_where_clients_show_certificates(tmp_path: Path) -> None:
+    context = of(ALICE, version=SSL.TLS1_2_VERSION, tickets=False)
+    for contexts, cached in (
+        (listener(tmp_path), True),
+        (for_all(tmp_path), False),
+        (by_name(tmp_path), False),
+    ):
+        first = meet(contexts, client_of(b"shop.test", context=context))
+        again = meet(contexts, client_of(b"shop.test", context=context, session=first.session))
+        assert again.resumed is cached
 
 
 # --- misdirected requests ----------------------------------------------------------------------
