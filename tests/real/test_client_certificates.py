@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from .programs import HERE, ROOT, Program, find, free_ports
-from .site import DIRECT, LISTENER, POOL, TLS, Certificates, start_broker
+from .site import DIRECT, LISTENER, TLS, Certificates, start_broker
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that asks for certificates here")
 
@@ -95,7 +95,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates)
     text = LISTENER.format(name="https", port=port, pool="shop")
     text += TLS.format(name="https", certificate=certificates.server) + CLIENTS
     text += LISTENER.format(name="http", port=plain, pool="shop")
-    text += POOL.format(name="shop", servers=f'"127.0.0.1:{server}"')
+    text += f'[pools.shop]\nservers = ["127.0.0.1:{server}"]\n'
     origin: list[str | Path] = [sys.executable, HERE / "origin.py", str(server)]
     with (
         Program("origin", origin, directory, ports=[server]),
