@@ -30,8 +30,8 @@ from zope.interface import implementer
 from ..errors import Problem, StartError
 from ..settings import INTERMEDIATE_CIPHERS, LinkTLS, Pool
 from . import certificates, tls_failures
+from .contexts import MINIMUM, new_context, use_identity
 from .server_names import ServerName
-from .tls import MINIMUM, new_context, use_identity
 from .tls_failures import Expected, Refusal
 
 #: Bytes of a server's first words that are kept, to tell what it spoke when that was not TLS.

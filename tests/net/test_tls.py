@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import os
 import subprocess
 import sys
 import tempfile
@@ -261,18 +260,6 @@ def test_groups_that_cost_the_broker_much_are_refused(tmp_path: Path) -> None:
             assert "handshake failure" in alert(client_of(name, groups=group), contexts)
 
 
-def test_an_openssl_without_the_post_quantum_group_does_with_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tls, "_GROUPS", (b"unheard-of", b"P-256"))
-    contexts = listener(tmp_path, whole("a.example"))
-    assert SSL._lib.ERR_get_error() == 0  # type: ignore[attr-defined]
-    client = client_of()
-    server = shake(client, contexts)
-    assert server.get_group_name() == "secp256r1"
-    talk(client, server)
-
-
 def test_compression_and_renegotiation_are_off_and_truncation_is_noticed_for_every_name(
     tmp_path: Path,
 ) -> None:
@@ -502,15 +489,6 @@ def test_a_wildcard_certificate_serves_clients_that_cannot_use_the_exact_one(tmp
         client = client_of(b"x.a.example", version=SSL.TLS1_2_VERSION, ciphers=ciphers)
         shake(client, contexts)
         assert names_seen(client) == {name}
-
-
-def test_a_chain_is_given_to_openssl_by_a_file_where_there_is_no_memory_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(os, "memfd_create")
-    client = client_of()
-    shake(client, listener(tmp_path, whole("a.example")))
-    assert chain_seen(client) == chain("a.example")
 
 
 def test_a_client_that_trusts_the_authority_verifies_the_chain_and_another_refuses(tmp_path: Path) -> None:
