@@ -81,6 +81,13 @@ class Preparing(SynchronousTestCase):
         plain = Pool("shop", (Server("127.0.0.1:9", continue_secure_link=False),), continue_secure_link=True)
         self.assertEqual(prepare(configuration(plain)).links, {"shop": {}})
 
+    def test_pools_with_equal_settings_share_what_they_trust(self) -> None:
+        pools = tuple(
+            Pool(name, (Server("127.0.0.1:9"),), continue_secure_link=True) for name in ("shop", "b")
+        )
+        made = prepare(configuration(pools=pools)).links
+        self.assertIs(made["shop"]["127.0.0.1:9"].trust, made["b"]["127.0.0.1:9"].trust)
+
     def test_warnings_are_told_once_with_their_place(self) -> None:
         servers = (Server("127.0.0.1:9"), Server("127.0.0.1:10"))
         trusting = Pool("shop", servers, continue_secure_link=True, tls=LinkTLS(verify=False))

@@ -190,16 +190,19 @@ def _link_modes(pool: Pool) -> list[tuple[str, LinkTLS | None, bool | str]]:
     ]
 
 
-def streams_ask_for_no_name(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
-    """Rules for single names protect nothing where no request says which name it is for."""
+def streams_name_nobody(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """No request says for which name or for whom it is where there are no requests."""
     protocols = {pool.name: pool.protocol for pool in configuration.pools}
     for listener in configuration.listeners:
-        path = steps("listeners", listener.name)
-        if listener.tls is None or not listener.tls.names or protocols.get(listener.pool) != "tcp":
+        path, pool = steps("listeners", listener.name), steps("pools", listener.pool, "protocol")
+        if protocols.get(listener.pool) != "tcp" or not reading.sound(f"{path}.pool", pool):
             continue
-        if reading.sound(f"{path}.tls.names", f"{path}.pool", steps("pools", listener.pool, "protocol")):
+        expected = 'this to be left out for a pool with protocol = "tcp"'
+        if listener.trusted and reading.sound(f"{path}.trusted"):
+            suggestion = "a stream has no header fields that tell for whom it comes"
+            yield Problem(f"{path}.trusted", shown(listener.trusted), expected, suggestion)
+        if listener.tls is not None and listener.tls.names and reading.sound(f"{path}.tls.names"):
             suggestion = f"all names lead to the same servers: write {path}.tls.client_certificate"
-            expected = 'this to be left out for a pool with protocol = "tcp"'
             yield Problem(f"{path}.tls.names", "names with rules of their own", expected, suggestion)
 
 
@@ -254,7 +257,7 @@ RULES: tuple[Rule, ...] = (
     certificates_of_clients_have_a_ca,
     tables_for_secure_links_are_used,
     findings_are_kept,
-    streams_ask_for_no_name,
+    streams_name_nobody,
     keys_have_a_use,
     protocols_know_their_settings,
 )

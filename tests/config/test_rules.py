@@ -307,6 +307,14 @@ def test_a_stream_asks_for_no_name() -> None:
     ]
 
 
+def test_a_stream_tells_for_nobody() -> None:
+    trusted = LISTENER + 'trusted = ["192.0.2.0/24"]\n'
+    assert problems(trusted + POOL) == []
+    problem = only(problems(trusted + POOL + 'protocol = "tcp"'))
+    assert problem.path == "listeners.web.trusted"
+    assert [one.path for one in problems(trusted + "[pools]\nshop = 3")] == ["pools.shop"]
+
+
 def test_replay_is_for_streams() -> None:
     replay = "failover.replay = true\n"
     assert problems(MINIMAL + 'protocol = "tcp"\n' + replay) == []
