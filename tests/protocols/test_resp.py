@@ -225,6 +225,22 @@ class Streams(RedisCase):
         client.closes()
         assert link.closed
 
+    def test_a_server_may_end_a_subscription_first(self) -> None:
+        self.start_redis(servers=1)
+        client = self.client()
+        client.stays = True
+        link = self.asks(client, b"SUBSCRIBE news\r\n")
+        link.stays = True
+        link.sends(b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n")
+        link.takes()
+        link.half_closes()
+        assert client.ended
+        client.sends(b"PING\r\n")
+        assert link.takes() == b"PING\r\n"
+        client.closes()
+        assert link.closed
+        assert self.end == "ok"
+
     def test_a_refused_subscription_leaves_the_connection_as_it_was(self) -> None:
         self.start_redis(servers=1)
         client = self.client()

@@ -204,8 +204,11 @@ def test_a_stream_begins_with_the_first_byte(first: bytes) -> None:
     assert codec.receive(b"any") == [Body(1, b"any")]
     assert codec.receive(b"") == []
     assert codec.send(Body(1, b"any")) == b"any"
-    assert codec.send(End(1)) == b""
     assert codec.receive_end() == [End(1)]
+    assert codec.send(Body(1, b"more")) == b"more"
+    assert codec.send(End(1)) == b""
+    with pytest.raises(ValueError, match="cannot be sent"):
+        codec.send(End(1))
     assert codec.after(1) is After.CLOSE
 
 

@@ -59,6 +59,7 @@ class ServerCodec:
         self._state = State.IDLE
         self._request: Request | None = None  # None: its head was not sent yet
         self._sent = False  # all of the request
+        self._tunnel = False  # what is sent is a stream's
         self._hello = False  # the first reply is to the codec's own HELLO
         self._early: list[bytes] = []  # replies that came before the head was judged
         self._looked = 0  # replies and bytes that were looked at for it
@@ -74,7 +75,7 @@ class ServerCodec:
         self._exchange += 1
         self._state = State.FIRST
         self._request = None
-        self._sent = self._hello = self._refused = self._shut = False
+        self._sent = self._tunnel = self._hello = self._refused = self._shut = False
         self._looked = self._looked_size = 0
         self._error = self._beginning = b""
         return self._exchange
@@ -90,7 +91,8 @@ class ServerCodec:
             if isinstance(event, End):
                 self._sent = True
                 return b""
-        if self._state is State.RAW and isinstance(event, Body | End):
+        if self._tunnel and isinstance(event, Body | End):  # also when the server has ended its direction
+            self._tunnel = isinstance(event, Body)
             return event.data if isinstance(event, Body) else b""
         raise ValueError(f"{type(event).__name__} cannot be sent to a server now")
 
@@ -157,6 +159,7 @@ class ServerCodec:
             return []
         if request.kind is Kind.STREAM and replies.first() not in (0, _MINUS):
             self._state = State.RAW
+            self._tunnel = True
             return [Upgraded(self._exchange, Answer()), *self._raw()]
         if data := replies.take():
             self._early.append(data)
