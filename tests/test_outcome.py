@@ -36,3 +36,9 @@ def test_the_words_need_nothing_of_the_project() -> None:
     imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert imported == ["__future__", "enum"]
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
+
+
+def test_every_word_is_explained_to_operators() -> None:
+    document = (Path(__file__).parents[1] / "docs/operations.md").read_text(encoding="utf-8")
+    words = {one.value for one in (*Cause, *Replay)} | {"choose", "link", "watch", "relay"}
+    assert [word for word in sorted(words) if f"`{word}`" not in document] == []
