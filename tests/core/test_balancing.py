@@ -439,12 +439,12 @@ def test_least_time_gives_most_to_who_is_fast() -> None:
     assert run.shares(1)[2] < 0.12
 
 
-@pytest.mark.parametrize("name", ["least-connections", "least-time"])
-def test_a_server_that_stops_answering_gets_little(name: str) -> None:
+@pytest.mark.parametrize(("name", "most"), [("least-connections", 16), ("least-time", 8)])
+def test_a_server_that_stops_answering_gets_little(name: str, most: int) -> None:
     """Between 5 s and 7 s one of five answers nothing: it would have got 400 tries."""
     stops = Model(lambda now: 7.0 - now if 5.0 <= now < 7.0 else 0.02)
     run = play([stops, *alike(4, 0.02)], law(name), rate=1000, seconds=7, steady_times=True)
-    assert len([number for when, number in run.chosen if when >= 5.0 and number == 0]) < 40
+    assert len([number for when, number in run.chosen if when >= 5.0 and number == 0]) < most
 
 
 @pytest.mark.parametrize("name", ["least-connections", "least-time"])
