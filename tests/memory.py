@@ -526,6 +526,9 @@ class BrokerCase(SynchronousTestCase):
         for frontend in self.broker.frontends:
             self.assertEqual(frontend.connections, set())
             self.assertEqual(frontend.figures.open, 0)
+        self.assertEqual(
+            (self.pool.figures.queued, len(self.pool.places._waiting)), (0, 0), "somebody waits for a place"
+        )
         self.pool.close()
         failover = self.configuration.pools[0].failover
         self.wait(max(failover.connect_timeout, failover.response_timeout) + 0.1)

@@ -8,7 +8,7 @@ secure) than the server's is handed out. Refuses to choose a server, and to know
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,7 +54,7 @@ class Links(ClientFactory):
         #: What the next link is: set by the pool, which also has to know the findings of `auto`.
         self.mode: LinkMode
         #: Called when a place may have become free.
-        self.freed: Callable[[Member], None] = _nobody
+        self.freed: Callable[[], None] = _nobody
         self._make_codec = make_codec
         self._names = names
         self._name: Name | None = None
@@ -63,7 +63,7 @@ class Links(ClientFactory):
         self.idle: dict[Link, None] = {}
         self.busy: dict[Link, None] = {}
         self.draining: dict[Link, None] = {}
-        self._waiting: deque[Deferred[Link]] = deque()
+        self._waiting: OrderedDict[Deferred[Link], None] = OrderedDict()
         self._keep = settings.links.idle
 
     def start(self) -> None:
@@ -98,8 +98,8 @@ class Links(ClientFactory):
         Fails with `Refused`, `Unreachable`, `ConnectTimeout` or `LinkTLSFailed`. The connection and the
         handshake have `failover.connect_timeout` each.
         """
-        waiting: Deferred[Link] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        waiting: Deferred[Link] = Deferred(self._waiting.pop)
+        self._waiting[waiting] = None
         self.calls += 1
         self._count()
         name = self._name
@@ -157,7 +157,7 @@ class Links(ClientFactory):
             return
         self.calls -= 1
         if self._waiting:
-            self._waiting.popleft().callback(link)
+            self._waiting.popitem(last=False)[0].callback(link)
         else:
             self.keep(link)
 
@@ -167,8 +167,8 @@ class Links(ClientFactory):
         self._count()
         # The call of somebody who has gone may have failed: it fails nobody whose own is under way.
         if len(self._waiting) > self.calls:
-            self._waiting.popleft().errback(error)
-        self.freed(self.member)
+            self._waiting.popitem(last=False)[0].errback(error)
+        self.freed()
 
     def keep(self, link: Link) -> None:
         """Back among the idle ones; closed when there are enough, or when it is of the wrong mode."""
@@ -177,7 +177,7 @@ class Links(ClientFactory):
         else:
             self.move(link, self.idle)
             link.idle()
-            self.freed(self.member)
+            self.freed()
 
     def move(self, link: Link, state: dict[Link, None] | None) -> None:
         """The one place where a link changes its state; None: it is gone."""
@@ -188,13 +188,13 @@ class Links(ClientFactory):
             state[link] = None
         self._count()
         if state is None:
-            self.freed(self.member)
+            self.freed()
 
     def mode_changed(self) -> None:
         """Idle links of the other mode are closed; the busy ones end with their exchange."""
         for link in [link for link in self.idle if link.secure is not self.mode.secure]:
             link.close()
-        self.freed(self.member)
+        self.freed()
 
     def close(self) -> None:
         """Close every idle link; the busy ones are kept no longer than their exchange."""
@@ -215,10 +215,10 @@ class Links(ClientFactory):
     def _name_changed(self, name: Name) -> None:
         if name.addresses:
             self.member.unbar("unresolved", self.clock.seconds())
-            self.freed(self.member)
+            self.freed()
         elif name.problem:
             self.member.bar("unresolved", name.problem)
-            self.freed(self.member)
+            self.freed()
 
     # --- what Twisted calls ---
 
@@ -230,7 +230,7 @@ class Links(ClientFactory):
         self.not_made(_why_failed(reason.value))
 
 
-def _nobody(member: Member) -> None:
+def _nobody() -> None:
     pass
 
 

@@ -1,20 +1,18 @@
-"""A pool while it runs: its members, their links, the rules of its protocol, and who waits for a place.
+"""A pool while it runs: its members, their links and places, and the rules of its protocol.
 
 Decides nothing of its own: it brings together what the configuration chose, and changes it when an operator
-says so. Invariant: the order of its members is that of the configuration; a transaction waits only while
-every server that it may go to is at its limit, and then first come is first served. Refuses to know how
-transactions end.
+says so. Invariant: the order of its members is that of the configuration. Refuses to know how transactions
+end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import count, islice
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 
 from ..core.balancing import BALANCERS
 from ..core.choosing import Choosing
@@ -23,7 +21,6 @@ from ..core.members import Member
 from ..core.networks import Networks
 from ..core.storage import Storage
 from ..core.transaction import Attempt
-from ..errors import NoServer, QueueFull, QueueTimeout
 from ..interfaces import (
     IAnswerTimes,
     IBackendProtocol,
@@ -43,6 +40,7 @@ from .links import Links
 from .monitor import MonitorService
 from .names import Names
 from .pins import Pins
+from .places import Places
 from .probing import Found
 
 #: What an operator can say of a server.
@@ -50,23 +48,6 @@ STATES = ("up", "drain", "down")
 
 #: Laws that look at nobody's key.
 _KEYLESS = frozenset(("round-robin", "least-connections", "least-time"))
-
-#: Of those who wait, how many are asked whether a free place suits them.
-_ASKED = 100
-
-
-class Waiter:
-    """A transaction that waits for a place."""
-
-    __slots__ = ("deferred", "key", "origin", "stuck", "timer", "used")
-
-    def __init__(self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes) -> None:
-        self.used = used
-        self.stuck = stuck
-        self.origin = origin
-        self.key = key
-        self.deferred: Deferred[Member]
-        self.timer: IDelayedCall
 
 
 class Pool:
@@ -104,12 +85,17 @@ class Pool:
         self.clock = clock
         self.tries = settings.failover.tries
         self.members = [Member(server, settings.slow_start) for server in settings.servers]
+        self.figures = PoolFigures(
+            settings.name, settings.protocol, [member.figures for member in self.members]
+        )
+        choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
+        self.places = Places(self.members, choosing, settings.queue, self.figures, clock)
         self.links = {
             member: Links(member, settings, protocol.server_codec, clock, names, contexts.get(member.address))
             for member in self.members
         }
         for member, links in self.links.items():
-            links.freed = self.freed
+            links.freed = self.places.freed
             mode = member.settings.continue_secure_link
             links.mode = LinkMode(
                 settings.name,
@@ -121,13 +107,6 @@ class Pool:
                 links.mode_changed,
             )
         self._keyed = balancer is not None or settings.balance not in _KEYLESS
-        self._choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
-        self._limited = any(member.limited for member in self.members)
-        self._waiting: dict[Waiter, None] = {}
-        self._serving = False
-        self.figures = PoolFigures(
-            settings.name, settings.protocol, [member.figures for member in self.members]
-        )
 
     def start(self) -> None:
         """Begin to look names up, and to find out what the servers of `auto` speak."""
@@ -153,86 +132,20 @@ class Pool:
 
     # --- the choice of a server ---
 
-    def choose(self, attempts: Sequence[Attempt], request: Any, origin: Origin, stuck: str) -> Any:
-        """The member for a transaction's next try, or a Deferred of it.
+    def choose(
+        self, attempts: Sequence[Attempt], request: Any, origin: Origin, stuck: str
+    ) -> Member | Deferred[Member]:
+        """The member for a transaction's next try, or a Deferred of it (`Places.choose`).
 
-        `stuck` is the key that the client came back with. Raises `NoServer`, of which `QueueFull` is one, or
-        the Deferred fails with it; it may be cancelled. A balancer that is not ours may give a Deferred or a
-        coroutine of something else.
+        `stuck` is the key that the client came back with.
         """
         used = [attempt.member for attempt in attempts] if attempts else ()
         key = self._key(request, origin) if self._keyed else b""
-        if not self._waiting:
-            chosen = self._choosing.choose(used, origin, key, stuck, self.clock.seconds())
-            if chosen is not None or not self._limited:
-                return chosen
-        return self._wait(Waiter(used, stuck, origin, key))
+        return self.places.choose(used, origin, key, stuck)
 
     def _key(self, request: Any, origin: Origin) -> bytes:
         key: bytes | None = self.rules.affinity(request)
         return origin.address.encode() if key is None else key
-
-    def _wait(self, waiter: Waiter) -> Deferred[Member]:
-        queue = self.settings.queue
-        if len(self._waiting) >= queue.length:
-            raise QueueFull(f"every server is at its limit, and {queue.length} transactions wait")
-        waiter.deferred = Deferred(lambda _: self._served(waiter))
-        waiter.timer = self.clock.callLater(queue.timeout, self._timed_out, waiter)
-        self._waiting[waiter] = None
-        self.figures.queued = len(self._waiting)
-        return waiter.deferred
-
-    def _served(self, waiter: Waiter) -> None:
-        del self._waiting[waiter]
-        self.figures.queued = len(self._waiting)
-        if waiter.timer.active():
-            waiter.timer.cancel()
-
-    def _timed_out(self, waiter: Waiter) -> None:
-        self._served(waiter)
-        waiter.deferred.errback(
-            QueueTimeout(f"no place at any server within {self.settings.queue.timeout:g} s")
-        )
-
-    def freed(self, member: Member) -> None:
-        """A place at `member` may have become free, or nobody may be open any more: serve who waits."""
-        if not self._waiting or self._serving:
-            return
-        self._serving = True  # not by recursion: who is served may fail at once, and free the place again
-        try:
-            while self._waiting and self._worth_asking() and self._serve_one():
-                pass
-        finally:
-            self._serving = False
-
-    def _worth_asking(self) -> bool:
-        """A place is free, or nobody is open, which who waits must be told."""
-        nobody = True
-        for member in self.members:
-            if member.open:
-                if member.has_place():
-                    return True
-                nobody = False
-        return nobody
-
-    def _serve_one(self) -> bool:
-        """Who waits longest and has a place gets it; False: nobody has."""
-        now = self.clock.seconds()
-        for waiter in list(islice(self._waiting, _ASKED)):
-            try:
-                chosen: Any = self._choosing.choose(waiter.used, waiter.origin, waiter.key, waiter.stuck, now)
-            except NoServer as error:
-                self._served(waiter)
-                waiter.deferred.errback(error)
-                return True
-            if chosen is not None:
-                self._served(waiter)
-                if isinstance(chosen, Deferred):
-                    chosen.chainDeferred(waiter.deferred)
-                else:
-                    waiter.deferred.callback(chosen)
-                return True
-        return False
 
     # --- what an operator changes ---
 
@@ -282,7 +195,7 @@ class Pool:
                 member.bar("down", "by the operator")
             else:
                 member.unbar("down", self.clock.seconds())
-            self.freed(member)
+            self.places.freed()
 
     def describe(self) -> Mapping[str, Mapping[str, Any]]:
         """How each server stands, by address: for people and programs that ask."""

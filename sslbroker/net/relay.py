@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from txaio.tx import as_future
 
 from ..core.members import Member
 from ..core.transaction import DONE, RELAY, Action, Attempt, Input, Transaction
@@ -103,7 +102,7 @@ class Relay:
         self.link: Link | None = None
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
         self._link_exchange = 0
-        self._choosing: Deferred[Any] | None = None
+        self._choosing: Deferred[Member] | None = None
         self._connecting: Deferred[Link] | None = None
         self._attempt: Attempt | None = None  # the one that counts as outstanding
         self._to_client: list[bytes] = []
@@ -265,17 +264,15 @@ class Relay:
         except NoServer as error:
             self._step(_NO_SERVER, error)
             return
-        if type(chosen) is Member:
+        if isinstance(chosen, Member):
             self._step(_CHOSEN, chosen)
             return
-        self._choosing = choosing = as_future(lambda: chosen)  # type: ignore[no-untyped-call]
-        choosing.addCallbacks(self._chosen, self._not_chosen)
-        choosing.addErrback(self.mistake)
+        self._choosing = chosen
+        chosen.addCallbacks(self._chosen, self._not_chosen)
+        chosen.addErrback(self.mistake)
 
-    def _chosen(self, member: object) -> None:
+    def _chosen(self, member: Member) -> None:
         self._choosing = None
-        if type(member) is not Member or member not in self.pool.links:
-            raise TypeError(f"the balancer chose {member!r}, expected one of the members that it was given")
         self._step(_CHOSEN, member)
         self.flush()
 
@@ -462,7 +459,7 @@ class Relay:
         if attempt is not None:
             attempt.member.ended(attempt)
             self.pool.monitor.heard(attempt)
-            self.pool.freed(attempt.member)
+            self.pool.places.freed()
 
 
 _DO = {

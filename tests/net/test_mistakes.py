@@ -203,11 +203,11 @@ class InAPlugin(BrokerCase):
 
     def test_in_a_balancer(self) -> None:
         client = self.begin()
-        balancer = self.pool._choosing._balancer
-        self.pool._choosing._balancer = self.broken(balancer, "choose")
+        balancer = self.pool.places._choosing._balancer
+        self.pool.places._choosing._balancer = self.broken(balancer, "choose")
         client.sends(GET)
         self.assertTrue(client.takes().startswith(BAD_GATEWAY))
-        self.pool._choosing._balancer = balancer
+        self.pool.places._choosing._balancer = balancer
         self.logged()
         self.others_go_on()
 

@@ -1,0 +1,207 @@
+"""Who of a pool waits: for a place at a server, or for a balancer that takes its time.
+
+Decides who gets a place that becomes free. Invariant: a transaction waits for a place only while every
+server that it may go to is at its limit, and of those whom a place suits, who came first gets it; nobody
+waits longer than `queue.timeout`. A mistake of a balancer is told to the one that it was asked for. Refuses
+to know by which law a server is chosen.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+from txaio.tx import as_future
+
+from ..core.choosing import Choosing
+from ..core.figures import PoolFigures
+from ..core.members import Member
+from ..errors import QueueFull, QueueTimeout
+from ..interfaces import Origin
+from ..settings import Queue
+
+
+class Waiter:
+    """A transaction that waits for a place, or until a balancer that takes its time has chosen."""
+
+    __slots__ = ("deferred", "key", "kind", "origin", "stuck", "thinking", "timer", "used")
+
+    def __init__(self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes) -> None:
+        self.used = used
+        self.stuck = stuck
+        self.origin = origin
+        self.key = key
+        self.kind = (stuck, *used)  # where one of a kind has no place, no other of that kind has one
+        self.thinking: Deferred[Any] | None = None  # what the balancer is doing for it
+        self.deferred: Deferred[Member]
+        self.timer: IDelayedCall
+
+
+class Places:
+    """The places at the servers of one pool."""
+
+    def __init__(
+        self, members: Sequence[Member], choosing: Choosing, queue: Queue, figures: PoolFigures, clock: Any
+    ) -> None:
+        self._members = members
+        self._choosing = choosing
+        self._settings = queue
+        self._figures = figures
+        self._clock = clock
+        self._limited = any(member.limited for member in members)
+        self._keys = {member.key for member in members}
+        self._waiting: OrderedDict[Waiter, None] = OrderedDict()
+        self._asked: Waiter | None = None  # the one of them that a balancer thinks about
+        self._serving = self._again = False
+
+    def choose(
+        self, used: Sequence[Member], origin: Origin, key: bytes, stuck: str
+    ) -> Member | Deferred[Member]:
+        """The member for a try, or a Deferred of it.
+
+        Raises `NoServer`, of which `QueueFull` is one, or the Deferred fails with it, at the latest after
+        `queue.timeout` seconds; it may be cancelled.
+        """
+        chosen: Any = None
+        if not self._serving:  # it would get ahead of those who wait
+            # They have got the places that suit them, so a place that is free suits none of them.
+            chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
+            if type(chosen) is Member:
+                return chosen
+        waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key)
+        queued = chosen is None and self._limited
+        if queued and len(self._waiting) >= self._settings.length:
+            raise self._full()
+        waiter.deferred = Deferred(lambda _: self._over(waiter))
+        waiter.timer = self._clock.callLater(self._settings.timeout, self._timed_out, waiter)
+        if queued:
+            self._queue(waiter)
+        else:
+            self._think(waiter, chosen)
+        return waiter.deferred
+
+    def freed(self) -> None:
+        """A place may have become free, or nobody may be open any more: serve who waits."""
+        if self._serving:
+            self._again = True  # not by recursion: who is served may fail at once, and free the place again
+        elif self._waiting:
+            self._serving = self._again = True
+            try:
+                while self._again:
+                    self._again = False
+                    self._serve()
+            finally:
+                self._serving = False
+
+    def _serve(self) -> None:
+        """Those whom a place suits get it, who came first first, while there are places."""
+        hopeless: set[object] = set()
+        while self._worth_asking():
+            waiter = next((waiter for waiter in self._waiting if waiter.kind not in hopeless), None)
+            if waiter is None:
+                return
+            self._serve_one(waiter)
+            if waiter in self._waiting:
+                hopeless.add(waiter.kind)
+
+    def _worth_asking(self) -> bool:
+        """A place is free, or nobody is open, which who waits must be told."""
+        if self._asked is not None:
+            return False  # first it must be known which place is taken
+        nobody = True
+        for member in self._members:
+            if member.open:
+                if member.has_place():
+                    return True
+                nobody = False
+        return nobody
+
+    def _serve_one(self, waiter: Waiter) -> None:
+        """It is told its member, or why there is none; or it waits on."""
+        now = self._clock.seconds()
+        try:
+            chosen: Any = self._choosing.choose(waiter.used, waiter.origin, waiter.key, waiter.stuck, now)
+        except Exception as error:  # it is the waiter's, and nobody else's
+            self._fail(waiter, error)
+            return
+        if type(chosen) is Member:
+            self._over(waiter)
+            waiter.deferred.callback(chosen)
+        elif chosen is not None:
+            self._unqueue(waiter)
+            self._asked = waiter
+            self._think(waiter, chosen)
+
+    def _queue(self, waiter: Waiter) -> None:
+        self._waiting[waiter] = None
+        self._figures.queued = len(self._waiting)
+
+    def _unqueue(self, waiter: Waiter) -> None:
+        self._waiting.pop(waiter, None)
+        self._figures.queued = len(self._waiting)
+
+    def _full(self) -> QueueFull:
+        length = self._settings.length
+        return QueueFull(f"every server is at its limit, and {length} transactions wait")
+
+    def _timed_out(self, waiter: Waiter) -> None:
+        what = "no place at any server" if waiter.thinking is None else "no choice by the balancer"
+        self._fail(waiter, QueueTimeout(f"{what} within {self._settings.timeout:g} s"))
+
+    def _fail(self, waiter: Waiter, error: Exception | Failure) -> None:
+        self._over(waiter)
+        waiter.deferred.errback(error)
+
+    def _over(self, waiter: Waiter) -> None:
+        """It waits no longer, whatever the reason."""
+        self._unqueue(waiter)
+        if waiter.timer.active():
+            waiter.timer.cancel()
+        thinking = waiter.thinking
+        if thinking is not None:
+            self._thought(waiter)
+            thinking.cancel()
+            self._serve_others()
+
+    # --- those for whom a balancer that is not ours takes its time ---
+
+    def _think(self, waiter: Waiter, choice: Any) -> None:
+        """`choice` is a Deferred or a coroutine of a member, or a mistake."""
+        waiter.thinking = thinking = as_future(lambda: choice)  # type: ignore[no-untyped-call]
+        thinking.addCallbacks(self._decided, self._undecided, (waiter,), None, (waiter,))
+
+    def _decided(self, member: Any, waiter: Waiter) -> None:
+        if waiter.thinking is None:
+            return  # it had been told to stop
+        self._thought(waiter)
+        if type(member) is not Member or member not in self._members:
+            expected = "expected one of the members that it was given"
+            self._fail(waiter, TypeError(f"the balancer chose {member!r}, {expected}"))
+        elif member.open and member.has_place():
+            self._over(waiter)
+            waiter.deferred.callback(member)
+        elif len(self._waiting) < self._settings.length:
+            self._queue(waiter)  # somebody was faster
+        else:
+            self._fail(waiter, self._full())
+        self._serve_others()
+
+    def _undecided(self, failure: Failure, waiter: Waiter) -> None:
+        if waiter.thinking is not None:
+            self._thought(waiter)
+            self._fail(waiter, failure)
+            self._serve_others()
+
+    def _thought(self, waiter: Waiter) -> None:
+        waiter.thinking = None
+        if self._asked is waiter:
+            self._asked = None
+
+    def _serve_others(self) -> None:
+        """They may have had to wait until this one was decided."""
+        if not self._serving:
+            self.freed()
