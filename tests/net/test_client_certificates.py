@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -95,12 +95,16 @@ def listener(directory: Path, *named: NamedClients, **settings: Any) -> tls.List
 
 
 def for_all(
-    directory: Path, *cas: Authority, wish: str = "required", **settings: Any
+    directory: Path,
+    *cas: Authority,
+    wish: str = "required",
+    named: Sequence[NamedClients] = (),
+    **settings: Any,
 ) -> tls.ListenerContexts:
-    """A listener that asks everybody for a certificate of these authorities."""
+    """A listener that asks everybody, but who asks for some names, for a certificate of these authorities."""
     path = directory / "ca.pem"
     path.write_bytes(b"".join(authority.pem for authority in cas or (CA,)))
-    return listener(directory, client_ca=path, client_certificate=wish, **settings)
+    return listener(directory, *named, client_ca=path, client_certificate=wish, **settings)
 
 
 def by_name(directory: Path) -> tls.ListenerContexts:
@@ -512,37 +516,71 @@ def test_a_session_of_a_client_that_was_refused_is_of_no_use(tmp_path: Path) -> 
 # --- ways around it: handshakes ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "error", "who"),
-    [
-        (b"open.test", b"shop.test", "no client certificate was shown", None),
-        (b"shop.test", b"open.test", "", ""),
-        (b"open.test", b"shop.test", "", "CN=alice"),
-        (b"shop.test", b"bank.test", UNKNOWN, "CN=alice"),
-    ],
-)
-def test_the_name_in_the_second_hello_counts(
-    tmp_path: Path, first: bytes, second: bytes, error: str, who: str | None
-) -> None:
-    """OpenSSL asks for a second hello, and the client asks for another name in it."""
-    contexts = by_name(tmp_path)
-    context = of(ALICE if who else None, groups="X448:P-384")
-    client, server = client_of(first, context=context), server_of(contexts)
+def meet_with_two_hellos(
+    contexts: tls.ListenerContexts, first: bytes, second: bytes, context: SSL.Context
+) -> Met:
+    """OpenSSL asks for a second hello, and the client asks for another name in it, or for none."""
+    client, server, met = client_of(first, context=context), server_of(contexts), Met()
     request = step(server, step(client))
-    assert server.get_group_name() is None or request
-    client.set_tlsext_host_name(second)
-    hello = step(client, request)
-    met = Met()
+    assert server.get_servername() == first
+    if second:
+        client.set_tlsext_host_name(second)
+    else:
+        SSL._lib.SSL_set_tlsext_host_name(client._ssl, SSL._ffi.NULL)  # type: ignore[attr-defined]
     try:
-        data = step(client, step(server, hello))
-        step(server, data)
+        data = step(client, step(server, step(client, request)))
+        step(client, step(server, data))
     except SSL.Error as failed:
         met.error = refusal(server, failed) or str(failed)
     else:
         met.fault = shaken(server, met.origin)
-    assert server.get_servername() == second
-    assert (met.fault, met.error) == ("", error)
-    assert met.who == ("" if error else who)
+        met.session = client.get_session()
+        client.shutdown()
+        server.shutdown()
+    assert (server.get_servername() or b"") == second
+    return met
+
+
+def two_hellos(shown: Shown | None = None) -> SSL.Context:
+    return of(shown, version=SSL.TLS1_3_VERSION, groups="X448:P-384")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown", "error", "who"),
+    [
+        (b"open.test", b"shop.test", None, "no client certificate was shown", ""),
+        (b"shop.test", b"open.test", None, "", ""),
+        (b"shop.test", b"", None, "", ""),
+        (b"open.test", b"shop.test", ALICE, "", "CN=alice"),
+        (b"shop.test", b"open.test", ALICE, "", ""),
+        (b"shop.test", b"bank.test", ALICE, UNKNOWN, ""),
+        (b"bank.test", b"shop.test", ALICE, "", "CN=alice"),
+    ],
+)
+def test_the_name_in_the_second_hello_counts(
+    tmp_path: Path, first: bytes, second: bytes, shown: Shown | None, error: str, who: str
+) -> None:
+    contexts = by_name(tmp_path)
+    met = meet_with_two_hellos(contexts, first, second, two_hellos(shown))
+    assert (met.fault, met.error, met.who) == ("", error, who)
+
+
+def test_a_session_is_of_the_name_in_the_second_hello(tmp_path: Path) -> None:
+    """Else one that was verified for everybody would be good at a name that trusts others."""
+    bank = NamedClients("bank.test", OTHER.write(tmp_path / "bank.pem"), "required")
+    contexts = for_all(tmp_path, named=(bank, NamedClients("open.test")))
+    context = two_hellos(ALICE)
+    for first, second in ((b"bank.test", b""), (b"bank.test", b"any.test"), (b"open.test", b"any.test")):
+        met = meet_with_two_hellos(contexts, first, second, context)
+        assert met.who == "CN=alice"
+        for asked, fault, who in (
+            (b"bank.test", "the resumed session began at a name with other rules for clients", ""),
+            (b"open.test", "the resumed session began at a name with other rules for clients", ""),
+            (b"any.test", "", "CN=alice"),
+            (b"", "", "CN=alice"),
+        ):
+            again = meet(contexts, client_of(asked, context=context, session=met.session))
+            assert (again.resumed, again.fault, again.who) == (True, fault, who)
 
 
 def test_a_client_cannot_renegotiate_another_identity(tmp_path: Path) -> None:
@@ -684,6 +722,7 @@ def test_other_failures_of_handshakes_are_not_the_certificates(tmp_path: Path) -
         ("", "CN="),
     ],
 )
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_subject_is_told_in_printable_ascii(text: str, told: str) -> None:
     shown = CA.client(name(text))
     assert proved(shown.certificate).subject == told
@@ -711,7 +750,7 @@ def test_a_serial_number_has_an_even_number_of_digits(number: int, told: str) ->
     assert proved(CA.client(serial=number).certificate).serial == told
 
 
-@pytest.mark.filterwarnings("ignore:The parsed certificate contains a serial number")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_negative_serial_number_is_refused() -> None:
     der = CA.client(serial=1).certificate.public_bytes(Encoding.DER)
     odd = x509.load_der_x509_certificate(der.replace(b"\2\1\2\2\1\1", b"\2\1\2\2\1\xff", 1))
