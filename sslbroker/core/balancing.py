@@ -201,10 +201,10 @@ class Hash:
     weight grows (in its slow start), only takes keys, and takes each of them once.
 
     A ring of points was the other choice. It costs about 2 microseconds for any number of members, this 2 for
-    3 members, 20 for 100 and 200 for 1000 (two to three times that with different weights). But a ring's shares are off
-    by 8 % with 160 points a member, a few neighbours get all keys of who is left out, a weight that changes
-    moves points, a slow start needs a mechanism of its own, and sorting the points of 1000 members holds up
-    everything else. Pools are small, and transactions cost far more than a choice.
+    3 members, 20 for 100 and 200 for 1000 (with different weights two to three times that). But a ring's
+    shares are off by 8 % with 160 points a member, a few neighbours get all keys of who is left out, a weight
+    that changes moves points, a slow start needs a mechanism of its own, and sorting the points of 1000
+    members holds up everything else. Pools are small, and transactions cost far more than a choice.
     """
 
     __slots__ = ("_seeds", "_seeds_of", "_weights")
