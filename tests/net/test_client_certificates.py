@@ -382,6 +382,8 @@ def test_a_name_keeps_its_certificate_whatever_its_rules(tmp_path: Path) -> None
         'tls.names."*.a.wild.test": no certificate has this name: is it spelt right?',
         'tls.names."typo": no certificate has this name: is it spelt right?',
     ]
+    above = NamedClients("*.test", ca, "required")
+    assert tls.ListenerContexts(ListenerTLS(files[:1], names=(above,))).warnings == []
     for asked, certificate, who in (
         (b"a.wild.test", "a.wild.test", "CN=alice"),
         (b"b.wild.test", "*.wild.test", "CN=alice"),
