@@ -115,3 +115,7 @@ def test_links_are_plain_unless_the_operator_says_otherwise() -> None:
     assert pool.continue_secure_link is False
     assert pool.servers[0].continue_secure_link is None
     assert pool.protocol == "http"
+
+
+def test_servers_are_chosen_by_time_unless_the_operator_says_otherwise() -> None:
+    assert configuration().pools[0].balance == "least-time"

@@ -86,6 +86,12 @@ def networks_differ(configuration: Configuration, reading: Reading) -> Iterator[
     return _each_once((path, str(network), network) for path, network in networks if network is not None)
 
 
+def observers_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """No observer hears of a transaction twice."""
+    names = ((f"log.observers[{index}]", name) for index, name in enumerate(configuration.log.observers))
+    return _each_once((path, name, name) for path, name in names if reading.sound(path))
+
+
 def removed_headers_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
     """No header field is removed twice; case does not matter (RFC 9110 §5.1)."""
     for pool in configuration.pools:
@@ -251,6 +257,7 @@ RULES: tuple[Rule, ...] = (
     pools_exist,
     servers_differ,
     networks_differ,
+    observers_differ,
     removed_headers_differ,
     storage_is_ordered,
     names_times_are_ordered,

@@ -130,6 +130,12 @@ priority = 4
     assert problem.suggestion == "groups.gold.networks[0] has it"
 
 
+def test_an_observer_hears_once() -> None:
+    known = config.Extensions(observers=("a", "b"))
+    problem = only(problems(MINIMAL + '[log]\nobservers = ["a", "b", "a"]', extensions=known))
+    assert (problem.path, problem.suggestion) == ("log.observers[2]", "log.observers[0] has it")
+
+
 def test_a_header_field_is_removed_once() -> None:
     found = problems(MINIMAL + '[pools.shop.headers]\nremove = ["X-A", "Host", "x-a", "Host", 3]')
     assert [problem.path.removeprefix("pools.shop.headers.") for problem in found] == [
