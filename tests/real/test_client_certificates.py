@@ -91,12 +91,13 @@ def broker(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates)
     for command in (*commands, *others):
         words = [find("openssl"), *shlex.split(command)[1:]]
         subprocess.run(words, cwd=directory, check=True, capture_output=True, timeout=30)
-    port, plain, server = free_ports(3)
+    port, plain, server, unused = free_ports(4)
     text = LISTENER.format(name="https", port=port, pool="shop")
     text += TLS.format(name="https", certificate=certificates.server) + CLIENTS
     text += LISTENER.format(name="http", port=plain, pool="shop")
     text += f'[pools.shop]\nservers = ["127.0.0.1:{server}"]\n'
-    origin: list[str | Path] = [sys.executable, HERE / "origin.py", str(server)]
+    origin: list[str | Path] = [sys.executable, HERE / "origin.py", str(server), str(unused)]
+    origin.append(certificates.server)
     with (
         Program("origin", origin, directory, ports=[server]),
         start_broker(directory, text, [port, plain]) as program,
