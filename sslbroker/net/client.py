@@ -94,6 +94,7 @@ class ClientConnection(Protocol):
     def end_writing(self) -> None:
         """The server of a tunnel sends no more."""
         self.answer_ended = True
+        self.full = False  # nothing more is written, and nobody would tell when that is taken
         half_close(self.transport, self.origin.secure)
         self._limit.renew()
 
@@ -243,7 +244,10 @@ class ClientConnection(Protocol):
             frontend.not_shaken(self.transport, self.origin, reason)
         self.closing = True
         clean = isinstance(reason.value, ConnectionDone)
-        self._end_relays(ClientGone("the client closed the connection"), clean)
+        # Many clients over TLS never say that they close: of those a cut cannot be told.
+        self._end_relays(
+            ClientGone("the client closed the connection"), clean, not (clean or self.origin.secure)
+        )
         pinned, self.pinned = self.pinned, None
         if pinned is not None:
             pinned.close()
@@ -398,6 +402,6 @@ class ClientConnection(Protocol):
                 return
         self.give_up(error)
 
-    def _end_relays(self, error: BrokerError, clean: bool = False) -> None:
+    def _end_relays(self, error: BrokerError, clean: bool = False, cut: bool = True) -> None:
         for relay in list(self.relays.values()):
-            relay.client_lost(error, clean)
+            relay.client_lost(error, clean, cut)

@@ -39,7 +39,7 @@ class Wait(Enum):
 # A limit that a single byte renewed would be none against a client that sends one at a time.
 _NOT_RENEWED = frozenset({Wait.HANDSHAKE, Wait.HEAD, Wait.READ, Wait.CLOSE})
 # Here a client may still be taking what was written, slowly.
-_WHILE_READING = frozenset({Wait.IDLE, Wait.READ, Wait.CLOSE})
+_WHILE_READING = frozenset({Wait.IDLE, Wait.READ, Wait.REST, Wait.CLOSE})
 
 
 def seconds_of(limits: Limits) -> Mapping[Wait, float]:

@@ -129,14 +129,18 @@ class Relay:
         self._step(_REFUSED, error)
         self.flush()
 
-    def client_lost(self, error: BrokerError, clean: bool = False) -> None:
-        """The client is gone; `clean`: it has closed its connection in good order."""
+    def client_lost(self, error: BrokerError, clean: bool = False, cut: bool = True) -> None:
+        """The client is gone. `clean`: it has closed its connection in good order. `cut`: it is seen that
+        it has not, so a stream's server must see that, too."""
         try:
-            if self.tunnel:
+            if self.tunnel and not cut:
                 self.upload.last_words()
             if self.tunnel and clean and self.transaction.state is RELAY:
                 self._step(_ENDED)  # that is how a stream ends where one direction cannot be ended alone
             elif self.transaction.state is not DONE:
+                if self.tunnel and not cut and self.link is not None:
+                    self.link.close()
+                    self.link = None
                 self._step(_LOST, error)
         except Exception:
             self.mistake()
@@ -428,10 +432,7 @@ class Relay:
         self.upload.stop()
         link, self.link = self.link, None
         if link is not None:
-            if self.tunnel and self.transaction.state is DONE:
-                link.close()
-            else:
-                link.drop()
+            link.drop()
             if self.transaction.replay is _PINNED:
                 self.connection.pin_lost()
         waiting, self._choosing = self._choosing or self._connecting, None

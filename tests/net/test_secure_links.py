@@ -188,6 +188,20 @@ class Truncated(SecureCase):
         self.assertTrue(client.ended)
         self.assertEqual(self.end, "ok")
 
+    def test_a_slow_client_of_it_is_let_go_when_it_has_read_all(self) -> None:
+        for secure in (False, True):
+            client = self.begin(secure, protocol="tcp")
+            client.stops_reading()
+            link = self.servers[0].link()
+            link.transport.write(b"x" * 100_000)  # type: ignore[union-attr]
+            link.closes()
+            client.reads_on()
+            self.assertEqual(len(client.takes()), 100_000)
+            self.assertEqual(type(client.lost).__name__, "ConnectionDone")
+            self.assertEqual(self.frontends["secure" if secure else "plain"].connections, set())
+            self.assertEqual(self.end, "ok")
+            self.tearDown()
+
     def test_the_clients_end_of_a_stream_is_a_close_notify(self) -> None:
         client = self.begin(protocol="tcp")
         client.stays = True

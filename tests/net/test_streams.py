@@ -124,7 +124,7 @@ class Ends(StreamCase):
         self.assertEqual(len(self.frontends["plain"].connections), 1)
         self.wait(2)
         self.assertEqual(len(self.frontends["plain"].connections), 0)
-        self.assertTrue(link.ended)
+        self.assertTrue(link.closed)
 
     def test_a_client_that_has_ended_may_be_answered_for_as_long_as_a_tunnel_lasts(self) -> None:
         client, link = self.begin(limits=Limits(idle=60.0, tunnel=600.0))
@@ -172,6 +172,23 @@ class Ends(StreamCase):
         self.assertEqual(link.takes(), b"QUIT")
         self.assertTrue(link.closed)
         self.assertEqual(self.end, "ok")
+
+    def test_an_upload_that_breaks_off_does_not_look_whole_to_the_server(self) -> None:
+        for ends in ("reset", "tunnel", "shut"):
+            client, link = self.begin(limits=Limits(tunnel=10.0))
+            client.sends(b"half of it")
+            self.assertEqual(link.takes(), b"half of it")
+            link.sends(b"go on")
+            if ends == "reset":
+                client.resets()
+            elif ends == "tunnel":
+                self.wait(11)
+            else:
+                self.frontends["plain"].shut()
+            self.settle()
+            self.assertFalse(link.ended, ends)
+            self.assertEqual(type(link.lost).__name__, "ConnectionLost", ends)
+            self.tearDown()
 
     def test_a_stop_waits_for_streams_until_its_deadline(self) -> None:
         client, _ = self.begin()
