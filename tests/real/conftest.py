@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from . import nginx
-from .site import Certificates, Front, Site, issue
+from .site import LINKS, Certificates, Front, Site, issue
 
 Make = Callable[[], Site]
 
@@ -57,6 +57,7 @@ def own_site(tmp_path: Path, files: nginx.Files, certificates: Certificates) -> 
     assert site.complaints() == ""
 
 
-@pytest.fixture(params=["https", "http"])
+@pytest.fixture(params=[f"{kind}-{link}" for kind in ("https", "http") for link in LINKS])
 def front(request: pytest.FixtureRequest, site: Site) -> Front:
-    return site.front(request.param == "https")
+    kind, _, link = request.param.partition("-")
+    return site.front(kind == "https", link)

@@ -1,8 +1,8 @@
 """A fulfillment server for what nginx's files cannot show: echo, hashes, chunked answers, slowness.
 
-Run as ``python origin.py PORT``, standard library only. Decides nothing about the broker: it reads
-HTTP/1.1 in the plainest way, so that what reaches it is what the broker sent. Invariant: it keeps
-every request line it saw, and constant memory for any body. Refuses TLS and pipelining.
+Run as ``python origin.py PORT SECURE_PORT CERTIFICATE``, standard library only. Decides nothing about the
+broker: it reads HTTP/1.1 in the plainest way, so that what reaches it is what the broker sent. Invariant: it
+keeps every request line it saw, and constant memory for any body. Refuses pipelining.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import ssl
 import sys
 from collections.abc import AsyncIterator
 
@@ -143,7 +144,11 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def main() -> None:
-    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), limit=2 * PIECE)
+    port, secure_port, certificate = sys.argv[1:]
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    await asyncio.start_server(serve, "127.0.0.1", int(port), limit=2 * PIECE)
+    server = await asyncio.start_server(serve, "127.0.0.1", int(secure_port), ssl=context, limit=2 * PIECE)
     await server.serve_forever()
 
 

@@ -1,7 +1,8 @@
 """A whole site: three nginx servers, the Python origin, a WebSocket server, and the broker before them.
 
 Decides the broker's configuration for real clients, and the addresses they use. Invariant: every
-pool is reached by a secure and by a plain listener, and clients verify the broker's certificate.
+pool is reached by a secure and by a plain listener, over plain links, secure ones, and those that find
+out for themselves (`LINKS`); clients verify the broker's certificate, and the broker its servers'.
 With ``REAL_DIRECT=1`` nginx takes the broker's place: tests that fail then are wrong themselves.
 """
 
@@ -40,7 +41,13 @@ certificates = ["{certificate}"]
 POOL = """
 [pools.{name}]
 servers = [{servers}]
+continue_secure_link = {secure}
 """
+POOL_TLS = """[pools.{name}.tls]
+ca = "{authority}"
+"""
+
+LINKS = {"plain": "false", "secure": "true", "auto": '"auto"'}
 
 
 @dataclass(frozen=True)
@@ -118,15 +125,10 @@ class Site:
         return found + rest[:4000]
 
     def _start_servers(self) -> None:
-        self.origin_port, self.socket_port = free_ports(2)
-        origin: list[str | Path] = [sys.executable, HERE / "origin.py", str(self.origin_port)]
-        self._keep(Program("origin", origin, self.directory, ports=[self.origin_port]))
-        argv: list[str | Path] = [
-            client_python(),
-            HERE / "clients" / "websocket_server.py",
-            str(self.socket_port),
-        ]
-        self._keep(Program("websocket", argv, self.directory, ports=[self.socket_port]))
+        self.origin_port, self.secure_origin_port, self.socket_port, self.secure_socket_port = free_ports(4)
+        origin, socket = HERE / "origin.py", HERE / "clients" / "websocket_server.py"
+        self._start_python("origin", sys.executable, origin, self.origin_port, self.secure_origin_port)
+        self._start_python("websocket", client_python(), socket, self.socket_port, self.secure_socket_port)
         names = ["port", "secure_port", "origin_port", "secure_origin_port"]
         names += ["socket_port", "secure_socket_port"]
         self.nginx: dict[str, Program] = {}
@@ -141,21 +143,40 @@ class Site:
             self.nginx[name] = self._keep(server)
             self.nginx_ports.append(ports)
 
+    def _start_python(self, name: str, python: str | Path, file: Path, *ports: int) -> None:
+        argv: list[str | Path] = [python, file, *map(str, ports), self.certificates.server]
+        self._keep(Program(name, argv, self.directory, ports=list(ports)))
+
     def _keep(self, program: Program) -> Program:
         return self._programs.enter_context(program)
 
     def _start_broker(self) -> Program:
-        pools = {
+        first, *others = self.nginx_ports
+        plain = {
             "files": [ports["port"] for ports in self.nginx_ports],
             "origin": [self.origin_port],
             "socket": [self.socket_port],
+        }
+        secure = {
+            "files": [ports["secure_port"] for ports in self.nginx_ports],
+            "origin": [self.secure_origin_port],
+            "socket": [self.secure_socket_port],
+        }
+        mixed = {**secure, "files": [first["port"], *(ports["secure_port"] for ports in others)]}
+        pools = {
+            f"{pool}-{link}": servers
+            for link, found in (("plain", plain), ("secure", secure), ("auto", mixed))
+            for pool, servers in found.items()
         }
         text = ""
         self._fronts: dict[str, int] = {}
         ports = iter(free_ports(2 * len(pools) + 3))
         for pool, servers in pools.items():
             addresses = ", ".join(f'"127.0.0.1:{port}"' for port in servers)
-            text += POOL.format(name=pool, servers=addresses)
+            link = pool.partition("-")[2]
+            text += POOL.format(name=pool, servers=addresses, secure=LINKS[link])
+            if link != "plain":
+                text += POOL_TLS.format(name=pool, authority=self.certificates.authority)
             for kind in ("https", "http"):
                 name = f"{kind}-{pool}"
                 self._fronts[name] = next(ports)
@@ -164,23 +185,23 @@ class Site:
                     text += TLS.format(name=name, certificate=self.certificates.server)
         self.hasty_port, self.hasty_secure_port, self.admin_port = ports
         for name, port in (("hasty", self.hasty_port), ("hasty-secure", self.hasty_secure_port)):
-            text += LISTENER.format(name=name, port=port, pool="origin")
+            text += LISTENER.format(name=name, port=port, pool="origin-plain")
             if port == self.hasty_secure_port:
                 text += TLS.format(name=name, certificate=self.certificates.server)
             text += f'[listeners.{name}.limits]\nhead = "1s"\nhandshake = "1s"\n'
         text += f'\n[log]\naccess = "access.log"\n[admin]\nendpoint = "tcp:{self.admin_port}:'
-        text += 'interface=127.0.0.1"\n[broker]\ndrain_timeout = "20s"\n'
+        text += 'interface=127.0.0.1"\n[broker]\ndrain_timeout = "20s"\nstate_directory = "state"\n'
         listening = [*self._fronts.values(), self.hasty_port, self.admin_port]
         return self._keep(start_broker(self.directory, text, listening))
 
-    def front(self, secure: bool) -> Front:
-        """The addresses of the secure, or of the plain listeners."""
+    def front(self, secure: bool, link: str = "plain") -> Front:
+        """The addresses of the secure, or of the plain listeners, before links of one kind of `LINKS`."""
         if DIRECT:
             prefix, ports = "secure_" if secure else "", self.nginx_ports[0]
             found = [ports[f"{prefix}{name}"] for name in ("port", "origin_port", "socket_port")]
         else:
             kind = "https" if secure else "http"
-            found = [self._fronts[f"{kind}-{pool}"] for pool in ("files", "origin", "socket")]
+            found = [self._fronts[f"{kind}-{pool}-{link}"] for pool in ("files", "origin", "socket")]
         scheme, socket = ("https", "wss") if secure else ("http", "ws")
         return Front(
             secure,
