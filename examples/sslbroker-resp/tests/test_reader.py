@@ -48,6 +48,8 @@ def test_commands(data: bytes, commands: list[list[bytes]]) -> None:
         (rb"'it\'s \n'", [rb"it's \n"]),
         (b'""', [b""]),
         (b"a'b'", [b"ab"]),
+        (b"\fa\fb\v c", [b"a\fb\v", b"c"]),
+        (b"'a'\fb", [b"a", b"b"]),
     ],
 )
 def test_words_of_a_line(line: bytes, words: list[bytes]) -> None:

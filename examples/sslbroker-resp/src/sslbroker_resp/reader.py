@@ -240,7 +240,7 @@ def split(line: bytes) -> list[bytes]:
         if at == end:
             return words
         word = bytearray()
-        while at < end and line[at] not in _SPACE:
+        while at < end and line[at] not in _ENDS:
             if line[at] in b"\"'":
                 at = _quoted(line, at, word)
                 if at < end and line[at] not in _SPACE:
@@ -283,6 +283,7 @@ def _checked(command: Command) -> Command:
     return command
 
 
-_SPACE: Final = b" \t\n\v\f\r"
+_SPACE: Final = b" \t\n\v\f\r"  # between words
+_ENDS: Final = b" \t\n\r"  # of a word that is not quoted
 _HEX: Final = b"0123456789abcdefABCDEF"
 _ESCAPES: Final = {110: 10, 114: 13, 116: 9, 98: 8, 97: 7}  # n r t b a
