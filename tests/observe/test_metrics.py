@@ -199,6 +199,19 @@ def test_a_long_page_comes_in_pieces_and_is_the_same_page() -> None:
     assert b"".join(pieces) == generate_latest(registry)
 
 
+def test_transactions_may_end_while_the_page_is_made() -> None:
+    servers = [ServerFigures(f"10.0.0.{number}:80", 1) for number in range(2 * PIECE)]
+    listener = ListenerFigures("https", "tcp:443", "shop", secure=True)
+    listener.ends = {f"watch:{number}": 1 for number in range(2 * PIECE)}
+    figures = BrokerFigures([listener], [PoolFigures("shop", "http", servers)], StorageFigures(1, 2), 0.0)
+
+    for number, _ in enumerate(exposition(figures_only(figures))):
+        listener.ends[f"more:{number}"] = 1
+        for server in servers:
+            server.outcomes[f"cause-{number}"] = 1
+            server.server_times.add(1.0)
+
+
 def test_a_foreign_metric_is_never_cut() -> None:
     registry = CollectorRegistry()
     foreign = Counter("foreign", "Of a plugin.", ["n"], registry=registry)
