@@ -243,7 +243,7 @@ class ClientConnection(Protocol):
         if not self._shaken:
             frontend.not_shaken(self.transport, self.origin, reason)
         self.closing = True
-        clean = isinstance(reason.value, ConnectionDone)
+        clean = isinstance(reason.value, ConnectionDone) or self._took_all
         # Many clients over TLS never say that they close: of those a cut cannot be told.
         self._end_relays(
             ClientGone("the client closed the connection"), clean, not (clean or self.origin.secure)
@@ -401,6 +401,11 @@ class ClientConnection(Protocol):
                 self._client_failed(exchange, error)
                 return
         self.give_up(error)
+
+    @property
+    def _took_all(self) -> bool:
+        """Of a stream over TLS, to its end: many clients answer that by closing without a close_notify."""
+        return self.answer_ended and self.origin.secure and not backlog(self.transport)
 
     def _end_relays(self, error: BrokerError, clean: bool = False, cut: bool = True) -> None:
         for relay in list(self.relays.values()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.protocol import Protocol
+
 from sslbroker.settings import Failover, Limits
 
 from ..memory import BrokerCase, Peer
@@ -111,6 +113,34 @@ class Ends(StreamCase):
         self.assertEqual(type(client.lost).__name__, "ConnectionDone")
         self.assertTrue(link.ended)
         self.assertEqual(self.end, "ok")
+
+    def test_over_tls_a_client_may_close_without_its_own_close_notify_after_the_servers(self) -> None:
+        client, link = self.begin(secure=True)
+        link.sends(b"bye")
+        self.assertEqual(client.takes(), b"bye")
+        below = client.transport.transport  # type: ignore[union-attr]
+        below.protocol = Protocol()  # takes the server's end, and is silent
+        link.half_closes()
+        below.loseConnection()
+        self.settle()
+        self.assertEqual(self.end, "ok")
+
+    def test_over_tls_a_client_that_closes_so_before_its_server_has_failed(self) -> None:
+        client, link = self.begin(secure=True)
+        link.sends(b"bye")
+        client.transport.transport.loseConnection()  # type: ignore[union-attr]
+        self.settle()
+        self.assertTrue(link.closed)
+        self.assertEqual(self.end, "relay:client-gone")
+
+    def test_over_tls_a_client_that_has_not_taken_all_has_failed(self) -> None:
+        client, link = self.begin(secure=True)
+        client.stops_reading()
+        link.sends(b"bye")
+        link.half_closes()
+        client.transport.transport.loseConnection()  # type: ignore[union-attr]
+        self.settle()
+        self.assertEqual(self.end, "relay:client-gone")
 
     def test_a_client_that_never_ends_after_its_server_is_ended(self) -> None:
         client, link = self.begin(limits=Limits(idle=60.0))
