@@ -58,6 +58,7 @@ class Links(ClientFactory):
         self._make_codec = make_codec
         self._names = names
         self._name: Name | None = None
+        self._literal = literal(member.settings.host)  # None: the host is a name
         self._turn = 0  # whose of several addresses it is
         self.calls = 0  # connections that are being made
         self.idle: dict[Link, None] = {}
@@ -68,15 +69,16 @@ class Links(ClientFactory):
 
     def start(self) -> None:
         """Begin to look the server's name up, if it has one that is no address."""
-        if literal(self.member.settings.host) is None and self._name is None:
+        if self._literal is None and self._name is None:
             self._name = self._names.watch(self.member.settings.host, self._name_changed)
             self._name_changed(self._name)  # it may be known already
 
     @property
     def addresses(self) -> Sequence[str]:
         """Where the server is, as far as it is known."""
-        host = literal(self.member.settings.host)
-        return (host,) if host is not None else self._name.addresses if self._name is not None else ()
+        if self._literal is not None:
+            return (self._literal,)
+        return self._name.addresses if self._name is not None else ()
 
     def take(self) -> Link | None:
         """The idle link that was used last, if there is one."""
