@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from glob import glob
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from .steps import ROOT, WORK, Result, Step, run, summary
 
 CACHE = ROOT / ".cache"
 CLIENTS = CACHE / "venv-real"
-CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "sslyze")
+REDIS_PY = "redis==8.1.0"  # with its own tests, which are run through a broker
+REDIS_TESTS_NEED = ("pytest", "pytest-asyncio", "pytest-timeout", "packaging", "numpy", "cryptography")
+CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "sslyze", REDIS_PY, *REDIS_TESTS_NEED)
 PYTHONS = ("3.11", "3.12", "3.13")
 
 #: Programs that the tests in tests/real use, and the Debian packages that have them.
@@ -30,6 +33,9 @@ PROGRAMS = {
     "chromium": "chromium",
     "openssl": "openssl",
     "testssl": "testssl.sh",
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
+    "redis-benchmark": "redis-tools",
 }
 
 Missing = list[tuple[str, str]]
@@ -69,8 +75,25 @@ def install_clients() -> list[Result]:
     return [made, filled]
 
 
+def get_redis_tests() -> list[Result]:
+    """redis-py's own tests, which are in its sdist only; once."""
+    folder = CACHE / "redis-py"
+    if (folder / "tests").is_dir():
+        return []
+    with tempfile.TemporaryDirectory() as made:
+        pip = (str(CLIENTS / "bin" / "python"), "-m", "pip", "download", "-q", "--disable-pip-version-check")
+        got = run(
+            Step("get redis-py's tests", (*pip, "--no-deps", "--no-binary", ":all:", "-d", made, REDIS_PY))
+        )
+        for archive in Path(made).glob("*.tar.gz"):
+            shutil.unpack_archive(archive, made, filter="data")
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.move(next(path for path in Path(made).iterdir() if path.is_dir()), folder)
+    return [got]
+
+
 def real_programs(missing: Missing) -> list[Result]:
-    results = [*install_programs(missing), *install_clients()]
+    results = [*install_programs(missing), *install_clients(), *get_redis_tests()]
     junit = WORK / "real.xml"
     argv = (sys.executable, "-m", "pytest", "tests/real", f"--junitxml={junit}", "-o", "junit_family=xunit2")
     step = Step("real programs", (*argv, "-p", "no:cacheprovider", "-rP"), limit=2700, junit=junit)
