@@ -3,11 +3,12 @@
 Decides a client's address and security when the peer is another proxy that the operator trusts. Each
 proxy adds to the right of a list whom it was asked by. So the lists are walked from the right, as long as
 who stands there is trusted too: the first address that is not trusted is the client's, and what stands
-left of it may be the client's invention. When all are trusted, the leftmost is the client. Invariant: a
-scheme that is none, or a ``Forwarded`` that is malformed anywhere, changes nothing; an address that
-cannot be read ends the walk at the hop before it. The ``X-Forwarded-`` names win over ``Forwarded`` (RFC
-7239): common proxies write the former and pass the latter on from whoever sent it. Refuses to decide whom
-to trust.
+left of it may be the client's invention. When all are trusted, the leftmost is the client. Invariant:
+nothing that a client can put to the left of a proxy's words takes these away, else it could pass for the
+proxy: an address that cannot be read ends the walk at the hop before it, a ``Forwarded`` field that is
+malformed hides those before it only, and a scheme that is none says nothing. The ``X-Forwarded-`` names win
+over ``Forwarded`` (RFC 7239): common proxies write the former and pass the latter on from whoever sent it.
+Refuses to decide whom to trust.
 """
 
 from __future__ import annotations
@@ -96,10 +97,7 @@ def _from_x_forwarded(addresses: list[bytes], schemes: list[bytes], origin: Orig
             return origin
     if schemes:
         entries = _from_right(schemes)
-        scheme = _SCHEMES.get(entries[min(max(hops, 1), len(entries)) - 1].lower())
-        if scheme is None:
-            return origin
-        secure = scheme
+        secure = _SCHEMES.get(entries[min(max(hops, 1), len(entries)) - 1].lower(), secure)
     return ClaimedOrigin(origin, address, port, secure)
 
 
@@ -118,9 +116,7 @@ def _from_forwarded(values: list[bytes], origin: Origin) -> Origin:
     An element that hides its ``for`` (RFC 7239 §6) leaves the address of the hop before it, and its scheme
     counts: it is still the client that it speaks of.
     """
-    elements = parse_forwarded(values)
-    if not elements:
-        return origin
+    elements = _nearest(values)
     address, port, secure = origin.address, origin.port, origin.secure
     hops = 0
     for element in reversed(elements):
@@ -130,17 +126,28 @@ def _from_forwarded(values: list[bytes], origin: Origin) -> Origin:
         if not hidden and found is None:
             break
         hops += 1
-        if b"proto" in element:
-            scheme = _SCHEMES.get(element[b"proto"].lower())
-            if scheme is None:
-                return origin
-            secure = scheme
+        secure = _SCHEMES.get(element.get(b"proto", b"").lower(), secure)
         if found is None:
             break
         address, port = found
         if not origin.trusts(address):
             break
     return ClaimedOrigin(origin, address, port, secure) if hops else origin
+
+
+def _nearest(values: list[bytes]) -> list[dict[bytes, bytes]]:
+    """The elements of the last fields, leftmost first, back to one that is not usable: what stands before
+    the words of the peer's own may be anybody's."""
+    first, separators = len(values), 0
+    elements: list[dict[bytes, bytes]] = []
+    while first and len(elements) < _ELEMENTS:
+        first -= 1
+        separators += values[first].count(b",") + values[first].count(b";")
+        found = parse_forwarded(values[first : first + 1]) if separators <= _SEPARATORS else None
+        if found is None:
+            break
+        elements[:0] = found
+    return elements
 
 
 def agrees(values: list[bytes], chain: list[bytes]) -> bool:

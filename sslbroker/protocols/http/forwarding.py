@@ -17,7 +17,6 @@ from ...settings import Pool
 from .certified import certified
 from .claims import ClaimedOrigin, agrees, claimed
 from .fields import (
-    CERTIFIED,
     CLAIMS,
     FORWARDED,
     HOP_BY_HOP,
@@ -232,8 +231,9 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
         # The listener's port beside another scheme than its own would name a URL that nobody serves.
         if X_FORWARDED_PORT not in said and origin.secure == peer.secure and origin.listener_port:
             fields.append((X_FORWARDED_PORT, b"X-Forwarded-Port", b"%d" % origin.listener_port))
-    # Looked for in what came: what the operator keeps from servers was said all the same.
-    if origin.certificate is not None and not any(name in CERTIFIED for name, _, _ in request.fields):
+    # Looked for in what came: what the operator keeps from servers was said all the same, and so was what
+    # cannot be read.
+    if origin.certificate is not None and not any(name in CLAIMS for name, _, _ in request.fields):
         fields += certified(origin.certificate)
     return fields
 

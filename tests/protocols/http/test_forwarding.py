@@ -394,9 +394,22 @@ def test_a_trusted_proxy_tells_of_its_clients_certificate_and_not_its_own() -> N
             assert told(on) == theirs
 
 
-def test_a_trusted_proxys_own_certificate_is_nobodys_who_stands_behind_it() -> None:
-    assert told(sent(request("GET /", "X-Forwarded-For: 203.0.113.5"), certified(PROXY))) == []
-    assert told(sent(request("GET /", "Forwarded: for=203.0.113.5"), certified(PROXY))) == []
+@pytest.mark.parametrize(
+    "said",
+    [
+        "X-Forwarded-For: 203.0.113.5",
+        "X-Forwarded-For: unknown",
+        "X-Forwarded-For: 203.0.113.5, ",
+        "X-Forwarded-Proto: gopher",
+        "X-Forwarded-Host: a",
+        "X-Real-IP: 203.0.113.5",
+        "Forwarded: for=203.0.113.5",
+        'Forwarded: for="',
+        "Forwarded: for=203.0.113.5:x",
+    ],
+)
+def test_a_trusted_proxys_own_certificate_is_nobodys_who_stands_behind_it(said: str) -> None:
+    assert told(sent(request("GET /", said), certified(PROXY))) == []
 
 
 def test_a_trusted_peer_that_speaks_for_nobody_is_the_client() -> None:
