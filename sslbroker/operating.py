@@ -45,14 +45,17 @@ class OperatedService(MultiService):
                 'found the mode "auto", expected a broker.state_directory where findings are kept'
             )
         found = self._pool(pool)
-        without = [links for links in found.links.values() if links.contexts is None]
         if server is not None:
             _check_known(found, server)
         found.set_link_mode(mode, server)
         _log.info(
             "pools.{where}: links are {mode} from now on", where=_where(pool, server), mode=_MODES[mode]
         )
-        _warn(f"pools.{pool}", [links.contexts for links in without if links.contexts is not None])
+        if mode:
+            several = [
+                links.contexts for member, links in found.links.items() if server in (None, member.address)
+            ]
+            _warn(f"pools.{pool}", [contexts for contexts in several if contexts is not None])
 
     def set_server(
         self, pool: str, server: str, state: str | None = None, *, weight: int | None = None

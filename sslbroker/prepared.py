@@ -78,7 +78,12 @@ def prepare(configuration: Configuration, known: Extensions | None = None) -> Pr
 
 
 def _may_be_secure(pool: Pool) -> bool:
-    """Is there a server to which links are or may become secure by themselves?"""
+    """Is there a server to which links are or may become secure by themselves, or a table for that?
+
+    With a table an operator may make them secure at any time: its files are read at the start.
+    """
+    if pool.tls is not None or any(server.tls is not None for server in pool.servers):
+        return True
     modes = (server.continue_secure_link for server in pool.servers)
     return any((pool.continue_secure_link if mode is None else mode) is not False for mode in modes)
 

@@ -81,6 +81,16 @@ class Preparing(SynchronousTestCase):
         plain = Pool("shop", (Server("127.0.0.1:9", continue_secure_link=False),), continue_secure_link=True)
         self.assertEqual(prepare(configuration(plain)).links, {"shop": {}})
 
+    def test_files_of_links_that_may_become_secure_are_read_too(self) -> None:
+        nowhere = LinkTLS(ca=Path("/nowhere/ca.pem"))
+        for pool in (
+            Pool("shop", (Server("127.0.0.1:9"),), tls=nowhere),
+            Pool("shop", (Server("127.0.0.1:9", tls=nowhere),)),
+        ):
+            self.assertRegex(self.refused(configuration(pool))[0], r"^pools\.shop.*: ")
+        table = Pool("shop", (Server("127.0.0.1:9"),), tls=LinkTLS())
+        self.assertEqual(list(prepare(configuration(table)).links["shop"]), ["127.0.0.1:9"])
+
     def test_pools_with_equal_settings_share_what_they_trust(self) -> None:
         pools = tuple(
             Pool(name, (Server("127.0.0.1:9"),), continue_secure_link=True) for name in ("shop", "b")

@@ -15,7 +15,6 @@ from ..settings import (
     Failover,
     HeaderRules,
     KiB,
-    LinkTLS,
     ListenerTLS,
     MiB,
     NamedClients,
@@ -153,25 +152,13 @@ def certificates_of_clients_have_a_ca(configuration: Configuration, reading: Rea
         )
 
 
-def tables_for_secure_links_are_used(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
-    """Nobody believes that links are secure which are not."""
-    for pool in configuration.pools:
-        modes = _link_modes(pool) if _links_sound(pool, reading) else []
-        unused = [place for place, tls, mode in modes if tls is not None and mode is False]
-        if pool.tls is not None and modes and all(mode is False for _, _, mode in modes):
-            unused.insert(0, steps("pools", pool.name))
-        for place in unused:
-            suggestion = f'write {place}.continue_secure_link = true (or "auto") for secure ones'
-            yield Problem(f"{place}.tls", "a table", "none where links are plain", suggestion)
-
-
 def findings_are_kept(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
     """`auto` needs a folder for what it finds out."""
     if configuration.broker.state_directory is not None or not reading.sound("broker"):
         return
     for pool in configuration.pools:
         modes = _link_modes(pool) if _links_sound(pool, reading) else []
-        asking = [place for place, _, mode in modes if mode == "auto"]
+        asking = [place for place, mode in modes if mode == "auto"]
         if asking:
             asks = steps("pools", pool.name) if pool.continue_secure_link == "auto" else asking[0]
             suggestion = f'{asks}.continue_secure_link = "auto" needs it: no restart may forget who spoke TLS'
@@ -184,12 +171,11 @@ def _links_sound(pool: Pool, reading: Reading) -> bool:
     return reading.sound(f"{path}.servers", f"{path}.continue_secure_link")
 
 
-def _link_modes(pool: Pool) -> list[tuple[str, LinkTLS | None, bool | str]]:
-    """For each server: its path, its own table for secure links, and its mode."""
+def _link_modes(pool: Pool) -> list[tuple[str, bool | str]]:
+    """For each server: its path, and its mode."""
     return [
         (
             f"{steps('pools', pool.name, 'servers')}[{index}]",
-            one.tls,
             pool.continue_secure_link if one.continue_secure_link is None else one.continue_secure_link,
         )
         for index, one in enumerate(pool.servers)
@@ -262,7 +248,6 @@ RULES: tuple[Rule, ...] = (
     storage_is_ordered,
     names_times_are_ordered,
     certificates_of_clients_have_a_ca,
-    tables_for_secure_links_are_used,
     findings_are_kept,
     streams_name_nobody,
     keys_have_a_use,
