@@ -38,6 +38,8 @@ def new_context(method: int, minimum: str) -> SSL.Context:
     with suppress(AttributeError):
         set_groups = SSL._lib.SSL_CTX_set1_curves_list  # type: ignore[attr-defined]
         any(set_groups(context._context, groups) for groups in _GROUPS)  # the first that works
+        # Before 4.0 OpenSSL would take what it said of the others for an error of the next connection.
+        SSL._lib.ERR_clear_error()  # type: ignore[attr-defined]
     return context
 
 
