@@ -7,7 +7,7 @@ Refuses to try transcripts: what a codec makes of bytes is for the plugin's own 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from zope.interface import Interface
 from zope.interface.exceptions import (
@@ -19,8 +19,26 @@ from zope.interface.exceptions import (
 from zope.interface.verify import verifyObject
 
 from ..errors import ConfigurationError
-from ..interfaces import IBackendProtocol, ICodec, IExchangeRules, IResponseClassifier
+from ..interfaces import (
+    IAnswerTimes,
+    IBackendProtocol,
+    ICascades,
+    ICodec,
+    IExchangeRules,
+    IOwnAnswers,
+    IProbe,
+    IResponseClassifier,
+    IStickiness,
+    IUndone,
+)
 from ..settings import Limits, Pool
+
+#: What each part may provide besides, and is then asked.
+OPTIONAL: Mapping[type[Interface], Sequence[type[Interface]]] = {
+    IBackendProtocol: (IProbe,),
+    IExchangeRules: (IAnswerTimes, IOwnAnswers, IStickiness, ICascades),
+    IResponseClassifier: (IUndone,),
+}
 
 
 def examine(protocol: IBackendProtocol, pool: Pool) -> list[str]:
@@ -39,7 +57,7 @@ def examine(protocol: IBackendProtocol, pool: Pool) -> list[str]:
         ("client_codec(…)", ICodec, lambda: protocol.client_codec(limits.head_size, limits.headers)),
         ("server_codec(…)", ICodec, lambda: protocol.server_codec(links.head_size, links.headers)),
     )
-    faults = _values(protocol)
+    faults = _values(protocol) + _besides(IBackendProtocol, protocol, "the protocol")
     for name, interface, make in parts:
         try:
             made = make()
@@ -49,6 +67,7 @@ def examine(protocol: IBackendProtocol, pool: Pool) -> list[str]:
             faults.append(f"{name} raised {type(error).__name__}: {error}")
         else:
             faults += lacks(interface, made, f"what {name} gives")
+            faults += _besides(interface, made, f"what {name} gives")
             capacity = getattr(made, "capacity", 1)
             if interface is ICodec and capacity != 1:
                 faults.append(f"what {name} gives has capacity {capacity!r}: only 1 is built yet")
@@ -60,6 +79,23 @@ def _values(protocol: IBackendProtocol) -> list[str]:
     alpn: object = protocol.alpn
     if not isinstance(alpn, Sequence) or not all(isinstance(one, bytes) and one for one in alpn):
         faults.append(f"alpn is {alpn!r}, expected a list of bytes such as (b'http/1.1',), or ()")
+    if not isinstance(protocol.server_first, bool):
+        faults.append(f"server_first is {protocol.server_first!r}, expected True or False")
+    return faults
+
+
+def _besides(interface: type[Interface], thing: object, name: str) -> list[str]:
+    """What is wrong with the optional interfaces: provided by half, or meant and not declared."""
+    faults = []
+    for optional in OPTIONAL.get(interface, ()):
+        methods = list(optional)
+        if optional.providedBy(thing):
+            faults += lacks(optional, thing, name)
+        elif all(hasattr(thing, method) for method in methods):
+            faults.append(
+                f"{name} has {' and '.join(methods)}, and is never asked: "
+                f"it does not say @implementer({optional.__name__})"
+            )
     return faults
 
 

@@ -9,7 +9,7 @@ import pytest
 from zope.interface import implementer
 
 from sslbroker.errors import ConfigurationError, Problem
-from sslbroker.interfaces import IBackendProtocol
+from sslbroker.interfaces import IBackendProtocol, IResponseClassifier, IUndone
 from sslbroker.protocols.examine import examine
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.protocols.http.client_codec import ClientCodec
@@ -114,5 +114,37 @@ def test_what_the_broker_does_not_do_yet_is_not_accepted_in_silence() -> None:
     def many(self: Whole, head_size: int, headers: int) -> Any:
         return Many(head_size, headers)
 
-    assert spoilt(server_first=True) == ["server_first is true: servers that speak first are not built yet"]
     assert spoilt(client_codec=many) == ["what client_codec(…) gives has capacity 100: only 1 is built yet"]
+
+
+@implementer(IResponseClassifier, IUndone)
+class Certain:  # type: ignore[misc]
+    """A classifier that promises to know what was not done, and does not."""
+
+    def failing(self, response: Any) -> bool:
+        return False
+
+    def status(self, response: Any) -> int:
+        return 0
+
+
+def test_an_optional_interface_that_is_provided_is_looked_at() -> None:
+    expected = "what classifier(…) gives has no nothing_done(response), which IUndone asks for"
+    assert spoilt(classifier=lambda self, pool: Certain()) == [expected]
+
+
+def test_an_optional_interface_that_was_meant_and_not_declared() -> None:
+    def probe(self: object, host: str) -> bytes:
+        return b""
+
+    def answers(self: object, received: bytes) -> bool | None:
+        return None
+
+    expected = "the protocol has probe and answers, and is never asked: it does not say @implementer(IProbe)"
+    assert spoilt(probe=probe, answers=answers) == [expected]
+    assert spoilt(probe=probe) == []
+
+
+def test_who_speaks_first_is_a_yes_or_a_no() -> None:
+    assert spoilt(server_first=True) == []
+    assert spoilt(server_first="no") == ["server_first is 'no', expected True or False"]
