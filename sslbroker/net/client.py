@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -25,7 +24,7 @@ from ..outcome import After
 from ..settings import KiB
 from .limits import Limit, Wait
 from .relay import Relay
-from .transport import backlog, half_close
+from .transport import backlog, ended_in_order, half_close
 
 if TYPE_CHECKING:
     from .frontend import Frontend
@@ -243,7 +242,7 @@ class ClientConnection(Protocol):
         if not self._shaken:
             frontend.not_shaken(self.transport, self.origin, reason)
         self.closing = True
-        clean = isinstance(reason.value, ConnectionDone) or self._took_all
+        clean = self._took_all or ended_in_order(self.transport, self.origin.secure, reason)
         # Many clients over TLS never say that they close: of those a cut cannot be told.
         self._end_relays(
             ClientGone("the client closed the connection"), clean, not (clean or self.origin.secure)

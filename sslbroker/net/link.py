@@ -36,7 +36,7 @@ from ..errors import (
 from ..interfaces import Error, Event, ICodec, Reply
 from ..outcome import After
 from .deadline import Deadline
-from .transport import half_close
+from .transport import ended_in_order, half_close
 
 if TYPE_CHECKING:
     from .client import ClientConnection
@@ -232,7 +232,7 @@ class Link(Protocol):
         self.links.move(self, None)
         self._lost_to(self._holder)
         relay = self._relay
-        if relay is not None and self.secure and isinstance(reason.value, ConnectionDone):
+        if relay is not None and self.secure and ended_in_order(self.transport, True, reason):
             self._end(relay)  # a TLS transport tells the server's end only so
         if relay is not None and self._relay is relay:
             self._relay = None

@@ -109,7 +109,7 @@ class Places:
                 hopeless.add(waiter.kind)
 
     def _worth_asking(self) -> bool:
-        """A place is free, or nobody is open, which who waits must be told."""
+        """A place is free, or nobody takes anybody new, which who waits must be told."""
         if self._asked is not None:
             return False  # first it must be known which place is taken
         nobody = True
@@ -117,7 +117,7 @@ class Places:
             if member.open:
                 if member.has_place():
                     return True
-                nobody = False
+                nobody = nobody and member.draining
         return nobody
 
     def _serve_one(self, waiter: Waiter) -> None:

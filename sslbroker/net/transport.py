@@ -1,7 +1,8 @@
 """What the glue needs to know of a transport beyond Twisted's interfaces.
 
 Decides how much of what was written the peer has not taken yet, so that a slow reader can be told
-from one that has stopped, and how one direction of a connection is ended. Refuses to buffer: transports do.
+from one that has stopped, how one direction of a connection is ended, and whether the peer has ended its
+own in good order. Refuses to buffer: transports do.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import fcntl
 import struct
 import termios
 from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
 
 def backlog(transport: Any) -> int:
@@ -40,3 +45,13 @@ def half_close(transport: Any, secure: bool) -> None:
         transport.loseConnection()
     else:
         transport.loseWriteConnection()
+
+
+def ended_in_order(transport: Any, secure: bool, reason: Failure) -> bool:
+    """Has the peer of a connection that is lost for this `reason` ended it, not just broken it off?
+
+    Over TLS its close_notify alone says so (RFC 8446 §6.1), whatever became of ours.
+    """
+    if secure:
+        return bool(transport.getHandle().get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+    return isinstance(reason.value, ConnectionDone)

@@ -1,8 +1,8 @@
 """A protocol for tests, a line a message, whose requests can ask for every unusual thing.
 
 ``pin`` makes the link stay with its client, ``unpin`` ends that, ``own`` needs no server, ``slow N`` may take
-N seconds, ``read`` may be repeated. An answer ``!busy`` is a failing one, ``!untouched`` one that proves that
-nothing was done; ``!bye`` ends the link.
+N seconds, ``read`` may be repeated; more words may follow. An answer ``!busy`` is a failing one,
+``!untouched`` one that proves that nothing was done; ``!bye`` ends the link.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Codec:
         self.awaits = False
         if not self.link:
             self.exchange += 1
-        elif self.line == b"unpin":
+        elif self.line.startswith(b"unpin"):
             self.pinned = False
-        elif self.line == b"pin":
+        elif self.line.startswith(b"pin"):
             self.pinned = True
-        self.closing |= line == b"!bye"
+        self.closing |= line.startswith(b"!bye")
         return Head(self.exchange, line), End(self.exchange)
 
     def receive_end(self) -> Sequence[Event]:
@@ -111,10 +111,10 @@ class Rules:
         return 0.0
 
     def answer_within(self, request: bytes) -> float | None:
-        return float(request[5:]) if request.startswith(b"slow ") else None
+        return float(request.split()[1]) if request.startswith(b"slow ") else None
 
     def own_answer(self, request: bytes, origin: Origin, exchange: int) -> Sequence[Event]:
-        return (Head(exchange, b"myself"), End(exchange)) if request == b"own" else ()
+        return (Head(exchange, b"myself"), End(exchange)) if request.startswith(b"own") else ()
 
     def to_server(self, request: bytes, origin: Origin, address: str, secure_link: bool) -> bytes:
         return request
@@ -132,10 +132,10 @@ class Rules:
 @implementer(IResponseClassifier, IUndone)
 class Classifier:
     def failing(self, response: bytes) -> bool:
-        return response in (b"!busy", b"!untouched")
+        return response.startswith((b"!busy", b"!untouched"))
 
     def nothing_done(self, response: bytes) -> bool:
-        return response == b"!untouched"
+        return response.startswith(b"!untouched")
 
     def status(self, response: bytes) -> int:
         return 0

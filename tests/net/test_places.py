@@ -314,6 +314,15 @@ class Waiting(BrokerCase):
         self.assertTrue(waits.takes().startswith(b"HTTP/1.1 503 "))
         self.assertEqual(self.end, "choose:no-server")
 
+    def test_so_does_one_that_drains(self) -> None:
+        self.begin(servers=1, maximum_transactions=1)
+        first, waits = self.asks(), self.asks()
+        self.pool.set_server("10.0.0.1:80", "drain")
+        self.assertTrue(waits.takes().startswith(b"HTTP/1.1 503 "))
+        self.assertEqual(self.end, "choose:no-server")
+        self.answer(0)
+        self.assertTrue(first.takes().endswith(b"ok"))
+
     def test_a_limit_of_links_counts_those_that_are_idle_or_being_made(self) -> None:
         self.begin(servers=1, maximum_links=1)
         self.servers[0].behaviour = "wait"

@@ -156,6 +156,19 @@ class Truncated(SecureCase):
         self.assertTrue(client.takes().endswith(b"3\r\nabc\r\n0\r\n\r\n"))
         self.assertEqual(self.end, "ok")
 
+    def test_a_server_that_does_not_wait_for_ours_has_said_all(self) -> None:
+        for protocol in ("http", "tcp"):
+            client = self.begin(protocol=protocol)
+            client.sends(GET)
+            link = self.servers[0].link()
+            link.sends(b"HTTP/1.1 200 OK\r\n\r\nabc")
+            link.transport.loseConnection()  # type: ignore[union-attr]
+            link.transport.transport.loseConnection()  # type: ignore[union-attr]
+            self.assertTrue(client.takes().endswith(b"abc\r\n0\r\n\r\n" if protocol == "http" else b"abc"))
+            client.closes()
+            self.assertEqual(self.end, "ok")
+            self.tearDown()
+
     def test_without_one_it_is_cut_visibly(self) -> None:
         client = self.begin()
         client.sends(GET)
