@@ -9,10 +9,13 @@ from typing import Any
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "protocols.md"
 
 
+def blocks(language: str) -> list[str]:
+    """The blocks of code in this language, in their order."""
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+
+
 def names() -> dict[str, Any]:
     """What the guide's module defines."""
-    found = re.search(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
-    assert found is not None
     names: dict[str, Any] = {"__name__": "guide"}
-    exec(compile(found.group(1), str(GUIDE), "exec"), names)
+    exec(compile(blocks("python")[0], str(GUIDE), "exec"), names)
     return names

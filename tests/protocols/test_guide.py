@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from sslbroker.testkit import Kit
 
 from . import guide
 
+ROOT = Path(__file__).resolve().parents[2]
 POOL = Pool("p", ())
 
 
@@ -70,12 +74,27 @@ def test_a_transaction_goes_through(lines: Any) -> None:
     assert told(client.receive(b"")) == ["get b", "End"]
 
 
-def test_the_kit_finds_nothing(lines: Any) -> None:
+def test_the_kit_finds_nothing_as_the_guide_uses_it(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lines", SimpleNamespace(lines=lines))
+    names: dict[str, Any] = {"__name__": "test_lines"}
+    exec(compile(guide.blocks("python")[1], "test_lines", "exec"), names)
+    names["test_lines"]()
+
+
+def test_the_kit_finds_nothing_in_floods_either(lines: Any) -> None:
     kit = Kit(lines, bound=5000)
-    kit.check_whole()
     kit.check_requests(b"get a\nput b\n\nget c\n")
     kit.check_answers(b"get a\n", b"1\n", after=After.REUSABLE)
     kit.check_hostile([b"get a\n", b"put b\nget c\n"], [(b"get a\n", b"1\n")])
+
+
+@pytest.mark.parametrize(
+    "block", guide.blocks("python")[2:] + [b for b in guide.blocks("toml") if b[0] == "#"]
+)
+def test_what_is_shown_of_a_file_is_in_it(block: str) -> None:
+    first, _, shown = block.partition("\n")
+    file = ROOT / first.removeprefix("# ")
+    assert shown in file.read_text(encoding="utf-8"), first
 
 
 @pytest.mark.parametrize("data", [b"a" * 11, b"a" * 11 + b"\n"])
