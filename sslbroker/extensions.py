@@ -24,6 +24,7 @@ from .interfaces import (
     IBalancer,
     IBalancing,
     IClassification,
+    IHosts,
     IObserver,
     IResponseClassifier,
     IStickiness,
@@ -108,6 +109,10 @@ def parts(known: Extensions, configuration: Configuration, problems: list[str]) 
                 hint = did_you_mean(name, pools) or f"the pools are {shown(pools)}"
                 problems.append(f"{keyword}: found {shown(name)}, expected the name of a pool ({hint})")
     made = {pool.name: _parts(known, pool, problems) for pool in configuration.pools}
+    for listener in configuration.listeners:
+        part = made[listener.pool]
+        if listener.tls is not None and listener.tls.names and part is not None:
+            problems += _hosts_unnamed(listener.name, part.protocol, configuration.pool(listener.pool))
     return {name: one for name, one in made.items() if one is not None}
 
 
@@ -140,6 +145,15 @@ def _parts(known: Extensions, pool: Pool, problems: list[str]) -> Parts | None:
             IResponseClassifier, setting, IClassification, judging, "classifier", pool, problems
         )
     return None if len(problems) > before else Parts(protocol, balancer, classifier)
+
+
+def _hosts_unnamed(listener: str, protocol: IBackendProtocol, pool: Pool) -> Iterator[str]:
+    """Rules for single names protect nothing where a client need not say again which name it means."""
+    if not IHosts.providedBy(protocol.rules(pool, "sslbroker")):
+        path = f"listeners.{listener}.tls"
+        expected = f'this to be left out with protocol = "{pool.protocol}", whose requests name no host'
+        hint = f"all names lead to the same servers: write {path}.client_certificate"
+        yield f"{path}.names: found names with rules of their own, expected {expected} ({hint})"
 
 
 def _given(

@@ -280,6 +280,16 @@ class IAnswerTimes(Interface):
         None: ``failover.response_timeout``; 0: no limit but those of the client's connection."""
 
 
+class IHosts(Interface):
+    """Rules may provide it: requests name the host that they are for, as a TLS client names one.
+
+    Without it no name of a pool's listeners can have rules of its own: nothing would keep a client from
+    asking for another name in TLS than in its requests. With it the broker answers who does by 421."""
+
+    def host(request: Any) -> bytes:
+        """The host, with a port or without, as the request has it; b"" for none."""
+
+
 class IOwnAnswers(Interface):
     """Rules may provide it: some requests need no server."""
 

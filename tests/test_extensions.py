@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,7 +23,16 @@ from sslbroker.interfaces import (
     IResponseClassifier,
 )
 from sslbroker.protocols.http.backend import HTTPProtocol
-from sslbroker.settings import Configuration, Listener, Log, Pool, Server, Sticky
+from sslbroker.settings import (
+    Configuration,
+    Listener,
+    ListenerTLS,
+    Log,
+    NamedClients,
+    Pool,
+    Server,
+    Sticky,
+)
 
 
 @implementer(IBalancer)
@@ -259,6 +269,24 @@ class Whole(Case):
 
         self.installed(Strict())
         self.assertRaises(ConfigurationError, self.problems, configuration(balance="first"))
+
+    def test_names_with_rules_are_for_protocols_whose_requests_name_hosts(self) -> None:
+        self.installed()
+        tls = ListenerTLS((), names=(NamedClients("a.test"),))
+        for protocol, plain in (("http", False), ("tcp", True), ("tcp", False)):
+            settings = configuration(protocol=protocol)
+            one = Listener("web", "tcp:0", "shop", tls=None if plain else tls)
+            lines = self.problems(replace(settings, listeners=(one,)))
+            refused = protocol == "tcp" and not plain
+            self.assertEqual(len(lines), refused, lines)
+        self.assertEqual(
+            lines,
+            [
+                "listeners.web.tls.names: found names with rules of their own, expected this to be left out "
+                'with protocol = "tcp", whose requests name no host (all names lead to the same servers: '
+                "write listeners.web.tls.client_certificate)"
+            ],
+        )
 
     def test_sticky_is_for_protocols_that_can_tell_a_client(self) -> None:
         self.installed()

@@ -107,6 +107,7 @@ def test_the_surface_is_one_interface_for_one_question() -> None:
         "ICodec",
         "IExchangeRules",
         "IAnswerTimes",
+        "IHosts",
         "IOwnAnswers",
         "IStickiness",
         "ICascades",

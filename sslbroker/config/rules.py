@@ -182,8 +182,8 @@ def _link_modes(pool: Pool) -> list[tuple[str, bool | str]]:
     ]
 
 
-def streams_name_nobody(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
-    """No request says for which name or for whom it is where there are no requests."""
+def streams_tell_for_nobody(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """No request says for whom it is where there are no requests."""
     protocols = {pool.name: pool.protocol for pool in configuration.pools}
     for listener in configuration.listeners:
         path, pool = steps("listeners", listener.name), steps("pools", listener.pool, "protocol")
@@ -193,9 +193,6 @@ def streams_name_nobody(configuration: Configuration, reading: Reading) -> Itera
         if listener.trusted and reading.sound(f"{path}.trusted"):
             suggestion = "a stream has no header fields that tell for whom it comes"
             yield Problem(f"{path}.trusted", shown(listener.trusted), expected, suggestion)
-        if listener.tls is not None and listener.tls.names and reading.sound(f"{path}.tls.names"):
-            suggestion = f"all names lead to the same servers: write {path}.tls.client_certificate"
-            yield Problem(f"{path}.tls.names", "names with rules of their own", expected, suggestion)
 
 
 def keys_have_a_use(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
@@ -249,7 +246,7 @@ RULES: tuple[Rule, ...] = (
     names_times_are_ordered,
     certificates_of_clients_have_a_ca,
     findings_are_kept,
-    streams_name_nobody,
+    streams_tell_for_nobody,
     keys_have_a_use,
     protocols_know_their_settings,
 )

@@ -26,6 +26,7 @@ from ..interfaces import (
     IBackendProtocol,
     IBalancer,
     ICascades,
+    IHosts,
     IOwnAnswers,
     IResponseClassifier,
     IStickiness,
@@ -75,6 +76,7 @@ class Pool:
         self.rules = rules = protocol.rules(settings, broker_name)
         self.classifier = judge = classifier or protocol.classifier(settings)
         self.answer_times = rules if IAnswerTimes.providedBy(rules) else None
+        self.hosts = rules if IHosts.providedBy(rules) else None
         self.own_answers = rules if IOwnAnswers.providedBy(rules) else None
         self.stickiness = rules if settings.sticky is not None and IStickiness.providedBy(rules) else None
         self.cascades = rules if ICascades.providedBy(rules) else None

@@ -25,6 +25,7 @@ from ..errors import (
     FailingStatus,
     InternalError,
     NoServer,
+    RequestRefused,
     Stalled,
     Truncated,
 )
@@ -43,6 +44,8 @@ _REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
 _CHOSEN, _NO_SERVER, _LINKED, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.LINKED, Input.FAILED
 _ANSWERED, _ENDED, _REFUSED, _LOST = Input.ANSWERED, Input.ENDED, Input.REFUSED, Input.LOST
 _OWN, _OK = Input.OWN, Cause.OK
+
+_MISDIRECTED = 421  # RFC 9110 §§7.4, 15.5.20
 
 
 class Relay:
@@ -115,7 +118,7 @@ class Relay:
         if self._over:
             return
         try:
-            refusal = self.pool.rules.admit(self.request, self.origin)
+            refusal = self._misdirected() or self.pool.rules.admit(self.request, self.origin)
             if refusal is not None:
                 self._step(_REFUSED, refusal)
             elif not self._answered_by_ourselves():
@@ -248,6 +251,16 @@ class Relay:
     def _step(self, event: Input, subject: object = None) -> None:
         for action in self.transaction.receive(event, self.pool.clock.seconds(), subject):
             _DO[action](self)
+
+    def _misdirected(self) -> BrokerError | None:
+        """A request for a host with other rules for clients than the name that the connection asked for.
+
+        Its client comes again on a connection for that name, and shows there what that name requires.
+        """
+        misdirected, hosts = self.origin.misdirected, self.pool.hosts
+        if misdirected is None or (hosts is not None and not misdirected(hosts.host(self.request))):
+            return None
+        return RequestRefused("this connection was made for another name", status=_MISDIRECTED)
 
     def _answered_by_ourselves(self) -> bool:
         own = self.pool.own_answers

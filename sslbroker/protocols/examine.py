@@ -25,6 +25,7 @@ from ..interfaces import (
     ICascades,
     ICodec,
     IExchangeRules,
+    IHosts,
     IOwnAnswers,
     IProbe,
     IResponseClassifier,
@@ -36,7 +37,7 @@ from ..settings import Limits, Pool
 #: What each part may provide besides, and is then asked.
 OPTIONAL: Mapping[type[Interface], Sequence[type[Interface]]] = {
     IBackendProtocol: (IProbe,),
-    IExchangeRules: (IAnswerTimes, IOwnAnswers, IStickiness, ICascades),
+    IExchangeRules: (IAnswerTimes, IHosts, IOwnAnswers, IStickiness, ICascades),
     IResponseClassifier: (IUndone,),
 }
 

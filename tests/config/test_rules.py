@@ -286,16 +286,6 @@ def test_a_stream_has_no_requests(setting: str) -> None:
     assert problem.expected == 'this to be left out with protocol = "tcp"'
 
 
-def test_a_stream_asks_for_no_name() -> None:
-    names = LISTENER + TLS + 'names = { "a.test" = {} }\n'
-    assert problems(names + POOL) == []
-    assert told(names + POOL + 'protocol = "tcp"') == [
-        "listeners.web.tls.names: found names with rules of their own, "
-        'expected this to be left out for a pool with protocol = "tcp" (all names lead to the same servers: '
-        "write listeners.web.tls.client_certificate)"
-    ]
-
-
 def test_a_stream_tells_for_nobody() -> None:
     trusted = LISTENER + 'trusted = ["192.0.2.0/24"]\n'
     assert problems(trusted + POOL) == []

@@ -19,6 +19,7 @@ from ...interfaces import (
     Event,
     ICascades,
     IExchangeRules,
+    IHosts,
     IResponseClassifier,
     IStickiness,
     IUndone,
@@ -43,7 +44,7 @@ _TRIES = re.compile(rb"[1-9][0-9]{0,3}")
 _MISDIRECTED = 421
 
 
-@implementer(IExchangeRules, IStickiness, ICascades)
+@implementer(IExchangeRules, IHosts, IStickiness, ICascades)
 class HTTPRules:
     """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
 
@@ -75,16 +76,11 @@ class HTTPRules:
         self._sticky = StickyCookie(pool.sticky.cookie) if pool.sticky is not None else None
 
     def admit(self, request: Request, origin: Origin) -> BrokerError | None:
-        """Why the request is not carried: CONNECT, a loop, a TRACE or OPTIONS meant for the broker, a host
-        that this connection is not for.
+        """Why the request is not carried: CONNECT, a loop, a TRACE or OPTIONS meant for the broker.
 
         CONNECT is 405 and not 501: the method is known, and that it is not carried is no failure of
-        a server, so it should not be counted with the 5xx. A request for a host with other rules for
-        clients than the name that the connection asked for is 421 (RFC 9110 §§7.4, 15.5.20): its client
-        comes again on a connection for that name, and shows there what that name requires.
+        a server, so it should not be counted with the 5xx.
         """
-        if origin.misdirected is not None and origin.misdirected(request.host or b""):
-            return RequestRefused("this connection was made for another name", status=_MISDIRECTED)
         if request.method == b"CONNECT":
             return RequestRefused("CONNECT asks for a forward proxy, and this is none")
         if request.method in (b"TRACE", b"OPTIONS"):
@@ -98,6 +94,10 @@ class HTTPRules:
         if passed > 1:
             return LoopDetected("Via names this broker twice")
         return None
+
+    def host(self, request: Request) -> bytes:
+        """That of the target, else of ``Host`` (RFC 9112 §3.2.2); b"" in HTTP/1.0 without either."""
+        return request.host or b""
 
     def origin(self, request: Request, origin: Origin) -> Origin:
         """The origin after what a trusted peer says of the client."""

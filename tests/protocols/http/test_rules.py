@@ -10,10 +10,10 @@ from sslbroker.interfaces import (
     End,
     ICascades,
     IExchangeRules,
+    IHosts,
     IResponseClassifier,
     IStickiness,
     IUndone,
-    Origin,
 )
 from sslbroker.outcome import Replay
 from sslbroker.protocols.http.answers import Answers
@@ -38,7 +38,7 @@ def refused(message: Request) -> tuple[int, str] | None:
 
 
 def test_the_interfaces_are_provided() -> None:
-    for interface in (IExchangeRules, IStickiness, ICascades):
+    for interface in (IExchangeRules, IHosts, IStickiness, ICascades):
         verifyClass(interface, HTTPRules)
         verifyObject(interface, rules())
     for answered in (IResponseClassifier, IUndone):
@@ -137,23 +137,9 @@ def test_one_pass_and_other_names_are_no_loop(via: str) -> None:
     assert refused(request("GET /", f"Via: {via}")) is None
 
 
-def on_a_connection_for(name: bytes) -> Origin:
-    origin = Origin("198.51.100.7", secure=True)
-    origin.misdirected = lambda host: host != name
-    return origin
-
-
-def test_a_host_that_the_connection_is_not_for_is_misdirected() -> None:
-    for origin in (on_a_connection_for(b"a"), claimed(PROXY_SAYS, on_a_connection_for(b"a"))):
-        assert rules().admit(request("GET /", "Host: a"), origin) is None
-        error = rules().admit(request("GET /", "Host: b"), origin)
-        assert isinstance(error, RequestRefused)
-        assert (error.status, error.detail) == (421, "this connection was made for another name")
-
-
-def test_a_request_without_a_host_is_asked_about_too() -> None:
-    assert rules().admit(request("GET /", minor=0), on_a_connection_for(b"")) is None
-    assert rules().admit(request("GET /", minor=0), on_a_connection_for(b"a")) is not None
+def test_the_host_is_told_as_the_request_has_it() -> None:
+    assert rules().host(request("GET /", "Host: A.:80")) == b"A.:80"
+    assert rules().host(request("GET /", minor=0)) == b""
 
 
 # --- origin -----------------------------------------------------------------------------------

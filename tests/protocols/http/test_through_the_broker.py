@@ -72,6 +72,15 @@ class Statuses(BrokerCase):
         self.servers[0].link().sends(OK)
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 200 OK\r\n"))
 
+    def test_where_nobody_tells_the_host_no_request_is_for_the_connection(self) -> None:
+        self.start()
+        client = self.client()
+        [connection] = self.frontends["plain"].connections
+        connection.origin.misdirected = lambda host: False
+        self.pool.hosts = None
+        client.sends(GET % b"")
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 421 "))
+
     def test_a_servers_421_lets_even_a_post_go_on(self) -> None:
         self.start(failover=Failover(statuses=((421, 421), (500, 599))))
         client = self.client()
