@@ -65,11 +65,15 @@ class StickyCookie:
         return [left for field in fields if (left := self._without(field)) is not None]
 
     def kept_from_client(self, fields: list[Field]) -> list[Field]:
-        """A response's fields without a server's cookie of that name."""
+        """A response's fields without a server's cookie of that name.
+
+        Nor one without a name: browsers send back its value alone, which may look like ours.
+        """
         return [
             field
             for field in fields
-            if field[0] != _SET_COOKIE or field[2].partition(b"=")[0].strip(b" \t") != self._name
+            if field[0] != _SET_COOKIE
+            or field[2].lstrip(b"= \t").partition(b"=")[0].rstrip(b" \t") != self._name
         ]
 
     def set(self, fields: list[Field], key: str, secure: bool) -> None:
