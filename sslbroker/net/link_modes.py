@@ -1,8 +1,9 @@
 """What the links to one server are now, plain or secure, and how that becomes known when it is `auto`.
 
-Decides when a server is probed, and what a finding changes. Invariant: in `auto` a server is barred until
-a probe has found out what it speaks, and from TLS nothing leads to plain but the operator, who clears the
-pin or says `false`. Refuses to know how a probe is done and how links are made.
+Decides when a server is probed, and what a finding changes. Invariant: in `auto` a server is barred while
+no probe finds out what it speaks, and from TLS nothing leads to plain but the operator, who clears the
+pin or says `false`. An operator's word about a server that is in use does not bar it: links are made as
+before until the probe that follows is over. Refuses to know how a probe is done and how links are made.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class LinkMode:
         self._probing: Deferred[Found] | None = None
         self._next: IDelayedCall | None = None
         self._due = self._wait = 0.0  # when the next probe is, and how long after it another one
+        self._as_before: bool | None = None  # what links are until the probe after a change is over
         self._told = False  # the log has said why the server is still unknown
         self._take(*self._pinned())
         self.secure = self._means()  # what links are made as now; None: the server is barred
@@ -101,12 +103,14 @@ class LinkMode:
     def set_mode(self, mode: bool | str) -> None:
         """The operator's word, at any time; the next link follows it."""
         self.mode = mode
+        self._forget()
         self._hold(*self._pinned())
         self._begin()
 
     def clear_pin(self) -> None:
         """The operator's word that the server may have become plain: what was found out is forgotten."""
         self._pins.clear(self._pool, self._member.address)
+        self._forget()
         self._hold(Finding.UNKNOWN, "what was known of it was cleared")
         self._begin()
 
@@ -117,10 +121,19 @@ class LinkMode:
         return (pinned, "as it is pinned") if pinned else (Finding.UNKNOWN, "not found out yet")
 
     def _means(self) -> bool | None:
-        return _SECURE[self.finding] if self.mode == "auto" else bool(self.mode)
+        if self.mode != "auto":
+            return bool(self.mode)
+        found = _SECURE[self.finding]
+        return self._as_before if found is None else found
+
+    def _forget(self) -> None:
+        """What was known holds no more by the operator's word: until it is known anew, links are as now."""
+        self._as_before = self.secure if self._running else None
 
     def _take(self, finding: Finding, detail: str) -> None:
         self.finding, self.detail = finding, detail
+        if finding is not Finding.UNKNOWN:
+            self._as_before = None
         if self._means() is None:
             self._member.bar(BAR, detail)
         else:
@@ -130,7 +143,8 @@ class LinkMode:
         """From now on this holds of the server."""
         news = finding is not self.finding
         self._take(finding, detail)
-        if news and self.mode == "auto":
+        asking = finding is Finding.UNKNOWN and self._as_before is not None  # its answer will be told
+        if news and self.mode == "auto" and not asking:
             self._tell()
         if self.secure is not (secure := self._means()):
             self.secure = secure
@@ -170,6 +184,7 @@ class LinkMode:
         self._next = None
         pinned, detail = self._pinned()
         if pinned is not self.finding:
+            self._forget()
             self._hold(pinned, detail)
             self._begin()
             return
@@ -198,7 +213,7 @@ class LinkMode:
     def _asked(self, found: Found, probing: Deferred[Found]) -> None:
         if self._probing is not probing:
             return  # given up
-        self._probing = None
+        self._probing = self._as_before = None
         finding, detail = found.finding, found.detail
         if finding is not Finding.UNKNOWN:
             finding = self._pins.set(self._pool, self._member.address, finding)

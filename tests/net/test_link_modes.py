@@ -111,14 +111,39 @@ class TheOperatorSays(LinkModeCase):
         self.links.set_mode(True)
         self.holds(True, UNKNOWN)
         self.links.set_mode("auto")
-        self.holds(None, UNKNOWN)
+        self.holds(True, UNKNOWN)
         self.found(PLAIN)
         self.holds(False, PLAIN)
         self.links.set_mode(False)
         self.holds(False, PLAIN)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.links.set_mode(True)
-        self.assertEqual(self.changes, [True, None, False, True])
+        self.assertEqual(self.changes, [True, False, True])
+
+    def test_a_server_in_use_is_used_on_as_it_was_until_the_answer(self) -> None:
+        for mode in (False, True):
+            self.begin(mode)
+            self.links.set_mode("auto")
+            self.holds(mode, UNKNOWN)
+            self.assertEqual((self.told(), self.changes), ([], []))
+            self.links.set_mode("auto")  # says nothing new
+            self.holds(mode, UNKNOWN)
+            self.found(UNKNOWN, "refused")
+            self.holds(None, UNKNOWN)
+            self.assertIn("refused", self.told()[0])
+            self.links.set_mode("auto")
+            self.holds(None, UNKNOWN)  # it was not used
+            self.links.stop()
+            self.changes.clear()
+
+    def test_what_a_server_was_before_auto_is_forgotten_with_the_first_answer(self) -> None:
+        self.begin(False)
+        self.links.set_mode("auto")
+        self.found(TLS)
+        self.links.clear_pin()
+        self.holds(True, UNKNOWN)
+        self.found(UNKNOWN)
+        self.holds(None, UNKNOWN)
 
     def test_a_probe_under_way_is_given_up(self) -> None:
         self.begin()
@@ -284,12 +309,12 @@ class Clearing(LinkModeCase):
         self.pins.set("shop", ADDRESS, TLS)
         self.begin()
         self.links.clear_pin()
-        self.holds(None, UNKNOWN)
-        self.assertIn("what was known of it was cleared", self.told()[0])
+        self.holds(True, UNKNOWN)
+        self.assertEqual(self.told(), [])
         self.found(PLAIN)
         self.holds(False, PLAIN)
         self.assertIs(self.pins.get("shop", ADDRESS), PLAIN)
-        self.assertEqual(self.changes, [None, False])
+        self.assertEqual(self.changes, [False])
 
     def test_the_reason_for_a_cleared_server_to_stay_unknown_is_told(self) -> None:
         self.pins.set("shop", ADDRESS, TLS)
@@ -357,7 +382,7 @@ class Workers(LinkModeCase):
         self.begin()
         self.theirs.clear("shop", ADDRESS)
         self.wait(LOOK)
-        self.holds(None, UNKNOWN)
+        self.holds(True, UNKNOWN)  # it is used on until the answer
         self.assertEqual(self.asked, [LOOK])
         self.answer = PLAIN
         self.found(TLS)
