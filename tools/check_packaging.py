@@ -20,7 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-IN_SDIST = ("tests/__init__.py", "etc/sslbroker.toml", "twisted/plugins/sslbroker_plugin.py", "Makefile")
+IN_SDIST = (
+    "tests/__init__.py",
+    "etc/sslbroker.toml",
+    "examples/sslbroker-resp/pyproject.toml",
+    "twisted/plugins/sslbroker_plugin.py",
+    "Makefile",
+)
 
 
 class PackagingError(Exception):
@@ -55,6 +61,10 @@ def build(out: Path) -> dict[str, Path]:
 
 def install(package: Path, venv: Path) -> None:
     run([sys.executable, "-m", "venv", venv], venv.parent)
+    install_into(venv, package)
+
+
+def install_into(venv: Path, package: Path) -> None:
     pip = (venv / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check")
     # Not from the checkout: pip takes an .egg-info in the current folder for an installed project.
     run([*pip, package], venv.parent)
@@ -72,6 +82,20 @@ def try_out(venv: Path, elsewhere: Path) -> None:
     run([venv / "bin" / "sslbroker", "--version"], elsewhere)
     run([venv / "bin" / "sslbroker", "check", ROOT / "etc" / "sslbroker.toml"], elsewhere)
     demo(venv, elsewhere)
+
+
+def try_plugin(venv: Path, elsewhere: Path) -> None:
+    """Install the example of a protocol of one's own, as its README says; the broker must find it."""
+    source = elsewhere / "example"
+    shutil.copytree(ROOT / "examples" / "sslbroker-resp", source)  # setuptools would build in the checkout
+    install_into(venv, source)
+    file = elsewhere / "redis.toml"
+    file.write_text(
+        '[listeners.redis]\nendpoint = "tcp:6380"\npool = "replicas"\n'
+        '[pools.replicas]\nprotocol = "resp"\nservers = ["127.0.0.1:6379"]\n'
+    )
+    run([venv / "bin" / "sslbroker", "check", file], elsewhere)
+    shutil.rmtree(source)
 
 
 def demo(venv: Path, elsewhere: Path) -> None:
@@ -128,6 +152,7 @@ def main() -> int:
             for kind, package in build(work / "dist").items():
                 install(package, work / kind)
                 try_out(work / kind, elsewhere)
+                try_plugin(work / kind, elsewhere)
                 print(f"{kind}: {package.name}: installed and tried")
             try_out(Path(sys.executable).parent.parent, elsewhere)
             print("editable: tried")
