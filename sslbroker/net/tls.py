@@ -18,7 +18,6 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
@@ -203,33 +202,6 @@ class ListenerContexts:
         for identity in identities:
             warnings.extend(certificates.doubts(identity, now))
         return identities
-
-
-@dataclass(frozen=True, slots=True)
-class Negotiated:
-    """What a handshake agreed on, as text for logs; "" where there is nothing."""
-
-    version: str  # "TLSv1.3"
-    cipher: str
-    group: str  # of the key agreement; "" also for a session resumed in TLS 1.2
-    alpn: str
-    sni: str  # as the client sent it, with backslash escapes for what is not ASCII
-    resumed: bool | None  # None: this pyOpenSSL does not tell
-
-
-def describe(connection: SSL.Connection) -> Negotiated:
-    """What was negotiated on a connection whose handshake is done."""
-    resumed: bool | None = None
-    with suppress(AttributeError):  # pyOpenSSL has no public name for it
-        resumed = bool(SSL._lib.SSL_session_reused(connection._ssl))  # type: ignore[attr-defined]
-    return Negotiated(
-        version=connection.get_protocol_version_name(),
-        cipher=connection.get_cipher_name() or "",
-        group=connection.get_group_name() or "",
-        alpn=connection.get_alpn_proto_negotiated().decode("ascii", "backslashreplace"),
-        sni=(connection.get_servername() or b"").decode("ascii", "backslashreplace"),
-        resumed=resumed,
-    )
 
 
 def wrap(

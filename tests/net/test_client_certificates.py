@@ -29,7 +29,7 @@ from sslbroker.settings import ListenerTLS, NamedClients
 from . import authorities
 from .authorities import DAY, Authority, Shown, by_sha1, lone, name, root
 from .test_certificates import whole
-from .test_tls import RETURNING, client_context, client_of, names_seen, out_of, server_of, step
+from .test_tls import RETURNING, client_context, client_of, names_seen, out_of, resumed, server_of, step
 
 CA = root("the shop's CA")
 OTHER = root("the bank's CA")
@@ -79,7 +79,7 @@ def meet(contexts: tls.ListenerContexts, client: SSL.Connection) -> Met:
                 met.alert = told.args[0][0][2] if told.args else ""
         return met
     met.fault = shaken(server, met.origin)
-    met.resumed = tls.describe(server).resumed
+    met.resumed = resumed(server)
     met.session = client.get_session()
     client.shutdown()
     server.shutdown()
