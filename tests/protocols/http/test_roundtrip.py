@@ -14,8 +14,7 @@ from sslbroker.protocols.http.client_codec import ClientCodec
 from sslbroker.protocols.http.grammar import CONNECTION_FIELDS, TOKEN_BYTES
 from sslbroker.protocols.http.message import Field, Framing, Request, Response, Trailers
 from sslbroker.protocols.http.server_codec import ServerCodec
-
-from .transcript import joined
+from sslbroker.testkit import joined
 
 LIMITS = (65536, 100)
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslbroker.outcome import After
+from sslbroker.testkit import cuts
 
 from .mutation import mutated
-from .transcript import Vector, cuts, matches, plain, play_requests, play_responses, render, vectors
+from .transcript import Vector, matches, plain, play_requests, play_responses, render, vectors
 
 REQUESTS = vectors("requests")
 RESPONSES = vectors("responses")

@@ -9,7 +9,7 @@ bytes were cut. Refuses to know what is right: the vector says it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sslbroker.outcome import After
 from sslbroker.protocols.http.client_codec import ClientCodec
 from sslbroker.protocols.http.message import Framing, Request, Response
 from sslbroker.protocols.http.server_codec import ServerCodec
+from sslbroker.testkit import joined
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "http1"
 
@@ -64,14 +65,6 @@ def read_vector(path: Path) -> Vector:
     )
 
 
-def cuts(data: bytes) -> Iterator[list[bytes]]:
-    """The data whole, byte by byte, and in two pieces at every place."""
-    yield [data]
-    yield [data[at : at + 1] for at in range(len(data))]
-    for at in range(1, len(data)):
-        yield [data[:at], data[at:]]
-
-
 def play_requests(vector: Vector, pieces: Iterable[bytes]) -> list[Event]:
     """The events of a client's bytes; every whole request is answered at once, with a 404."""
     codec = ClientCodec(*vector.limits)
@@ -109,18 +102,6 @@ def play_responses(vector: Vector, pieces: Iterable[bytes]) -> tuple[list[Event]
     if vector.option("then") == "close":
         events += codec.receive_end()
     return joined(events), codec.after(exchange)
-
-
-def joined(events: Iterable[Event]) -> list[Event]:
-    """The events with adjacent bodies as one."""
-    result: list[Event] = []
-    for event in events:
-        last = result[-1] if result else None
-        if isinstance(event, Body) and isinstance(last, Body) and last.exchange == event.exchange:
-            result[-1] = Body(event.exchange, last.data + event.data)
-        else:
-            result.append(event)
-    return result
 
 
 def plain(events: Iterable[Event]) -> list[object]:
