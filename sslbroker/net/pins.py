@@ -167,6 +167,9 @@ def _check(directory: Path) -> None:
     if directory.is_dir():
         if not os.access(directory, os.W_OK | os.X_OK):
             found, suggestion = "a directory that the broker may not write in", "change its owner or mode"
+        elif directory.stat().st_mode & stat.S_IWOTH:
+            found = "a directory that everybody may write in, and so make links plain"
+            suggestion = "take one that is the broker's alone: mode 0700"
     elif directory.exists() or directory.is_symlink():
         found = "something that is no directory"
     elif not directory.parent.is_dir():

@@ -312,6 +312,14 @@ class Trouble(PinsCase):
         self.directory.parent.rmdir()
         self.assertIn("found no such directory, nor the one above it", self.refused())
 
+    def test_a_directory_that_everybody_may_write_in_ends_the_start(self) -> None:
+        self.directory.mkdir()
+        for mode in (0o777, 0o1777, 0o702):
+            self.directory.chmod(mode)
+            self.assertIn("found a directory that everybody may write in", self.refused())
+        self.directory.chmod(0o770)
+        self.pins().set("shop", ADDRESS, Finding.TLS)
+
     def test_links_that_others_left_are_not_followed(self) -> None:
         self.directory.mkdir()
         precious = self.directory.parent / "precious"
