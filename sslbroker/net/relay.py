@@ -56,6 +56,7 @@ class Relay:
         "_attempt",
         "_choosing",
         "_connecting",
+        "_left",
         "_link_exchange",
         "_over",
         "_stuck",
@@ -110,6 +111,7 @@ class Relay:
         self._attempt: Attempt | None = None  # the one that counts as outstanding
         self._to_client: list[bytes] = []
         self._over = False
+        self._left: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
 
     # --- from the client's connection ---
 
@@ -141,12 +143,20 @@ class Relay:
             if self.tunnel and clean and self.transaction.state is RELAY:
                 self._step(_ENDED)  # that is how a stream ends where one direction cannot be ended alone
             elif self.transaction.state is not DONE:
-                if self.tunnel and not cut and self.link is not None:
-                    self.link.close()
-                    self.link = None
+                if self.tunnel and not cut:
+                    if self.link is None and self.upload.stored.unsent_size:
+                        self._left = error  # as soon as there is a link, it has the client's last words
+                        return
+                    self._close_link()
                 self._step(_LOST, error)
         except Exception:
             self.mistake()
+
+    def _close_link(self) -> None:
+        """The link ends when everything on it has been sent."""
+        link, self.link = self.link, None
+        if link is not None:
+            link.close()
 
     def client_full(self) -> None:
         """The client reads more slowly than the server sends."""
@@ -329,6 +339,8 @@ class Relay:
         if self.connection.full:
             link.pause()
         self._step(_LINKED, link.reused)
+        if self._left is not None:
+            self.client_lost(self._left, cut=False)
 
     def _connected(self, link: Link) -> None:
         self._connecting = None
@@ -410,6 +422,8 @@ class Relay:
     def _answer(self) -> None:
         error = self.transaction.error
         assert error is not None
+        if self._left is not None:
+            return
         events = self.pool.rules.error_answer(error, self.request, self.exchange)
         if events:
             for event in events:
@@ -438,7 +452,8 @@ class Relay:
 
     def _cut(self) -> None:
         self._to_client.clear()
-        self.connection.cut()
+        if self._left is None:
+            self.connection.cut()
 
     def _drop(self) -> None:
         """The try is over, and its link with it."""

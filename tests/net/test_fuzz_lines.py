@@ -63,10 +63,8 @@ class Said(World):
     def stray(self, who: int, what: int) -> None:
         link = self.a_link(who)
         if link is not None and self.given.get(link, 0) == len(self.asked_on(link)):
-            self.case.settle()  # else a request may meet it
-            if self.given.get(link, 0) == len(self.asked_on(link)):
-                self.finished.add(link)
-                link.transport.write(b"!stray\n")  # type: ignore[union-attr]
+            self.finished.add(link)
+            link.transport.write(b"!stray\n")  # type: ignore[union-attr]
 
     def client_ends(self, who: int, what: int) -> None:
         client = self.a_client(who)
@@ -130,7 +128,7 @@ class Said(World):
         for request, answer in zip(requests, got, strict=False):
             if request.startswith(b"own"):
                 case.assertEqual(answer, b"myself")
-            elif answer != b"!sorry":
+            elif answer not in (b"!sorry", b"!stray"):  # a stray line may meet a request
                 case.assertTrue(answer.endswith(b" to " + request), f"{answer!r} for {request!r}")
         places = self.pool_is_stuck()
         case.assertFalse(places, "somebody waits though there is a place")

@@ -34,6 +34,7 @@ class Streams(World):
         self.replay = replay
         self.said: dict[Peer, bytes] = {}
         self.ends: dict[Peer, int] = {}
+        self.halved: set[Peer] = set()
         for server in case.servers[::2]:
             server.stays = True
 
@@ -73,6 +74,7 @@ class Streams(World):
             how = CLOSE
         self.ends[peer] = how
         if how == HALF:
+            self.halved.add(peer)
             peer.stays = True
             transport.loseWriteConnection()
         elif how == CLOSE:
@@ -83,7 +85,9 @@ class Streams(World):
             transport.transport.loseConnection()
 
     def how(self, peer: Peer) -> int | None:
-        """How it has ended, if it has."""
+        """How it has ended what it says, if it has."""
+        if peer in self.halved:
+            return HALF
         answers = peer.ended and not peer.stays
         if secure(peer):
             answers = isinstance(peer.lost, ConnectionDone)

@@ -220,6 +220,37 @@ class Ends(StreamCase):
             self.assertEqual(type(link.lost).__name__, "ConnectionLost", ends)
             self.tearDown()
 
+    def test_a_client_over_tls_that_speaks_and_leaves_before_there_is_a_link_is_heard(self) -> None:
+        for closes in (True, False):
+            for behaviour in ("wait", "refuse"):
+                self.start(2, protocol="tcp")
+                self.servers[0].behaviour = "wait"
+                client = self.client(secure=True)
+                client.sends(b"a line for the log")
+                if closes:
+                    client.closes()
+                else:
+                    client.transport.transport.loseConnection()  # type: ignore[union-attr]
+                self.settle()
+                self.assertEqual(self.frontends["secure"].connections, set())
+                self.servers[0].behaviour = "accept" if behaviour == "wait" else behaviour
+                link = self.servers[0 if behaviour == "wait" else 1].link()
+                self.assertEqual(link.takes(), b"a line for the log")
+                self.assertTrue(link.ended)
+                self.assertEqual(self.end, "watch:client-gone")
+                self.assertEqual(self.records.all[-1]["bytes_in"], 18)
+                self.tearDown()
+
+    def test_but_not_when_no_server_can_be_had(self) -> None:
+        self.start(2, protocol="tcp")
+        self.servers[0].behaviour = "wait"
+        self.servers[1].behaviour = "refuse"
+        client = self.client(secure=True)
+        client.sends(b"a line for the log")
+        client.closes()
+        self.servers[0].behaviour = "refuse"
+        self.assertEqual(self.end, "link:refused")
+
     def test_a_stop_waits_for_streams_until_its_deadline(self) -> None:
         client, _ = self.begin()
         frontend = self.frontends["plain"]
