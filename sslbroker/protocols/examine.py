@@ -92,7 +92,7 @@ def _besides(interface: type[Interface], thing: object, name: str) -> list[str]:
         methods = list(optional)
         if optional.providedBy(thing):
             faults += lacks(optional, thing, name)
-        elif all(hasattr(thing, method) for method in methods):
+        elif all(callable(getattr(thing, method, None)) for method in methods):
             faults.append(
                 f"{name} has {' and '.join(methods)}, and is never asked: "
                 f"it does not say @implementer({optional.__name__})"

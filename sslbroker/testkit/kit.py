@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..errors import FramingError
-from ..interfaces import Error, Event, IBackendProtocol
+from ..interfaces import Error, Event, Head, IBackendProtocol, Interim, Origin, Upgraded
 from ..outcome import After
 from ..protocols.examine import examine
 from ..settings import KiB, Pool
@@ -118,7 +118,31 @@ class Kit:
             same((plain(whole), found), (plain(again), found_again), pieces)
         return whole
 
-    # --- both, against what a peer may do ---
+    # --- both, as the broker puts them together ---
+
+    def check_exchange(
+        self, request: bytes, to_server: bytes, answer: bytes, to_client: bytes, *, end: bool = False
+    ) -> None:
+        """What a server is sent for the first request in these bytes, and the client for its `answer`.
+
+        Both messages go through the rules. `end`: the server sends no more afterwards.
+        """
+        link = LinkRun(self, request, [answer])
+        same(to_server, link.sent, [request])
+        codec = self.protocol.client_codec(self.head_size, self.headers)
+        asked = codec.receive(request)[0]
+        assert isinstance(asked, Head | Upgraded), (
+            f"fed {show([request])}\ncame {asked!r}, expected a request"
+        )
+        sent = b""
+        for event in link.play(end=end)[0]:
+            if isinstance(event, Head | Interim | Upgraded):
+                event.message = self.rules.to_client(event.message, asked.message, Origin("192.0.2.1"))
+            event.exchange = asked.exchange
+            sent += b"" if isinstance(event, Error) else codec.send(event)
+        same(to_client, sent, [answer])
+
+    # --- and against what a peer may do ---
 
     def check_hostile(self, requests: Sequence[bytes], answers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Everything at once that needs no expectation; `answers` are pairs of a request and its answer.

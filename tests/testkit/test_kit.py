@@ -55,6 +55,17 @@ def test_what_is_expected_is_compared() -> None:
         kit().check_answers(b"a\n", b"b\n", after=After.CLOSE)
 
 
+def test_an_exchange_is_compared_at_both_ends() -> None:
+    kit().check_exchange(b"get a\nget b\n", b"get a\n", b"1\n", b"1\n")
+    kit().check_exchange(b"get a\n", b"get a\n", b"1", b"", end=True)
+    with pytest.raises(AssertionError, match=r"fed b'get a\\n'\ncame +b'get a\\n'\nexpected b'got a\\n'"):
+        kit().check_exchange(b"get a\n", b"got a\n", b"1\n", b"1\n")
+    with pytest.raises(AssertionError, match=r"fed b'1\\n'\ncame +b'1\\n'\nexpected b'2\\n'"):
+        kit().check_exchange(b"get a\n", b"get a\n", b"1\n", b"2\n")
+    with pytest.raises(AssertionError, match="expected a request"):
+        kit().check_exchange(b"a" * 9000, b"", b"1\n", b"1\n")
+
+
 def test_a_protocol_that_is_not_whole() -> None:
     spoilt = kit()
     spoilt.protocol.alpn = None  # type: ignore[assignment]

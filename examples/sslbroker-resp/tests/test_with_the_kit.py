@@ -52,6 +52,12 @@ def test_answers_are_the_same_however_they_are_cut(kit: Kit, request_: bytes, da
     kit.check_answers(request_, data, end=True)
 
 
+def test_what_a_server_and_a_client_are_sent(kit: Kit) -> None:
+    written = b"*2\r\n$3\r\nget\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"
+    kit.check_exchange(b"get a\r\nGET 'b'\nSET a 1\r\n", written, b"$-1\r\n:1\r\n", b"$-1\r\n:1\r\n")
+    kit.check_exchange(b"MONITOR\r\n", b"*1\r\n$7\r\nMONITOR\r\n", b"+OK\r\nany", b"+OK\r\nany")
+
+
 def test_whatever_a_peer_does(kit: Kit) -> None:
     kit.check_hostile(REQUESTS, ANSWERS)
 
