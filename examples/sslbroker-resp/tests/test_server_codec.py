@@ -173,6 +173,15 @@ def test_a_server_that_does_not_know_the_version_answers_for_itself() -> None:
     assert b"HELLO" in asked(codec, "GET a", version=3)[1]
 
 
+def test_what_a_server_pushes_before_its_greeting_is_not_kept() -> None:
+    codec = ServerCodec(4096)
+    asked(codec, "GET a", version=3)
+    for _ in range(50):
+        assert codec.receive(b">1\r\n+x\r\n" * 100) == []
+    assert (codec.held(), len(codec._replies.lines)) == (0, 1)
+    assert len(codec.receive(b"%0\r\n_\r\n")) == 3
+
+
 def test_a_reply_to_the_greeting_that_is_none() -> None:
     codec = ServerCodec(4096)
     asked(codec, "GET a", version=3)

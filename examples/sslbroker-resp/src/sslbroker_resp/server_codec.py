@@ -198,6 +198,7 @@ class ServerCodec:
         """The reply to the codec's own HELLO is passed over; False: it has not all come."""
         replies = self._replies
         replies.take()
+        del replies.lines[:-1]
         if replies.left:
             return replies.error is not None
         # Where it is an error (no user yet, an old server), the commands' own replies tell it.
