@@ -87,10 +87,11 @@ class Server:
         if self.failing != 200:
             await self.say(exchange, {}, f"{self.failing} Failing")
         elif word == "bytes":
-            exchange.head(f"Content-Length: {int(rest[0])}", f"X-Server: {self.name}")
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {rest[0]}\r\nX-Server: {self.name}\r\n\r\n".encode()
             async for data in content(int(rest[0])):
-                exchange.writer.write(data)
+                exchange.writer.write(head + data)
                 await exchange.writer.drain()
+                head = b""
         elif word == "once":
             self.once[rest[0]] += 1
             await self.say(exchange, digest)
@@ -99,17 +100,17 @@ class Server:
 
     async def say(self, exchange: Exchange, told: Any, status: str = "200 OK") -> None:
         data = json.dumps(told).encode()
-        exchange.head(f"Content-Length: {len(data)}", f"X-Server: {self.name}", status=status)
-        exchange.writer.write(data)
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(data)}\r\nX-Server: {self.name}\r\n\r\n"
+        exchange.writer.write(head.encode() + data)
         await exchange.writer.drain()
 
 
 async def connection(server: Server, taken: socket.socket, context: ssl.SSLContext) -> None:
     """Look at the first byte, and leave it there for whoever speaks."""
     loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(taken, lambda: readable.done() or readable.set_result(None))
-    await readable
+    readable = asyncio.Event()
+    loop.add_reader(taken, readable.set)
+    await readable.wait()
     loop.remove_reader(taken)
     with contextlib.suppress(OSError):
         first = taken.recv(1, socket.MSG_PEEK)
