@@ -23,7 +23,7 @@ def test_the_plugin_file_offers_both_protocols() -> None:
     for protocol in found:
         assert IBackendProtocol.providedBy(protocol)
         assert IProbe.providedBy(protocol)
-        assert examine(protocol, Pool("p", ())) == []
+        assert examine(protocol, Pool("p", (), balance="hash")) == []
 
 
 def test_the_two_differ_in_what_goes_together() -> None:

@@ -9,7 +9,14 @@ from made import request
 from sslbroker_resp.message import Answer
 from sslbroker_resp.rules import Classifier, Rules
 
-from sslbroker.errors import BrokerError, FramingError, LinkBroken, NoServer, RequestRefused
+from sslbroker.errors import (
+    BrokerError,
+    ConfigurationError,
+    FramingError,
+    LinkBroken,
+    NoServer,
+    RequestRefused,
+)
 from sslbroker.interfaces import Body, Origin
 from sslbroker.outcome import Replay
 from sslbroker.settings import Failover, Pool
@@ -18,7 +25,14 @@ ORIGIN = Origin("192.0.2.1")
 
 
 def rules(by_key: bool = False, **failover: Any) -> Rules:
-    return Rules(Pool("p", (), failover=Failover(**failover)), by_key=by_key)
+    return Rules(Pool("p", (), balance="hash", failover=Failover(**failover)), by_key=by_key)
+
+
+@pytest.mark.parametrize("balance", ["round-robin", "least-connections", "least-time"])
+def test_keys_need_a_balance_that_looks_at_them(balance: str) -> None:
+    with pytest.raises(ConfigurationError, match=r'pools.p.balance: found "[a-z-]+", expected "hash"'):
+        Rules(Pool("p", (), balance=balance), by_key=True)
+    Rules(Pool("p", (), balance=balance), by_key=False)
 
 
 @pytest.mark.parametrize(

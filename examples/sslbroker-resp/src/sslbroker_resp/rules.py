@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from zope.interface import implementer
 
-from sslbroker.errors import BrokerError, FramingError, RequestRefused
+from sslbroker.errors import BrokerError, ConfigurationError, FramingError, Problem, RequestRefused
 from sslbroker.interfaces import (
     Body,
     End,
@@ -34,6 +34,8 @@ from .message import Answer, Request
 _SHOWN: Final = 128  # characters of a key in the log
 #: What cannot be carried where each key has its server: it needs one server for the whole connection.
 _ONE_SERVER: Final = frozenset({Kind.ALONE, Kind.QUEUED, Kind.STREAM, Kind.WAIT})
+#: A balance by which a key would be written to one server and looked for at another.
+_KEYLESS: Final = frozenset({"round-robin", "least-connections", "least-time"})
 _WORDS: Final[Mapping[Cause, str]] = {
     Cause.NO_SERVER: "no server is there to do this; try again later",
     Cause.QUEUE_TIMEOUT: "all servers are busy; try again later",
@@ -52,6 +54,12 @@ class Rules:
     """`by_key`: the pool's servers divide the keys among them."""
 
     def __init__(self, pool: Pool, *, by_key: bool) -> None:
+        """`ConfigurationError` for keys that shall have their servers, and a balance that looks at no key."""
+        if by_key and pool.balance in _KEYLESS:
+            problem = Problem(
+                f"pools.{pool.name}.balance", f'"{pool.balance}"', '"hash", since each key has its server'
+            )
+            raise ConfigurationError(f"pool {pool.name!r}", [problem])
         self._by_key = by_key
         self._margin = pool.failover.response_timeout
         self._promised = frozenset(method.upper().encode() for method in pool.failover.methods)
