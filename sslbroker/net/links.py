@@ -2,7 +2,8 @@
 
 Decides which link serves a try, and how many are kept for later. Invariant: every link that is open is in
 exactly one of the states idle, busy and draining, and one function moves it, so the lengths are the
-figures; who waits for a link is never more than the calls under way; no link of another mode (plain,
+figures; who waits for a link is never more than the calls under way, and of those who have gone no more calls
+than `links.idle` and one are left when the next is made; no link of another mode (plain,
 secure) than the server's is handed out. Refuses to choose a server, and to know what a link carries.
 """
 
@@ -101,7 +102,10 @@ class Links(ClientFactory):
         handshake have `failover.connect_timeout` each.
         """
         waiting: Deferred[Link] = Deferred(self._waiting.pop)
+        left = self.calls - len(self._waiting)  # of those who have gone
         self._waiting[waiting] = None
+        if left > self._keep:
+            return waiting  # clients that come and go must not pile calls up
         self.calls += 1
         self._count()
         name = self._name

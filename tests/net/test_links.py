@@ -112,6 +112,23 @@ class OneServersLinks(SynchronousTestCase):
         link = self.opened()
         self.assertIs(self.successResultOf(waiting), link)
 
+    def test_those_who_come_and_go_do_not_pile_calls_up(self) -> None:
+        self.links = self.make(idle=2)
+        for _ in range(10):
+            gone = self.links.connect()
+            gone.cancel()
+            self.failureResultOf(gone, CancelledError)
+        self.assertEqual(self.figures(), (3, 0, 0, 0))
+        waiting = [self.links.connect() for _ in range(3)]
+        self.assertEqual(self.figures(), (5, 0, 0, 0))
+        self.fails(TimeoutError())
+        self.fails(TimeoutError())
+        del self.clock.tcpClients[:2]
+        for one in waiting:
+            self.assertNoResult(one)
+            link = self.opened()
+            self.assertIs(self.successResultOf(one), link)
+
     def test_an_address_that_cannot_be_used_is_unreachable_and_leaves_nothing(self) -> None:
         def connect_tcp(*arguments: object) -> None:
             raise OSError("no such interface")
