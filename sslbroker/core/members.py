@@ -46,6 +46,7 @@ class Member:
         "_slow_start",
         "_waiting",
         "_watchers",
+        "address",
         "figures",
         "key",
         "settings",
@@ -54,6 +55,7 @@ class Member:
 
     def __init__(self, settings: Server, slow_start: float = 0.0) -> None:
         self.settings = settings
+        self.address = settings.address
         #: What a client is told that shall come back to it: the same in every worker, and no address.
         self.key = sha256(settings.address.encode()).hexdigest()[:16]
         self.figures = ServerFigures(settings.address, settings.weight)
@@ -72,10 +74,6 @@ class Member:
         self._failed = 0.0  # what is left of failed tries, at `_failed_at`
         self._failed_at = 0.0
         self._failed_now = 0  # tries that failed since
-
-    @property
-    def address(self) -> str:
-        return self.settings.address
 
     @property
     def outstanding(self) -> int:

@@ -192,7 +192,7 @@ class Transaction:
 
     def waited(self) -> float:
         """Seconds from the request's head to the response's, or to the end when there was none."""
-        return sum(spent for state, spent in self.spent.items() if state is not RELAY)
+        return sum(self.spent.values()) - self.spent.get(RELAY, 0.0)
 
     # --- transitions ---
 

@@ -145,7 +145,7 @@ class Frontend(Factory):
             if attempt.reason is not None:
                 count(self.pool.figures.failovers, attempt.reason.value)
         if self._observers:
-            began = time.time() - (self.clock.seconds() - relay.arrived)
+            began = time.time() - (transaction.now - relay.arrived)
             self._tell(record(relay, self._identities(), began))
 
     def refused(self, origin: Origin, error: BrokerError, answer: Any) -> None:

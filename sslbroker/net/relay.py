@@ -123,7 +123,7 @@ class Relay:
             refusal = self._misdirected() or self.pool.rules.admit(self.request, self.origin)
             if refusal is not None:
                 self._step(_REFUSED, refusal)
-            elif not self._answered_by_ourselves():
+            elif self.pool.own_answers is None or not self._answered_by_ourselves():
                 self._choose()
             self.flush()
         except Exception:
@@ -211,7 +211,8 @@ class Relay:
 
     def flush(self) -> None:
         """Write what this turn has gathered: once to the server, once to the client."""
-        self.upload.flush()
+        if self.upload.out:
+            self.upload.flush()
         if self._to_client:
             data = b"".join(self._to_client)
             self._to_client.clear()
@@ -274,7 +275,8 @@ class Relay:
 
     def _answered_by_ourselves(self) -> bool:
         own = self.pool.own_answers
-        events = own.own_answer(self.request, self.origin, self.exchange) if own is not None else ()
+        assert own is not None
+        events = own.own_answer(self.request, self.origin, self.exchange)
         if events:
             self._write_answer(events)
             self._step(_OWN)
@@ -314,7 +316,7 @@ class Relay:
     def _get_link(self) -> None:
         self._attempt = attempt = self.transaction.attempt
         member = attempt.member
-        member.began(attempt, self.pool.clock.seconds())
+        member.began(attempt, attempt.began)
         links = self.pool.links[member]
         replay = self.transaction.replay
         link: Link | None

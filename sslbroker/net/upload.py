@@ -30,13 +30,13 @@ class Upload:
         "_exchange",
         "_half_closed",
         "_link",
-        "_out",
         "_relay",
         "_trailers",
         "_wanted",
         "_withheld",
         "bytes_in",
         "ended",
+        "out",
         "sent",
         "stored",
     )
@@ -56,7 +56,7 @@ class Upload:
         self.sent = False  # all of the request went to the link
         self._withheld = False  # the body waits for the server's go-ahead
         self._ahead: IDelayedCall | None = None  # the end of that wait
-        self._out: list[bytes] = []
+        self.out: list[bytes] = []  # what this turn has gathered for the link
 
     @property
     def waits_for_client(self) -> bool:
@@ -105,7 +105,7 @@ class Upload:
         self._attempt = attempt
         self._exchange = exchange
         self.sent = False
-        self._out.append(head)
+        self.out.append(head)
         self._withheld = wait > 0
         if self._withheld:
             self._ahead = self._relay.pool.clock.callLater(wait, self._waited)
@@ -157,7 +157,7 @@ class Upload:
         """The try is over."""
         self._stop_waiting()
         self._link = None
-        self._out.clear()
+        self.out.clear()
 
     def close(self) -> None:
         """The transaction is over. Nothing refers in a circle, so all that it had is freed at once."""
@@ -167,9 +167,9 @@ class Upload:
 
     def flush(self) -> None:
         """Write what this turn has gathered, at once."""
-        if self._out:
-            data = b"".join(self._out)
-            self._out.clear()
+        if self.out:
+            data = b"".join(self.out)
+            self.out.clear()
             if self._link is not None and data:
                 assert self._attempt is not None
                 self._attempt.wrote = True
@@ -179,7 +179,7 @@ class Upload:
 
     def _send(self, link: Link) -> None:
         """Everything that is stored and not sent goes to the link; then the client may go on."""
-        exchange, codec, out = self._exchange, link.codec, self._out
+        exchange, codec, out = self._exchange, link.codec, self.out
         for data in self.stored.take():
             out.append(codec.send(Body(exchange, data)))
             link.links.member.figures.bytes_out += len(data)

@@ -130,18 +130,16 @@ class Said(World):
                 case.assertEqual(answer, b"myself")
             elif answer not in (b"!sorry", b"!stray"):  # a stray line may meet a request
                 case.assertTrue(answer.endswith(b" to " + request), f"{answer!r} for {request!r}")
-        places = self.pool_is_stuck()
-        case.assertFalse(places, "somebody waits though there is a place")
         if last and client.lost is None and not client.ended:
             waits = requests[len(got) : len(got) + 1]
             case.assertTrue(not waits or waits[0].startswith(b"slow 0"), f"{waits} has no answer")
 
-    def pool_is_stuck(self) -> bool:
-        places = self.case.pool.places
-        return any(
-            places._choosing.choose(w.used, w.origin, w.key, w.stuck, self.case.clock.seconds()) is not None
-            for w in places._waiting
-        )
+    def check_bounds(self) -> None:
+        super().check_bounds()
+        places, now = self.case.pool.places, self.case.clock.seconds()
+        for waiter in places._waiting:
+            choice = places._choosing.choose(waiter.used, waiter.origin, waiter.key, waiter.stuck, now)
+            self.case.assertIsNone(choice, "somebody waits though there is a place")
 
 
 def answers_of(client: Peer) -> list[bytes]:
