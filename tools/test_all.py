@@ -22,7 +22,7 @@ CACHE = ROOT / ".cache"
 CLIENTS = CACHE / "venv-real"
 REDIS_PY = "redis==8.1.0"  # with its own tests, which are run through a broker
 REDIS_TESTS_NEED = ("pytest", "pytest-asyncio", "pytest-timeout", "packaging", "numpy", "cryptography")
-CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "sslyze", REDIS_PY, *REDIS_TESTS_NEED)
+CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "aiosmtpd", "sslyze", REDIS_PY, *REDIS_TESTS_NEED)
 PYTHONS = ("3.11", "3.12", "3.13")
 
 #: Programs that the tests in tests/real use, and the Debian packages that have them.
@@ -36,13 +36,26 @@ PROGRAMS = {
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
     "redis-benchmark": "redis-tools",
+    "git": "git",
+    "fcgiwrap": "fcgiwrap",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
+    "stunnel": "stunnel4",
+    "nc": "netcat-openbsd",
+    "socat": "socat",
+    "swaks": "swaks",
+    "psql": "postgresql",
+    "postgres": "postgresql",  # its account runs what refuses root
+    "setpriv": "util-linux",
 }
 
 Missing = list[tuple[str, str]]
 
 
 def installed(program: str) -> bool:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+    places = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *glob("/usr/lib/postgresql/*/bin")]
+    return shutil.which(program, path=":".join(places)) is not None
 
 
 def install_programs(missing: Missing) -> list[Result]:
@@ -50,8 +63,8 @@ def install_programs(missing: Missing) -> list[Result]:
     absent = [program for program in PROGRAMS if not installed(program)]
     results = []
     if absent and os.geteuid() == 0 and shutil.which("apt-get"):
-        packages = [PROGRAMS[program] for program in absent]
-        env = {"DEBIAN_FRONTEND": "noninteractive"}
+        packages = sorted({PROGRAMS[program] for program in absent})
+        env = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # 1: Debian starts no servers of theirs
         run(Step("apt-get update", ("apt-get", "-q", "update"), env=env))
         argv = ("apt-get", "-q", "install", "-y", "--no-install-recommends", *packages)
         results.append(run(Step("install programs", argv, env=env)))

@@ -57,7 +57,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on this port, as the kernel has it: a connection would be served, and logged."""
+    """Whether somebody listens on this port, as the kernel has it: a connection would be logged."""
     listening = "0A"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(FileNotFoundError):  # no IPv6
