@@ -1,13 +1,13 @@
 """What clients of a secure listener must show, name by name, as an operator wrote it.
 
 Decides which rules hold for which name, who may have signed a client's certificate, and what is wrong with
-such settings and their files. Invariant: rules are compared by value and never changed, so that equal ones
-share contexts and sessions, and a reload makes new ones. Refuses to know handshakes and connections.
+the files that say so. Invariant: rules are compared by value and never changed, so that equal ones share
+contexts and sessions, and a reload makes new ones. Refuses to know handshakes and connections, and to check
+the settings themselves: `config` has.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,11 +19,6 @@ from OpenSSL import crypto
 from ..errors import Problem, StartError
 from ..settings import ListenerTLS, NamedClients
 from . import certificates
-
-WISHES = ("", "optional", "required")
-
-#: A name that clients ask for, or all names one label below another.
-_NAME = re.compile(rb"(?:\*\.)?(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +54,10 @@ def read(settings: ListenerTLS, now: float, problems: list[str], warnings: list[
     """The rules that settings and their files make at this Unix time; adds to `problems` and `warnings`."""
     reading = _Reading(now, problems, warnings)
     everybody = reading.rules("tls", settings)
-    named: dict[bytes, ClientRules] = {}
-    for one in settings.names:
-        place = f'tls.names."{one.name}"'
-        name = one.name.lower().removesuffix(".").encode("utf-8", "replace")
-        if not _NAME.fullmatch(name) or len(name) > 255:
-            expected = 'a name such as "admin.shop.test" or "*.admin.shop.test"'
-            reading.problem(place, f'"{one.name}"', expected, "write a name as clients ask for it")
-        elif name in named:
-            reading.problem(place, "a second table for the same name", "one", "remove one of the two")
-        named[name] = reading.rules(place, one)
+    named = {
+        one.name.lower().removesuffix(".").encode("ascii"): reading.rules(f'tls.names."{one.name}"', one)
+        for one in settings.names
+    }
     return Clients(everybody, named)
 
 
@@ -80,22 +69,8 @@ class _Reading:
         self._now = datetime.fromtimestamp(now, UTC)
         self._read: dict[Path, ClientRules] = {}
 
-    def problem(self, path: str, found: str, expected: str, suggestion: str) -> None:
-        self.problems.append(str(Problem(path, found, expected, suggestion)))
-
     def rules(self, place: str, settings: ListenerTLS | NamedClients) -> ClientRules:
         wish, ca = settings.client_certificate, settings.client_ca
-        if wish not in WISHES:
-            self.problem(
-                f"{place}.client_certificate", f'"{wish}"', '"optional" or "required"', 'or "": none'
-            )
-        elif wish and ca is None:
-            expected = "a PEM file with the CA of the clients' certificates"
-            self.problem(f"{place}.client_ca", "none", expected, f"{place}.client_certificate asks for one")
-        elif ca is not None and not wish:
-            expected = '"optional" or "required"'
-            suggestion = f"{place}.client_ca alone asks nobody for a certificate"
-            self.problem(f"{place}.client_certificate", "none", expected, suggestion)
         if ca is None:
             return ClientRules(wish)
         if ca not in self._read:
@@ -115,7 +90,8 @@ class _Reading:
         name = certificates.subject(authority)
         if not _may_sign(authority):
             expected = "certificates of authorities only (CA:TRUE)"
-            self.problem(place, f"the certificate of {name}, which is no authority", expected, "remove it")
+            found = f"the certificate of {name}, which is no authority"
+            self.problems.append(str(Problem(place, found, expected, "remove it")))
         end = authority.not_valid_after_utc
         if end < self._now:
             end_text = f"{end:%Y-%m-%d %H:%M} UTC"

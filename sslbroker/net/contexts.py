@@ -18,7 +18,7 @@ from ..errors import Problem, StartError
 from .certificates import Identity
 
 #: The settings `minimum` of both sides.
-MINIMUM = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
+_MINIMUM = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
 #: Key agreement: what Mozilla's "intermediate" allows, after the post-quantum hybrid, for which a client
 #: is asked (HelloRetryRequest) when it supports it. Others would let a client choose how much a handshake
@@ -31,7 +31,7 @@ _GROUPS = (b"?*X25519MLKEM768/?*X25519:?secp256r1/?secp384r1", b"X25519:P-256:P-
 def new_context(method: int, minimum: str) -> SSL.Context:
     """A context with what both sides of the broker have in common: versions, options, groups."""
     context = SSL.Context(method)
-    context.set_min_proto_version(MINIMUM.get(minimum, SSL.TLS1_2_VERSION))
+    context.set_min_proto_version(_MINIMUM[minimum])
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KiB less for each idle connection
     # pyOpenSSL has no public call for several groups; without this one OpenSSL's own groups remain.

@@ -30,7 +30,7 @@ from zope.interface import implementer
 from ..errors import Problem, StartError
 from ..settings import INTERMEDIATE_CIPHERS, LinkTLS, Pool
 from . import certificates, tls_failures
-from .contexts import MINIMUM, new_context, use_identity
+from .contexts import new_context, use_identity
 from .server_names import ServerName
 from .tls_failures import Expected, Refusal
 
@@ -57,10 +57,6 @@ class Trust:
         """A new context from the files as they are now, and its warnings; `StartError` as above."""
         settings, problems, warnings = self.settings, [], []
         now = datetime.fromtimestamp(self._seconds(), UTC)
-        if settings.minimum not in MINIMUM:
-            expected = " or ".join(f'"{name}"' for name in MINIMUM)
-            found = f'"{settings.minimum}"'
-            problems.append(str(Problem("tls.minimum", found, expected, "older versions are unsafe")))
         context = new_context(SSL.TLS_CLIENT_METHOD, settings.minimum)
         context.set_cipher_list(INTERMEDIATE_CIPHERS.encode())
         if self.alpn:

@@ -35,7 +35,7 @@ from . import certificates, client_certificates, client_rules
 from .certificates import Identity
 from .client_certificates import ClientCheck
 from .client_rules import ClientRules, Clients
-from .contexts import MINIMUM, new_context, use_identity
+from .contexts import new_context, use_identity
 
 #: Seconds for which a session may be resumed; RFC 8446 §4.6.1 allows a week, two hours is OpenSSL's own.
 _SESSION_TIME = 7200
@@ -219,16 +219,8 @@ class _Wrapping(TLSMemoryBIOFactory):
 
 
 def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:
-    """The problems of settings that are no files."""
+    """The problems of settings of which only OpenSSL knows whether they are right."""
     problems: list[Problem] = []
-    if not settings.certificates:
-        expected = "at least one PEM file or directory"
-        problems.append(Problem("tls.certificates", "none", expected, "every secure listener needs one"))
-    if settings.minimum not in MINIMUM:
-        expected = " or ".join(f'"{name}"' for name in MINIMUM)
-        problems.append(
-            Problem("tls.minimum", f'"{settings.minimum}"', expected, "older versions are unsafe")
-        )
     scratch = SSL.Context(SSL.TLS_SERVER_METHOD)
     try:
         scratch.set_cipher_list(settings.ciphers.encode())
