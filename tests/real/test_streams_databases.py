@@ -15,7 +15,7 @@ import pytest
 
 from .programs import Program, find, free_ports, until
 from .site import DIRECT, Certificates
-from .streams import Account, Servers, Streams, Way, account, each_way, from_tls, to_tls
+from .streams import WAYS, Account, Servers, Streams, Way, account, each_way, from_tls, to_tls
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="nginx, as it is set up here, carries no streams")
 
@@ -63,15 +63,12 @@ class Postgres:
             self.streams = Streams(directory, certificates, {"sql": Servers([port], inside.ports)})
             self._programs.append(self.streams.broker)
             self._ports: dict[Way, int] = {}
-            for secure in (False, True):
-                for secure_link in (False, True):
-                    way = Way(secure, secure_link)
-                    port = self.streams.port("sql", way)
-                    if secure:  # psql begins TLS by words of its own, so another program must do it
-                        outside = to_tls(f"psql-{way}", directory, certificates, port)
-                        self._programs.append(outside)
-                        (port,) = outside.ports
-                    self._ports[way] = port
+            for way in WAYS:
+                port = self._ports[way] = self.streams.port("sql", way)
+                if way.secure:  # psql begins TLS by words of its own, so another program must do it
+                    outside = to_tls(f"psql-{way}", directory, certificates, port)
+                    self._programs.append(outside)
+                    (self._ports[way],) = outside.ports
         except BaseException:
             self.end()
             raise

@@ -19,7 +19,7 @@ NAME = "shop.internal"
 
 CONFIGURATION = """
 daemon off;
-master_process off;
+{processes}
 pid {directory}/{name}.pid;
 error_log {directory}/{name}.error.log;
 events {{ worker_connections 1024; }}
@@ -70,14 +70,31 @@ def authority(directory: Path, name: str) -> Authority:
     return Authority(directory, ca, path)
 
 
-def start(name: str, directory: Path, port: int, certificate: Path | None, more: str = MODERN) -> Program:
+#: One process, so that SIGKILL ends it as a crash would. To read its files anew, nginx needs a second one.
+ONE_PROCESS = "master_process off;"
+RELOADABLE = "user root; worker_processes 1;"
+
+
+def start(
+    name: str,
+    directory: Path,
+    port: int,
+    certificate: Path | None,
+    more: str = MODERN,
+    processes: str = ONE_PROCESS,
+) -> Program:
     """Start one server, plain without a certificate; `more` are words of nginx about its TLS."""
     program = find("nginx")
     tls = f"ssl_certificate {certificate}; ssl_certificate_key {certificate}; {more}" if certificate else ""
     file = directory / f"{name}.conf"
     file.write_text(
         CONFIGURATION.format(
-            name=name, directory=directory, port=port, ssl="ssl" if certificate else "", tls=tls
+            name=name,
+            directory=directory,
+            port=port,
+            ssl="ssl" if certificate else "",
+            tls=tls,
+            processes=processes,
         )
     )
     return Program(name, [program, "-p", directory, "-c", file], directory, ports=[port])
