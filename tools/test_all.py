@@ -14,6 +14,7 @@ import sys
 import tempfile
 from glob import glob
 from pathlib import Path
+from subprocess import DEVNULL
 
 from .check import check, pytest_step
 from .steps import ROOT, WORK, Result, Step, run, summary
@@ -25,7 +26,7 @@ REDIS_TESTS_NEED = ("pytest", "pytest-asyncio", "pytest-timeout", "packaging", "
 CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "aiosmtpd", "sslyze", REDIS_PY, *REDIS_TESTS_NEED)
 PYTHONS = ("3.11", "3.12", "3.13")
 
-#: Programs that the tests in tests/real use, and the Debian packages that have them.
+#: Programs and Perl modules that the tests in tests/real use, and the Debian packages that have them.
 PROGRAMS = {
     "nginx": "nginx",
     "curl": "curl",
@@ -45,6 +46,7 @@ PROGRAMS = {
     "nc": "netcat-openbsd",
     "socat": "socat",
     "swaks": "swaks",
+    "Net::SSLeay": "libnet-ssleay-perl",  # with it swaks speaks TLS
     "psql": "postgresql",
     "postgres": "postgresql",  # its account runs what refuses root
     "setpriv": "util-linux",
@@ -54,6 +56,8 @@ Missing = list[tuple[str, str]]
 
 
 def installed(program: str) -> bool:
+    if "::" in program:
+        return installed("perl") and not subprocess.call(["perl", f"-M{program}", "-e", "1"], stderr=DEVNULL)
     places = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *glob("/usr/lib/postgresql/*/bin")]
     return shutil.which(program, path=":".join(places)) is not None
 
@@ -109,7 +113,8 @@ def real_programs(missing: Missing) -> list[Result]:
     results = [*install_programs(missing), *install_clients(), *get_redis_tests()]
     junit = WORK / "real.xml"
     argv = (sys.executable, "-m", "pytest", "tests/real", f"--junitxml={junit}", "-o", "junit_family=xunit2")
-    step = Step("real programs", (*argv, "-p", "no:cacheprovider", "-rP"), limit=2700, junit=junit)
+    options = ("-p", "no:cacheprovider", "-rP", "-o", "faulthandler_timeout=300")
+    step = Step("real programs", (*argv, *options), limit=2700, junit=junit)
     return [*results, run(step)]
 
 

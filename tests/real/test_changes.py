@@ -44,6 +44,7 @@ application = sslbroker.application(Configuration(
         Listener("http", f"tcp:{{PORTS['http']}}:interface=127.0.0.1", "shop"),
     ),
     pools=(Pool("shop", tuple(Server(f"127.0.0.1:{{port}}") for port in PORTS["servers"]),
+                balance="round-robin",  # so that a weight shows, however busy the machine is
                 tls=LinkTLS(ca=Path({authority!r}))),),
     log=Log(access=str(HERE / "access.log")),
     admin=Admin(f"tcp:{{PORTS['admin']}}:interface=127.0.0.1"),
