@@ -84,7 +84,7 @@ class Document(SynchronousTestCase):
         service = broker(settings, reactor)
         self.addCleanup(service._unbind)
         pool = service.pools["shop"]
-        self.assertTrue(pool.classifier.failing(SimpleNamespace(status=404)))
+        self.assertTrue(pool.judge.classifier.failing(SimpleNamespace(status=404)))
         self.assertEqual(service.prepared.observers, [defined["count"]])
         far, near = (Member(Server(address)) for address in ("10.2.0.1:9001", "10.1.0.1:9001"))
         balancer = service.prepared.pools["shop"].balancer

@@ -140,7 +140,7 @@ class Frontend(Factory):
         count(figures.ends, transaction.end)
         if relay.response is not None:
             figures.client_times.add(transaction.waited())
-            count_status(figures.statuses, self.pool.status(relay.response))
+            count_status(figures.statuses, self.pool.judge.status_told(relay.response))
         for attempt in transaction.attempts[:-1]:
             if attempt.reason is not None:
                 count(self.pool.figures.failovers, attempt.reason.value)
@@ -153,7 +153,7 @@ class Frontend(Factory):
         answer, None without one."""
         count(self.figures.ends, error.end)
         if answer is not None:
-            count_status(self.figures.statuses, self.pool.status(answer))
+            count_status(self.figures.statuses, self.pool.judge.status_told(answer))
         if self._observers:
             self._tell(refusal(self.pool, origin, error, answer, self._identities(), time.time()))
 

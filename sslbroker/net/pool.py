@@ -18,7 +18,6 @@ from ..core.balancing import BALANCERS
 from ..core.choosing import Choosing
 from ..core.figures import PoolFigures
 from ..core.members import Member
-from ..core.networks import Networks
 from ..core.storage import Storage
 from ..core.transaction import Attempt
 from ..interfaces import (
@@ -30,11 +29,11 @@ from ..interfaces import (
     IOwnAnswers,
     IResponseClassifier,
     IStickiness,
-    IUndone,
     Origin,
 )
 from ..settings import Pool as PoolSettings
 from . import link_tls, probing
+from .judging import Judge
 from .link_modes import LinkMode
 from .link_tls import LinkContexts
 from .links import Links
@@ -74,14 +73,12 @@ class Pool:
         self.name = settings.name
         self.protocol = protocol
         self.rules = rules = protocol.rules(settings, broker_name)
-        self.classifier = judge = classifier or protocol.classifier(settings)
         self.answer_times = rules if IAnswerTimes.providedBy(rules) else None
         self.hosts = rules if IHosts.providedBy(rules) else None
         self.own_answers = rules if IOwnAnswers.providedBy(rules) else None
         self.stickiness = rules if settings.sticky is not None and IStickiness.providedBy(rules) else None
         self.cascades = rules if ICascades.providedBy(rules) else None
-        self.undone = judge if IUndone.providedBy(judge) else None
-        self.brokers = Networks(settings.trusted)
+        self.judge = Judge(classifier or protocol.classifier(settings), self.cascades, settings.trusted)
         self.storage = storage
         self.monitor = monitor
         self.clock = clock
@@ -121,16 +118,6 @@ class Pool:
         for links in self.links.values():
             links.mode.stop()
             links.close()
-
-    def status(self, answer: Any) -> int:
-        """Under which number an answer that a client got is counted; 0: none.
-
-        It may be the broker's own, about a classifier that failed, so it never raises.
-        """
-        try:
-            return self.classifier.status(answer)
-        except Exception:
-            return 0
 
     # --- the choice of a server ---
 

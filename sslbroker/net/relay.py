@@ -22,7 +22,6 @@ from ..errors import (
     AttemptError,
     BrokerError,
     ClientGone,
-    FailingStatus,
     InternalError,
     NoServer,
     RequestRefused,
@@ -365,7 +364,7 @@ class Relay:
         begun = Upgraded(self._link_exchange, head) if self.stream else Head(self._link_exchange, head)
         sent = link.codec.send(begun)
         replay = self.transaction.replay
-        if replay is not _REPLAYABLE and (self.pool.undone is None or replay is _PINNED):
+        if replay is not _REPLAYABLE and (self.pool.judge.undone is None or replay is _PINNED):
             self.upload.stored.give_up(replay)
         wait = rules.go_ahead_wait(self.request)
         attempt = self.transaction.attempt
@@ -375,26 +374,19 @@ class Relay:
 
     def _judge(self, message: Any, upgraded: bool) -> None:
         attempt, pool = self.transaction.attempt, self.pool
+        judge = pool.judge
         attempt.first_byte = now = pool.clock.seconds()
-        attempt.status = pool.classifier.status(message)
+        attempt.status = judge.status(message)
         self.response = message
-        failing = not upgraded and pool.classifier.failing(message)
+        failing = not upgraded and judge.failing(message)
         attempt.member.answered(attempt, now - attempt.sent, not failing)
         if failing:
-            self._step(_FAILED, self._why_failing(message, attempt.status))
+            assert self.link is not None
+            self.transaction.elsewhere += judge.tried_elsewhere(message, self.link.peer)
+            self._step(_FAILED, judge.failure(message, attempt.status))
         else:
             self.tunnel = upgraded
             self._step(_ANSWERED)
-
-    def _why_failing(self, message: Any, status: int) -> FailingStatus:
-        pool, link = self.pool, self.link
-        assert link is not None
-        error = FailingStatus(f"status {status}" if status else "a failing answer")
-        error.nothing_done = pool.undone is not None and pool.undone.nothing_done(message)
-        if pool.cascades is not None and pool.settings.trusted and link.peer in pool.brokers:
-            # One of them is ours, to the broker that answers.
-            self.transaction.elsewhere += max(pool.cascades.tried(message) - 1, 0)
-        return error
 
     def _interim(self, event: Interim) -> None:
         rewritten = self.pool.rules.to_client(event.message, self.request, self.origin)

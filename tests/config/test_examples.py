@@ -68,7 +68,7 @@ class Running(TestCase):
     def test_the_one_with_decisions_of_its_own(self) -> None:
         defined = self.start("custom.tac")
         pool = self.broker.pools["shop"]
-        self.assertIsInstance(pool.classifier, defined["Apologies"])
+        self.assertIsInstance(pool.judge.classifier, defined["Apologies"])
         members = [Member(Server(f"10.0.0.{number}:80")) for number in (1, 2)]
         fill_up = defined["FillUp"](tries=2)
         chosen = []
@@ -80,8 +80,8 @@ class Running(TestCase):
 
         sorry = Response(200, b"OK", 1, [(b"x-maintenance", b"X-Maintenance", b"until noon")])
         answers = [sorry, Response(200, b"OK", 1, []), Response(503, b"", 1, [])]
-        self.assertEqual([pool.classifier.failing(answer) for answer in answers], [True, False, True])
-        self.assertEqual(pool.status(sorry), 200)
+        self.assertEqual([pool.judge.classifier.failing(answer) for answer in answers], [True, False, True])
+        self.assertEqual(pool.judge.status(sorry), 200)
 
         tries = [{"server": "a:1", "outcome": "silent"}, {"server": "b:1", "outcome": "ok"}]
         with capturedLogs() as events:

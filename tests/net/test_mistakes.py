@@ -100,12 +100,12 @@ class InAPlugin(BrokerCase):
     def test_in_the_classifier(self) -> None:
         for name in ("status", "failing"):
             client = self.begin()
-            classifier = self.pool.classifier
-            self.pool.classifier = self.broken(classifier, name)
+            classifier = self.pool.judge.classifier
+            self.pool.judge.classifier = self.broken(classifier, name)
             client.sends(GET)
             self.servers[0].link().sends(OK)
             self.assertTrue(client.takes().startswith(BAD_GATEWAY), name)
-            self.pool.classifier = classifier
+            self.pool.judge.classifier = classifier
             self.logged()
             self.assertEqual(self.end, "watch:internal")
             self.others_go_on()
