@@ -155,6 +155,9 @@ class _Short(reprlib.Repr):
         # Python refuses to write very long integers in decimal; TOML can give them in hexadecimal.
         return f"an integer of {x.bit_length()} bits" if x.bit_length() > 256 else super().repr_int(x, level)
 
+    def repr_PosixPath(self, x: Path, level: int) -> str:
+        return f"Path({str(x)!r})"  # the name that a .tac file imports
+
 
 _short = _Short()
 

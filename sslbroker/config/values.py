@@ -128,7 +128,7 @@ class Choice(Kind):
             self.other.hold(value, at)
             return
         texts = [choice for choice in self.choices if isinstance(choice, str)]
-        unquoted = _unquotable(value, self._offered(at))
+        unquoted = _unquotable(value, self._offered(at), at)
         raise Unfit(suggestion=self.advice or unquoted or did_you_mean(value, texts))
 
     def expectation(self, at: Place) -> str:
@@ -174,10 +174,10 @@ def written(value: object, at: Place) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def _unquotable(found: object, choices: Sequence[object]) -> str:
+def _unquotable(found: object, choices: Sequence[object], at: Place) -> str:
     word = found.lower() if isinstance(found, str) else ""
     meant = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(word)
-    return f"write {str(meant).lower()}, without quotes" if same(meant, choices) else ""
+    return f"write {written(meant, at)}, without quotes" if same(meant, choices) else ""
 
 
 def _unquoted(value: object) -> None:

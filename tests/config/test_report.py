@@ -56,6 +56,7 @@ def test_a_place_is_doubted_for_what_is_above_not_for_what_is_inside() -> None:
 def test_what_was_found_is_told_in_a_line() -> None:
     assert shown("10") == "'10'"
     assert shown({"a": [1, 2]}) == "{'a': [1, 2]}"
+    assert shown(Path("/etc")) == "Path('/etc')"
     assert shown("a\nb\x1b") == r"'a\nb\x1b'"
     assert len(shown("x" * 10_000)) <= FOUND_LENGTH
     assert len(shown({str(n): list(range(99)) for n in range(99)})) <= FOUND_LENGTH

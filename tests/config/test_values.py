@@ -115,6 +115,7 @@ def test_a_choice_has_truth_values_without_quotes() -> None:
     assert read(kind, 1) == 'it: found 1, expected false, true or "auto"'
     assert read(kind, 1, Form.PYTHON) == 'it: found 1, expected False, True or "auto"'
     assert "(write true, without quotes)" in str(read(kind, "True"))
+    assert "(write True, without quotes)" in str(read(kind, "yes", Form.PYTHON))
 
 
 def test_a_choice_between_a_word_and_a_number() -> None:
