@@ -160,9 +160,10 @@ def _given(
     interface: type[Interface], keyword: str, objects: Mapping[str, Any], pool: Pool, problems: list[str]
 ) -> Any:
     """The object that a ``.tac`` file gives for the pool, else None."""
-    one = objects.get(pool.name)
-    if one is not None:
-        problems += _lacking(f"{keyword}[{pool.name!r}]", interface, one)
+    if pool.name not in objects:
+        return None
+    one = objects[pool.name]
+    problems += _lacking(f"{keyword}[{pool.name!r}]", interface, one)
     return one
 
 

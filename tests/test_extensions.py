@@ -226,6 +226,15 @@ class Whole(Case):
         self.assertIn(f"observers[0]: {HERE}.Nameless does not say @implementer(IObserver)", lines)
         self.assertIn("observers[1]: found the class Deaf, expected an object of it: Deaf(…)", lines)
 
+    def test_nothing_in_place_of_an_object_is_no_object(self) -> None:
+        self.installed()
+        lines = self.problems(balancers={"shop": None}, classifiers={"shop": None})
+        for line in (
+            "balancers['shop']: builtins.NoneType does not say @implementer(IBalancer)",
+            "classifiers['shop']: builtins.NoneType does not say @implementer(IResponseClassifier)",
+        ):
+            self.assertIn(line, lines)
+
     def test_plugins_that_lack_something_are_told_to_whoever_uses_them(self) -> None:
         @implementer(IBalancing, IClassification)
         class Broken:
