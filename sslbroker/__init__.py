@@ -11,6 +11,7 @@ the observers hear how it ended (`observe`). `core.transaction` has the table of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .settings import Configuration
@@ -23,7 +24,7 @@ __all__ = ["Configuration", "__version__", "application"]
 
 
 def application(
-    configuration: Configuration,
+    configuration: Configuration | Path,
     *,
     protocols: Sequence[IBackendProtocol] = (),
     balancers: Mapping[str, IBalancer] | None = None,
@@ -32,8 +33,9 @@ def application(
 ) -> Any:
     """For the end of a ``.tac`` file: ``application = sslbroker.application(Configuration(…))``.
 
-    `protocols` can be named in the configuration, beside those of plugins. `balancers` and `classifiers` are
-    for the pools that they are given for, by name, in place of what the configuration says. `observers` hear
+    `configuration` may be the path of a TOML file, too.
+    `protocols` can be named in it, beside those of plugins. `balancers` and `classifiers` are for the pools
+    that they are given for, by name, in place of what the configuration says. `observers` hear
     of every transaction. The running broker is the application's service of the name "broker".
 
     Ends the process with one message for each problem and exit code 1 when it cannot start.

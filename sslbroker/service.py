@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from twisted.application.internet import TimerService
@@ -21,7 +22,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succee
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from .config import check
+from .config import check, load
 from .core.figures import BrokerFigures, StorageFigures
 from .core.storage import Storage
 from .demo.configuration import configuration as demo_configuration
@@ -283,7 +284,7 @@ class BrokerService(OperatedService):
 
 
 def broker(
-    configuration: Configuration,
+    configuration: Configuration | Path,
     reactor: Any,
     *,
     protocols: Sequence[IBackendProtocol] = (),
@@ -293,14 +294,18 @@ def broker(
 ) -> BrokerService:
     """A broker that has checked everything and taken its addresses, ready to start.
 
-    `protocols` can be named in the configuration, beside those of plugins. `balancers` and `classifiers` are
-    for the pools that they are given for, by name, in place of what the configuration says. `observers` hear
+    `configuration` is objects, or the path of a TOML file.
+    `protocols` can be named in it, beside those of plugins. `balancers` and `classifiers` are for the pools
+    that they are given for, by name, in place of what the configuration says. `observers` hear
     of every transaction, after the access log.
 
     Raises `ConfigurationError` or `StartError`, before anything listens.
     """
     known = extensions(protocols=protocols, balancers=balancers, classifiers=classifiers, observers=observers)
-    check(configuration, extensions=known.names)
+    if isinstance(configuration, Path):
+        configuration = load(configuration, extensions=known.names)
+    else:
+        check(configuration, extensions=known.names)
     service = BrokerService(configuration, reactor, known)
     service.bind()
     return service
@@ -328,7 +333,7 @@ def demo(reactor: Any, *, https: int, http: int, admin: int) -> tuple[BrokerServ
     ]
 
 
-def application(configuration: Configuration, **given: Any) -> Any:
+def application(configuration: Configuration | Path, **given: Any) -> Any:
     """For the end of a ``.tac`` file: the `application` that ``twistd -y`` runs.
 
     `given` is as for `broker`. Ends the process with one message for each problem and exit code 1 when it

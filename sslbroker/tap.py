@@ -69,20 +69,12 @@ def makeService(options: Options) -> IService:
     """The broker as a service, its addresses taken; ends the process when it cannot start."""
     from twisted.internet import reactor
 
-    from .service import explain
+    from .service import broker, explain
 
     try:
-        return _demo(options, reactor) if options["demo"] else _from_file(Path(options["config"]), reactor)
+        return _demo(options, reactor) if options["demo"] else broker(Path(options["config"]), reactor)
     except (ConfigurationError, StartError) as error:
         raise SystemExit(explain(error)) from None
-
-
-def _from_file(path: Path, reactor: Any) -> IService:
-    from .config import load
-    from .extensions import extensions
-    from .service import broker
-
-    return broker(load(path, extensions=extensions().names), reactor)
 
 
 def _demo(options: Options, reactor: Any) -> IService:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sslbroker import application
 from sslbroker.errors import ConfigurationError, StartError
 from sslbroker.interfaces import IBalancer, IObserver, IResponseClassifier
 from sslbroker.net import ports
+from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.service import BrokerService, broker, demo, explain
 from sslbroker.settings import Admin, Broker, Configuration, Listener, Log, Pool, Server
 
@@ -324,3 +326,25 @@ class TacFile(SynchronousTestCase):
         (service,) = list(IService(made))  # type: ignore[call-overload]
         self.assertIsInstance(service, BrokerService)
         service._unbind()
+
+    def test_a_toml_file_may_name_what_the_tac_file_gives(self) -> None:
+        file = folder(self) / "broker.toml"
+        file.write_text(
+            '[listeners.http]\nendpoint = "tcp:0:interface=127.0.0.1"\npool = "shop"\n'
+            '[pools.shop]\nservers = ["127.0.0.1:9001"]\nprotocol = "lines"\n'
+        )
+
+        class Lines(HTTPProtocol):
+            name = "lines"
+
+        lines = Lines(time.time)
+        made = application(file, protocols=[lines])
+        (service,) = list(IService(made))  # type: ignore[call-overload]
+        self.addCleanup(service._unbind)
+        self.assertIs(service.pools["shop"].protocol, lines)
+
+    def test_a_wrong_toml_file_is_told_without_a_traceback(self) -> None:
+        file = folder(self) / "broker.toml"
+        file.write_text("[listeners.http]\n")
+        error = self.assertRaises(SystemExit, application, file)
+        self.assertIn(f"sslbroker: {file}: listeners.http.endpoint: found nothing", str(error))
