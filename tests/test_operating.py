@@ -121,7 +121,7 @@ class Links(Case):
 
     def test_another_mode_is_refused(self) -> None:
         broker = self.build()
-        for mode in ("yes", "plain", None):
+        for mode in ("yes", "plain", None, 1, 0.0):
             call = partial(broker.set_link_mode, "shop", cast(str, mode))
             self.assertIn("expected False, True or 'auto'", self.refused(ValueError, call))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from ..config.report import same
 from ..core.balancing import BALANCERS
 from ..core.choosing import Choosing
 from ..core.figures import PoolFigures
@@ -151,7 +152,7 @@ class Pool:
         Transactions under way end on the links that they have. Raises `KeyError` for an unknown server,
         `ValueError` for another mode and `StartError` when secure links cannot be made.
         """
-        if mode not in (False, True, "auto"):
+        if not same(mode, (False, True, "auto")):
             raise ValueError(f"found the link mode {mode!r}, expected False, True or 'auto'")
         members = self.members if address is None else [self.member(address)]
         if mode and any(self.links[member].contexts is None for member in members):
