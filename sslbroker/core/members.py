@@ -199,9 +199,14 @@ class Member:
         self._waiting[attempt] = now
 
     def excuse(self, attempt: object) -> None:
-        """The try waits for its client (a slow upload), not for the server: its age and its answer's time
-        tell nothing of the server."""
+        """The try waits for its client (a slow upload), not for the server: until `asked`, its age and its
+        answer's time tell nothing of the server."""
         self._waiting.pop(attempt, None)
+
+    def asked(self, attempt: object, now: float) -> None:
+        """All of the try's request went to the server. One that was excused waits for the server from here
+        on, as if it had begun now."""
+        self._waiting.setdefault(attempt, now)
 
     def answered(self, attempt: object, seconds: float, good: bool) -> None:
         """The try has an answer, `seconds` after its request was sent.

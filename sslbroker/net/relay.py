@@ -224,7 +224,8 @@ class Relay:
         """All of the request went to the link: from here on the server's time counts."""
         attempt = self.transaction.attempt
         if not attempt.first_byte:  # it may answer earlier
-            attempt.sent = self.pool.clock.seconds()
+            attempt.sent = now = self.pool.clock.seconds()
+            attempt.member.asked(attempt, now)
 
     def stream_sent(self) -> None:
         """The client of a stream sends no more, and the link has had all of it."""

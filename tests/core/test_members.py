@@ -286,6 +286,31 @@ def test_what_waited_for_its_client_tells_nothing_of_the_server() -> None:
     assert one.load(61.0) == 0
 
 
+def test_an_upload_that_is_whole_waits_for_the_server_from_then_on() -> None:
+    one = member()
+    one.began("upload", 1.0)
+    one.excuse("upload")
+    one.began("other", 50.0)
+    one.asked("upload", 60.0)
+    one.asked("other", 60.0)
+    assert one.oldest(63.0) == 13.0, "who was not excused is as old as before"
+    one.ended("other")
+    assert one.oldest(63.0) == 3.0
+    one.answered("upload", 3.0, True)
+    one.ended("upload")
+    assert one.response_time(63.0) == 3.0
+    assert one.oldest(63.0) == 0.0
+
+
+def test_an_upload_that_is_whole_and_gets_no_answer_has_failed() -> None:
+    one = member()
+    one.began("upload", 1.0)
+    one.excuse("upload")
+    one.asked("upload", 60.0)
+    one.ended("upload")
+    assert one.load(60.0) == 1
+
+
 def test_a_try_has_one_answer() -> None:
     one = member()
     one.began("try", 1.0)

@@ -194,6 +194,20 @@ class Uploads(BrokerCase):
         link.sends(b"ok")
         self.assertAlmostEqual(self.pool.members[0].figures.server_times.sum, 1.0)
 
+    def test_an_upload_measures_its_server_from_when_it_is_whole(self) -> None:
+        self.start(1)
+        client = self.client()
+        client.sends(POST[:-1])
+        member = self.pool.members[0]
+        self.wait(7)
+        self.assertEqual(member.oldest(self.clock.seconds()), 0.0)
+        client.sends(POST[-1:])
+        self.wait(3)
+        self.assertEqual(member.oldest(self.clock.seconds()), 3.0)
+        self.servers[0].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(member.response_time(self.clock.seconds()), 3.0)
+
     def test_a_client_may_pause_its_upload_while_it_is_answered(self) -> None:
         self.start(limits=Limits(idle=5.0))
         client = self.client()
