@@ -4,7 +4,8 @@ Decides which link serves a try, and how many are kept for later. Invariant: eve
 exactly one of the states idle, busy and draining, and one function moves it, so the lengths are the
 figures; who waits for a link is never more than the calls under way, and of those who have gone no more calls
 than `links.idle` and one are left when the next is made; no link of another mode (plain,
-secure) than the server's is handed out. Refuses to choose a server, and to know what a link carries.
+secure) than the server's is handed out, and none is kept that leads to an address which the server's name
+has no longer. Refuses to choose a server, and to know what a link carries.
 """
 
 from __future__ import annotations
@@ -177,8 +178,8 @@ class Links(ClientFactory):
         self.freed()
 
     def keep(self, link: Link) -> None:
-        """Back among the idle ones; closed when there are enough, or when it is of the wrong mode."""
-        if len(self.idle) >= self._keep or link.secure is not self.mode.secure:
+        """Back among the idle ones; closed when there are enough, or when it fits no longer."""
+        if len(self.idle) >= self._keep or not self._fits(link):
             link.close()
         else:
             self.move(link, self.idle)
@@ -198,8 +199,7 @@ class Links(ClientFactory):
 
     def mode_changed(self) -> None:
         """Idle links of the other mode are closed; the busy ones end with their exchange."""
-        for link in [link for link in self.idle if link.secure is not self.mode.secure]:
-            link.close()
+        self._close_unfit()
         self.freed()
 
     def close(self) -> None:
@@ -211,6 +211,14 @@ class Links(ClientFactory):
         if name is not None:
             name.unwatch(self._name_changed)
 
+    def _fits(self, link: Link) -> bool:
+        """It is of the server's mode, and leads to an address that the server still has."""
+        return link.secure is self.mode.secure and (self._name is None or link.peer in self._name.addresses)
+
+    def _close_unfit(self) -> None:
+        for link in [link for link in self.idle if not self._fits(link)]:
+            link.close()
+
     def _count(self) -> None:
         figures = self.member.figures
         figures.links_connecting = self.calls
@@ -221,10 +229,12 @@ class Links(ClientFactory):
     def _name_changed(self, name: Name) -> None:
         if name.addresses:
             self.member.unbar("unresolved", self.clock.seconds())
-            self.freed()
         elif name.problem:
             self.member.bar("unresolved", name.problem)
-            self.freed()
+        else:
+            return  # nothing is known yet
+        self._close_unfit()
+        self.freed()
 
     # --- what Twisted calls ---
 

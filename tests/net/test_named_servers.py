@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from sslbroker.core.figures import ServerFigures
 from sslbroker.net.lookup import Answer, LookupFailed, NoSuchName
 from sslbroker.service import BrokerService
 from sslbroker.settings import Server
@@ -15,6 +16,7 @@ from ..memory import BrokerCase
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+KEPT = OK.replace(b"Connection: close\r\n", b"")
 
 
 class NamedServers(BrokerCase):
@@ -55,6 +57,10 @@ class NamedServers(BrokerCase):
     def server(self) -> dict[str, object]:
         """What /state says of the first server."""
         return dict(self.pool.describe()[self.configuration.pools[0].servers[0].address])
+
+    @property
+    def figures(self) -> ServerFigures:
+        return self.pool.members[0].figures
 
     def test_addresses_share_the_links(self) -> None:
         self.start_named("app.test")
@@ -145,6 +151,50 @@ class NamedServers(BrokerCase):
         self.says["app.test"] = ("10.0.0.2",)
         self.wait(10)
         self.transaction(2)
+
+    def test_no_link_is_kept_to_an_address_that_is_gone(self) -> None:
+        self.start_named("app.test")
+        self.says["app.test"] = ("10.0.0.1", "10.0.0.2")
+        self.pool.start()
+        clients = [self.client() for _ in range(4)]
+        for client in clients:
+            client.sends(GET)
+        for server in self.servers[:2]:
+            server.links[0].sends(KEPT)
+        self.assertEqual(self.figures.links_idle, 2)
+        self.says["app.test"] = ("10.0.0.2", "10.0.0.3")
+        self.wait(10)
+        self.assertEqual([link.closed for link in self.servers[0].links], [True, False])
+        self.assertEqual((self.figures.links_idle, self.figures.links_busy), (1, 2))
+        for server in self.servers[:2]:
+            server.links[1].sends(KEPT)  # under way when the address went
+        for client in clients:
+            self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertTrue(self.servers[0].links[1].closed)
+        self.assertEqual([link.closed for link in self.servers[1].links], [False, False])
+        self.assertEqual(self.figures.links, 2)
+
+    def test_no_link_is_kept_to_a_server_whose_name_is_gone(self) -> None:
+        self.start_named("app.test")
+        self.says["app.test"] = ("10.0.0.1",)
+        self.pool.start()
+        client = self.client()
+        client.sends(GET)
+        self.servers[0].link().sends(KEPT)
+        self.says["app.test"] = NoSuchName("DNS knows no address of app.test")
+        self.wait(20)
+        self.assertEqual(self.figures.links, 0)
+
+    def test_links_stay_while_dns_is_down(self) -> None:
+        self.start_named("app.test")
+        self.says["app.test"] = ("10.0.0.1",)
+        self.pool.start()
+        client = self.client()
+        client.sends(GET)
+        self.servers[0].link().sends(KEPT)
+        self.says["app.test"] = LookupFailed("nobody answers")
+        self.wait(20)
+        self.assertEqual(self.figures.links_idle, 1)
 
     def test_who_comes_before_the_first_answer_waits_for_it(self) -> None:
         self.start_named("app.test")
