@@ -30,6 +30,9 @@ MOST_ALIASES = 8
 #: Records of an answer that are looked at; the rest is as if it were not there.
 MOST_RECORDS = 128
 
+#: Pointers of one name that are followed: no name has more labels.
+MOST_POINTERS = 127
+
 #: A name's characters, without the dot at its end (RFC 1035 §2.3.4: 255 bytes with all lengths).
 LONGEST_NAME = 253
 
@@ -156,13 +159,16 @@ def _name(data: bytes, place: int) -> tuple[tuple[bytes, ...], int]:
     """The labels of the name at `place`, in lower case, and the place after it. Pointers only go back."""
     after = _after_name(data, place)
     labels: list[bytes] = []
-    size = 0
+    size = pointers = 0
     limit = place
     while length := data[place]:
         if length >= 0xC0:
             place = (length & 0x3F) << 8 | data[place + 1]
+            pointers += 1
             if place >= limit:
                 raise NotTheAnswer("a name that points to itself")
+            if pointers > MOST_POINTERS:
+                raise NotTheAnswer("a name of too many pieces")
             limit = place
             continue
         if length > 63:

@@ -176,6 +176,20 @@ class Hostile(SynchronousTestCase):
         circle = b"\x01a" + struct.pack("!H", 0xC000 | here)
         self.assertRaises(NotTheAnswer, read, self.message(self.record(circle, b"\x0a\0\0\x01")))
 
+    def test_pointers_have_a_bound(self) -> None:
+        """Else one answer, full of pointers to pointers, holds everything up for half a second."""
+        for count, fine in ((dns.MOST_POINTERS - 1, True), (dns.MOST_POINTERS, False)):
+            blob, last = b"", 12
+            for number in range(count):
+                blob += struct.pack("!H", 0xC000 | last)
+                last = 12 + len(self.QUESTION) + 11 + 2 * number
+            owner = struct.pack("!H", 0xC000 | last)
+            message = self.message(self.record(b"\0", blob, 16) + self.record(owner, b"\x0a\0\0\x01"), 2)
+            if fine:
+                self.assertEqual(read(message).addresses, ("10.0.0.1",))
+            else:
+                self.assertRaises(NotTheAnswer, read, message)
+
     def test_labels_of_unknown_kinds_are_refused(self) -> None:
         owner = b"\x41" + b"a" * 0x41 + b"\0"
         self.assertRaises(NotTheAnswer, read, self.message(self.record(owner, b"\x0a\0\0\x01")))
