@@ -73,13 +73,14 @@ class Places:
             if type(chosen) is Member:
                 return chosen
         waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key)
-        queued = chosen is None and self._limited
+        queued = self._serving or (chosen is None and self._limited)
         if queued and len(self._waiting) >= self._settings.length:
             raise self._full()
         waiter.deferred = Deferred(lambda _: self._over(waiter))
         waiter.timer = self._clock.callLater(self._settings.timeout, self._timed_out, waiter)
         if queued:
             self._queue(waiter)
+            self._again = self._serving  # its turn comes when those who are there have had theirs
         else:
             self._think(waiter, chosen)
         return waiter.deferred
@@ -99,14 +100,17 @@ class Places:
 
     def _serve(self) -> None:
         """Those whom a place suits get it, who came first first, while there are places."""
+        if not self._worth_asking():
+            return
         hopeless: set[object] = set()
-        while self._worth_asking():
-            waiter = next((waiter for waiter in self._waiting if waiter.kind not in hopeless), None)
-            if waiter is None:
-                return
+        for waiter in list(self._waiting):  # once through: the queue may be long, and the pool large
+            if waiter.kind in hopeless or waiter not in self._waiting:
+                continue
             self._serve_one(waiter)
             if waiter in self._waiting:
                 hopeless.add(waiter.kind)
+            elif not self._worth_asking():
+                return
 
     def _worth_asking(self) -> bool:
         """A place is free, or nobody takes anybody new, which who waits must be told."""

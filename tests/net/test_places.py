@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
+from sslbroker.core.members import Member
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Failover, Queue, Sticky
 
@@ -197,6 +199,24 @@ class OwnBalancer(BrokerCase):
             link.sends(OK)
         self.assertEqual([c.takes()[-2:] for c in (first, second, third)], [b"ok"] * 3)
 
+    def test_who_comes_while_another_is_served_has_his_turn(self) -> None:
+        async def insists(members: Any) -> Any:
+            return self.pool.members[0]
+
+        self.begin(insists)
+        turns: list[str] = []
+
+        def choose(name: str) -> Deferred[Any]:
+            choice = self.pool.places.choose((), Origin("192.0.2.1"), b"", "")
+            assert isinstance(choice, Deferred)
+            return choice.addCallback(lambda _: turns.append(name))
+
+        self.pool.members[0].bar("down")
+        choose("first").addCallback(lambda _: choose("first again"))  # it has failed at once
+        self.assertEqual(self.pool.figures.queued, 1)
+        self.pool.set_server("10.0.0.1:80", "up")
+        self.assertEqual(turns, ["first", "first again"])
+
 
 class Waiting(BrokerCase):
     """Servers that have limits."""
@@ -305,6 +325,25 @@ class Waiting(BrokerCase):
         self.answer(1)
         self.assertEqual([client.takes()[-2:] for client in free], [b"ok", b"ok"])
         self.assertEqual((self.busy, self.pool.figures.queued), ([1, 0], 150))
+
+    def test_a_long_queue_at_many_servers_costs_each_one_look(self) -> None:
+        self.start(
+            40, limits_of_servers={"maximum_transactions": 1}, sticky=Sticky("SRV"), queue=Queue(length=400)
+        )
+        *full, free = self.pool.members
+        for member in full:
+            member.began(member, 0.0)
+        for number in range(400):
+            waits = self.pool.places.choose((), Origin("192.0.2.1"), b"", full[number % len(full)].key)
+            assert isinstance(waits, Deferred)
+            waits.addErrback(lambda _: None)
+        with patch.object(Member, "has_place", autospec=True, side_effect=Member.has_place) as looks:
+            self.pool.places.freed()
+        self.assertEqual((self.pool.figures.queued, free.outstanding), (400, 0))
+        self.assertLess(looks.call_count, 3 * len(self.pool.members))
+        self.wait(6)
+        for member in full:
+            member.ended(member)
 
     def test_a_server_taken_down_lets_those_who_wait_go_elsewhere_or_tells_them(self) -> None:
         self.begin(servers=1, maximum_transactions=1)
