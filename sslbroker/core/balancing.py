@@ -207,10 +207,11 @@ class Hash:
     members holds up everything else. Pools are small, and transactions cost far more than a choice.
     """
 
-    __slots__ = ("_seeds", "_seeds_of", "_weights")
+    __slots__ = ("_known", "_seeds", "_seeds_of", "_weights")
 
     def __init__(self) -> None:
         self._weights = Weights()
+        self._known: dict[Member, int] = {}  # a digest for each try is too much where limits apply
         self._seeds_of: Sequence[Member] = ()
         self._seeds: list[int] = []
 
@@ -218,7 +219,14 @@ class Hash:
         weights = self._weights
         weights.look(members, now)
         if members is not self._seeds_of:
-            self._seeds_of, self._seeds = members, [_seed(member.key.encode()) for member in members]
+            known = self._known
+            self._seeds_of, self._seeds = (
+                members,
+                [
+                    known.get(member) or known.setdefault(member, _seed(member.key.encode()))
+                    for member in members
+                ],
+            )
         point = _seed(key)
         numbers: list[float] = [point * seed % _PRIME for seed in self._seeds]
         if not weights.even:
