@@ -136,6 +136,25 @@ class Pinned(LinesCase):
         self.pool.set_server("10.0.0.1:80", "down")
         self.assertEqual(self.asks(client, b"read", link), b"yes\n")
 
+    def test_a_pinned_client_waits_for_no_place(self) -> None:
+        """Others may have the places and wait for what it holds at the server: its next word frees them."""
+        client = self.begin(servers=1, limits_of_servers={"maximum_transactions": 1, "maximum_links": 2})
+        client.sends(b"pin\n")
+        link = self.servers[0].link()
+        link.sends(b"pinned\n")
+        others = [self.client(), self.client()]
+        for other in others:
+            other.sends(b"read\n")
+        self.assertEqual(self.pool.figures.queued, 1)
+        self.assertEqual(client.takes(), b"pinned\n")
+        link.takes()
+        self.assertEqual(self.asks(client, b"write", link), b"yes\n")
+        self.assertEqual(self.pool.figures.queued, 1)
+        second = self.servers[0].link()
+        for _ in others:
+            second.sends(b"yes\n")
+        self.assertEqual([other.takes() for other in others], [b"yes\n"] * 2)
+
     def test_a_stop_ends_a_pinned_client_at_the_deadline(self) -> None:
         client, link = self.pin()
         self.frontends["plain"].drain()
