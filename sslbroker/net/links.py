@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import TimeoutError as LookupTimeout
 from twisted.internet.error import ConnectionRefusedError, TimeoutError
 from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import ClientFactory
@@ -99,8 +100,8 @@ class Links(ClientFactory):
     def connect(self) -> Deferred[Link]:
         """A new link, secure or plain as the mode is; may be cancelled.
 
-        Fails with `Refused`, `Unreachable`, `ConnectTimeout` or `LinkTLSFailed`. The connection and the
-        handshake have `failover.connect_timeout` each.
+        Fails with `Refused`, `Unreachable`, `ConnectTimeout` or `LinkTLSFailed`. The connection, the
+        handshake, and before them a first lookup of the server's name, have `failover.connect_timeout` each.
         """
         waiting: Deferred[Link] = Deferred(self._waiting.pop)
         left = self.calls - len(self._waiting)  # of those who have gone
@@ -113,7 +114,8 @@ class Links(ClientFactory):
         if name is None or name.addresses:
             self._call()
         else:
-            name.ready().addCallback(lambda _: self._call()).addErrback(self._failed)
+            known = name.ready().addTimeout(self.settings.failover.connect_timeout, self.clock)
+            known.addCallbacks(lambda _: self._call(), self._not_known).addErrback(self._failed)
         return waiting
 
     def resolved(self) -> Deferred[Any]:
@@ -149,6 +151,10 @@ class Links(ClientFactory):
 
     def _unresolved(self) -> str:
         return self._name.problem if self._name is not None else "no address"
+
+    def _not_known(self, failure: Failure) -> None:
+        failure.trap(LookupTimeout)
+        self.not_made(ConnectTimeout("the server's name is still being looked up"))
 
     def _failed(self, failure: Failure) -> None:
         _log.failure("A call of {address} ended by a mistake", failure, address=self.member.address)

@@ -209,6 +209,22 @@ class NamedServers(BrokerCase):
         link.sends(OK)
         self.assertTrue(client.takes().endswith(b"ok"))
 
+    def test_who_comes_before_the_first_answer_waits_no_longer_than_for_a_connection(self) -> None:
+        self.start_named("app.test", "10.0.0.3")
+        self.says["app.test"] = None
+        self.pool.start()
+        client = self.client()
+        client.sends(GET)
+        self.wait(1.9)
+        self.assertEqual(len(self.servers[2].links), 0)
+        self.wait(0.2)
+        self.servers[2].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(
+            [tried["outcome"] for tried in self.records.all[0]["tries"]], ["connect-timeout", "ok"]
+        )
+        self.assertEqual(self.figures.links, 0)
+
     def test_a_name_that_is_unknown_at_once_is_down_at_once(self) -> None:
         self.start_named("app.test", "10.0.0.3")
         self.says["app.test"] = NoSuchName("app.test is no name that DNS can know")
