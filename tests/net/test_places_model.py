@@ -1,0 +1,173 @@
+"""Places played at random beside a model: transactions that come, end, fail and leave, servers that change.
+
+The model knows for each that waits which servers it may go to. After every step: nobody waits while a place
+suits him, nobody was overtaken, no limit is exceeded, and who has no server left has been told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from sslbroker.core.balancing import BALANCERS
+from sslbroker.core.choosing import Choosing
+from sslbroker.core.figures import PoolFigures
+from sslbroker.core.members import Member
+from sslbroker.errors import NoServer, QueueFull
+from sslbroker.interfaces import Origin
+from sslbroker.net.places import Places
+from sslbroker.settings import Queue, Server
+
+TIMEOUT = 5.0
+
+
+class Waits:
+    """A transaction in the queue, as the model sees it."""
+
+    def __init__(self, used: Sequence[Member], stuck: str, deferred: Deferred[Member], until: float) -> None:
+        self.used, self.stuck, self.deferred, self.until = used, stuck, deferred, until
+
+
+class World:
+    """A pool of servers with limits, and all that happens to it."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.clock = Clock()
+        self.members = [
+            Member(
+                Server(
+                    f"10.0.0.{number}:80",
+                    maximum_transactions=random.choice((0, 1, 1, 2)),
+                    maximum_links=random.choice((0, 0, 1, 2)),
+                )
+            )
+            for number in range(random.randint(1, 4))
+        ]
+        self.figures = PoolFigures("shop", "http", [member.figures for member in self.members])
+        self.length = random.choice((3, 10, 40))
+        choosing = Choosing(self.members, BALANCERS[random.choice(sorted(BALANCERS))]())
+        queue = Queue(length=self.length, timeout=TIMEOUT)
+        self.places = Places(self.members, choosing, queue, self.figures, self.clock)
+        self.running: list[tuple[Member, object]] = []
+        self.waiting: list[Waits] = []
+        self.wrong: list[Failure] = []  # found where nobody hears it
+
+    def eligible(self, used: Sequence[Member], stuck: str) -> list[Member]:
+        """Where a transaction may go when there is a place; nobody: it is refused."""
+        opened = [member for member in self.members if member.open]
+        for member in opened:
+            if member.key == stuck and member not in used:
+                return [member]
+        ready = [member for member in opened if not member.draining]
+        if not ready and not all(member.draining for member in self.members):
+            ready = opened
+        if not used:
+            return ready
+        fresh = [member for member in ready if member not in used]
+        return fresh or [member for member in opened if member not in used] or ready or opened
+
+    # --- what happens ---
+
+    def comes(self, used: Sequence[Member], stuck: str) -> None:
+        try:
+            chosen = self.places.choose(used, Origin("192.0.2.1"), self.random.randbytes(8), stuck)
+        except QueueFull:
+            assert len(self.waiting) == self.length
+        except NoServer:
+            assert not self.eligible(used, stuck)
+        else:
+            if isinstance(chosen, Member):
+                self.check_order(chosen, self.waiting)
+                self.begins(chosen, used, stuck)
+            else:
+                waits = Waits(used, stuck, chosen, self.clock.seconds() + TIMEOUT)
+                self.waiting.append(waits)
+                chosen.addCallbacks(self.served, self.refused, (waits,), {}, (waits,))
+                chosen.addErrback(self.wrong.append)
+
+    def served(self, member: Member, waits: Waits) -> None:
+        self.check_order(member, self.waiting[: self.waiting.index(waits)])
+        self.waiting.remove(waits)
+        self.begins(member, waits.used, waits.stuck)
+
+    def check_order(self, member: Member, before: Sequence[Waits]) -> None:
+        overtaken = [waits for waits in before if member in self.eligible(waits.used, waits.stuck)]
+        assert not overtaken
+
+    def refused(self, _: object, waits: Waits) -> None:
+        self.waiting.remove(waits)
+
+    def begins(self, member: Member, used: Sequence[Member], stuck: str) -> None:
+        assert member in self.eligible(used, stuck)
+        attempt = object()
+        member.began(attempt, self.clock.seconds())
+        figures, settings = member.figures, member.settings
+        figures.links_idle -= bool(figures.links_idle)
+        figures.links_busy += 1
+        assert not settings.maximum_transactions or figures.outstanding <= settings.maximum_transactions
+        assert not settings.maximum_links or figures.links <= settings.maximum_links
+        if self.random.random() < 0.2:  # it fails at once, and goes on to another server
+            self.ends(member, attempt, keep=False)
+            if len(used) < 2:
+                self.comes([*used, member], stuck)
+        else:
+            self.running.append((member, attempt))
+
+    def ends(self, member: Member, attempt: object, keep: bool) -> None:
+        member.figures.links_busy -= 1
+        member.figures.links_idle += keep
+        self.places.freed()
+        member.ended(attempt)
+        self.places.freed()
+
+    def step(self) -> None:
+        random, members = self.random, self.members
+        what, member = random.random(), random.choice(members)
+        if what < 0.45:
+            used = random.sample(members, random.choice((0, 0, 0, 1, 2))) if len(members) > 2 else []
+            self.comes(used, random.choice(members).key if random.random() < 0.3 else "")
+        elif what < 0.8 and self.running:
+            self.ends(*self.running.pop(random.randrange(len(self.running))), keep=random.random() < 0.5)
+        elif what < 0.85 and self.waiting:
+            random.choice(self.waiting).deferred.cancel()
+        elif what < 0.96:
+            if what < 0.88:
+                member.bar("down")
+            elif what < 0.91:
+                member.unbar("down", self.clock.seconds())
+            elif what < 0.94:
+                member.draining = random.random() < 0.4
+            else:
+                member.figures.links_idle = 0
+            self.places.freed()
+        else:
+            self.clock.advance(random.random())
+
+    def check(self) -> None:
+        for failure in self.wrong:
+            failure.raiseException()
+        assert self.figures.queued == len(self.waiting) <= self.length
+        for waits in self.waiting:
+            eligible = self.eligible(waits.used, waits.stuck)
+            assert eligible, "it has no server left, and was not told"
+            assert not any(member.has_place() for member in eligible), "it was not woken"
+            assert waits.until > self.clock.seconds()
+
+
+@pytest.mark.parametrize("begin", range(0, 60, 20))
+def test_nobody_waits_in_vain_and_nobody_is_overtaken(begin: int) -> None:
+    for seed in range(begin, begin + 20):
+        world = World(Random(seed))
+        for _ in range(250):
+            world.step()
+            world.check()
+        world.clock.advance(TIMEOUT)
+        world.check()
+        assert not world.waiting
+        assert not world.clock.getDelayedCalls()
