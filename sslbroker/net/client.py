@@ -24,7 +24,7 @@ from ..outcome import After
 from ..settings import KiB
 from .limits import Limit, Wait
 from .relay import Relay
-from .transport import backlog, ended_in_order, half_close
+from .transport import backlog, broken_off, ended_in_order, half_close
 
 if TYPE_CHECKING:
     from .frontend import Frontend
@@ -242,11 +242,10 @@ class ClientConnection(Protocol):
         if not self._shaken:
             frontend.not_shaken(self.transport, self.origin, reason)
         self.closing = True
-        clean = self._took_all or ended_in_order(self.transport, self.origin.secure, reason)
-        # Many clients over TLS never say that they close: of those a cut cannot be told.
-        self._end_relays(
-            ClientGone("the client closed the connection"), clean, not (clean or self.origin.secure)
-        )
+        lost = self.transport, self.origin.secure, reason
+        clean = self._took_all or ended_in_order(*lost)
+        cut = not clean and broken_off(*lost)
+        self._end_relays(ClientGone("the client closed the connection"), clean, cut)
         pinned, self.pinned = self.pinned, None
         if pinned is not None:
             pinned.close()

@@ -55,3 +55,14 @@ def ended_in_order(transport: Any, secure: bool, reason: Failure) -> bool:
     if secure:
         return bool(transport.getHandle().get_shutdown() & SSL.RECEIVED_SHUTDOWN)
     return isinstance(reason.value, ConnectionDone)
+
+
+def broken_off(transport: Any, secure: bool, reason: Failure) -> bool:
+    """Is it certain that the peer of a connection that is lost for this `reason` has not ended it?
+
+    Many peers over TLS leave without a close_notify, and by a reset where they have not read all: of an end
+    without one nobody can tell. A record that is none, or an alert, is no end.
+    """
+    if secure:
+        return isinstance(reason.value, SSL.Error)
+    return not ended_in_order(transport, secure, reason)

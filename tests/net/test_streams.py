@@ -220,6 +220,19 @@ class Ends(StreamCase):
             self.assertEqual(type(link.lost).__name__, "ConnectionLost", ends)
             self.tearDown()
 
+    def test_a_record_of_tls_that_is_none_is_no_end_of_what_the_client_says(self) -> None:
+        for spoken in (b"", b"go on"):
+            client, link = self.begin(secure=True)
+            client.sends(b"half of it")
+            self.assertEqual(link.takes(), b"half of it")
+            link.sends(spoken)
+            client.transport.transport.write(b"\x17\x03\x03\x00\x20" + b"x" * 32)  # type: ignore[union-attr]
+            self.settle()
+            self.assertFalse(link.ended, spoken)
+            self.assertEqual(type(link.lost).__name__, "ConnectionLost", spoken)
+            self.assertEqual(self.end, "relay:client-gone" if spoken else "watch:client-gone")
+            self.tearDown()
+
     def test_a_client_over_tls_that_speaks_and_leaves_before_there_is_a_link_is_heard(self) -> None:
         for closes in (True, False):
             for behaviour in ("wait", "refuse"):
