@@ -78,6 +78,16 @@ class MovingOn(RedisCase):
         self.servers[1].link().sends(b"+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n")
         assert client.takes() == b"+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n"
 
+    def test_a_client_goes_on_after_a_whole_transaction_that_failed(self) -> None:
+        self.start_redis()
+        client = self.client()
+        self.asks(client, b"MULTI\r\nINCR a\r\nEXEC\r\n").resets()
+        expected = b"-ERR sslbroker: the server broke off; nobody knows whether it was done\r\n"
+        assert client.takes() == expected * 3
+        assert not client.closed
+        self.asks(client, GET, 1).sends(b"$1\r\nb\r\n")
+        assert client.takes() == b"$1\r\nb\r\n"
+
     def test_the_last_refusal_reaches_the_client(self) -> None:
         self.start_redis(servers=1, failover=Failover(tries=1))
         client = self.client()

@@ -172,6 +172,8 @@ def test_everything_else_is_a_servers() -> None:
         (BrokerError, "INCR a", "the server cannot do this now", False),
         (NoServer(), "SELECT 1", "no server is there to do this; try again later", True),
         (NoServer(), "SCAN 0", "no server is there to do this; try again later", False),
+        (NoServer(), "MULTI", "no server is there to do this; try again later", True),
+        (NoServer(), "MULTI;INCR a;EXEC", "no server is there to do this; try again later", False),
         (RequestRefused("not so"), "GET a", "not so", False),
     ],
 )

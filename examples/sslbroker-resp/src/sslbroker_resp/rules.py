@@ -121,7 +121,7 @@ class Rules:
             line = error.detail.encode("ascii", "replace")
         commands = [] if request is None else request.commands
         # A client whose MULTI or whose AUTH was not done must not go on as if it had been.
-        last = request is None or request.in_multi or any(map(_leaves, commands))
+        last = request is None or request.in_multi or _leaves(request)
         replies = b"-%b\r\n" % line * max(1, len(commands))
         return _whole(exchange, replies, Answer(line, last=last))
 
@@ -178,8 +178,12 @@ def _own(command: Command) -> bytes:
     return b"-ERR sslbroker: no notifications of maintenance are carried\r\n"
 
 
-def _leaves(command: Command) -> bool:
-    return command.spec.effect not in (Effect.NONE, Effect.SCAN)
+def _leaves(request: Request) -> bool:
+    """A whole transaction leaves nothing: its EXEC is answered, too."""
+    nothing = (Effect.NONE, Effect.SCAN)
+    return request.kind is not Kind.GROUP and any(
+        command.spec.effect not in nothing for command in request.commands
+    )
 
 
 def _told(error: BrokerError) -> str:
