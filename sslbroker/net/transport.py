@@ -50,10 +50,12 @@ def half_close(transport: Any, secure: bool) -> None:
 def ended_in_order(transport: Any, secure: bool, reason: Failure) -> bool:
     """Has the peer of a connection that is lost for this `reason` ended it, not just broken it off?
 
-    Over TLS its close_notify alone says so (RFC 8446 §6.1), whatever became of ours.
+    Over TLS its close_notify alone says so (RFC 8446 §6.1), whatever became of ours. OpenSSL notes a fatal
+    alert in the same place, which is an error and not an end: anybody on the way can cause one.
     """
     if secure:
-        return bool(transport.getHandle().get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+        ended = bool(transport.getHandle().get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+        return ended and not isinstance(reason.value, SSL.Error)
     return isinstance(reason.value, ConnectionDone)
 
 

@@ -17,6 +17,9 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
+#: A record of TLS that nobody encrypted: the side that gets it says so by an alert, and ends the connection.
+STRANGE = b"\x17\x03\x03\x00\x20" + 32 * b"x"
+
 FOLDER = Path(tempfile.mkdtemp())
 CA, OTHER_CA = trustme.CA(), trustme.CA()
 CA.cert_pem.write_to_path(FOLDER / "ca.pem")
@@ -128,6 +131,20 @@ class Verified(SecureCase):
         self.settle()
         self.assertEqual(self.pool.members[0].figures.links_idle, 1)
 
+    def test_a_client_certificate_that_is_refused_after_the_handshake_is_told_as_such(self) -> None:
+        client = self.begin()
+        self.servers[0].contexts = speaks(
+            "10.0.0.1", minimum="TLSv1.3", client_ca=FOLDER / "ca.pem", client_certificate="required"
+        )
+        client.sends(GET)
+        self.servers[0].link()
+        link = self.servers[1].link()
+        link.sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        attempt, _ = self.records.all[-1]["tries"]  # type: ignore[misc]
+        self.assertEqual((attempt["outcome"], attempt["next"]), ("broken", "replayable"))
+        self.assertIn("server asked for a client certificate (pools.shop.tls.certificate)", attempt["detail"])
+
     def test_without_verification_anybody_is_believed(self) -> None:
         client = self.begin(tls=LinkTLS(verify=False))
         self.servers[0].contexts = speaks("other.test", ca=OTHER_CA)
@@ -179,6 +196,31 @@ class Truncated(SecureCase):
         self.assertFalse(client.takes().endswith(b"0\r\n\r\n"))
         self.assertTrue(client.closed)
         self.assertEqual(self.end, "relay:truncated")
+
+    def test_the_alert_of_a_server_that_fails_is_no_end(self) -> None:
+        for protocol in ("http", "tcp"):
+            client = self.begin(protocol=protocol)
+            client.sends(GET)
+            link = self.servers[0].link()
+            link.sends(b"HTTP/1.1 200 OK\r\n\r\nabc")
+            link.transport.dataReceived(STRANGE)  # type: ignore[union-attr]  # as if it came from the broker
+            self.settle()
+            self.assertFalse(client.takes().endswith(b"0\r\n\r\n"))
+            self.assertTrue(client.closed)
+            self.assertEqual(self.end, "relay:truncated")
+            (attempt,) = self.records.all[-1]["tries"]  # type: ignore[misc]
+            self.assertIn("bad record mac", attempt["detail"])
+            self.tearDown()
+
+    def test_nor_is_that_of_a_client(self) -> None:
+        client = self.begin(secure=True, protocol="tcp")
+        client.sends(b"abc")
+        link = self.servers[0].link()
+        link.sends(b"answer")
+        client.transport.dataReceived(STRANGE)  # type: ignore[union-attr]  # as if it came from the broker
+        self.settle()
+        self.assertEqual(link.takes(), b"abc")
+        self.assertEqual(self.end, "relay:client-gone")
 
     def test_so_is_a_stream(self) -> None:
         client = self.begin(protocol="tcp")
