@@ -1,8 +1,8 @@
 """What the links to one server are now, plain or secure, and how that becomes known when it is `auto`.
 
 Decides when a server is probed, and what a finding changes. Invariant: in `auto` a server is barred while
-no probe finds out what it speaks, and from TLS nothing leads to plain but the operator, who clears the
-pin or says `false`. An operator's word about a server that is in use does not bar it: links are made as
+no probe finds out what it speaks, and from TLS, be it of a probe or of a link in any mode, nothing leads to
+plain but the operator, who clears the pin or says `false`. An operator's word about a server that is in use does not bar it: links are made as
 before until the probe that follows is over. Refuses to know how a probe is done and how links are made.
 """
 
@@ -113,6 +113,11 @@ class LinkMode:
         self._forget()
         self._hold(Finding.UNKNOWN, "what was known of it was cleared")
         self._begin()
+
+    def spoke_tls(self) -> None:
+        """The server has proved who it is on a link: whatever the mode, it has spoken TLS."""
+        if self.finding is not Finding.TLS:
+            self._hold(self._pins.set(self._pool, self._member.address, Finding.TLS), "a link was secure")
 
     # --- what holds ---
 

@@ -164,6 +164,8 @@ class Links(ClientFactory):
         """A link is ready: for who waits longest, else for later."""
         self.member.figures.links_opened += 1
         self.move(link, self.busy)
+        if link.secure:
+            self.mode.spoke_tls()
         if link.secure is not self.mode.secure and self._waiting:
             link.close()  # the mode has changed since it was called
             self._call()

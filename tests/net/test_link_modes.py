@@ -145,6 +145,27 @@ class TheOperatorSays(LinkModeCase):
         self.found(UNKNOWN)
         self.holds(None, UNKNOWN)
 
+    def test_a_server_that_has_proved_itself_on_a_link_is_never_plain_in_auto(self) -> None:
+        self.pins.set("shop", ADDRESS, PLAIN)  # from before
+        self.begin(True)
+        self.links.spoke_tls()
+        self.holds(True, TLS)
+        self.assertEqual((self.told(), self.changes), ([], []))
+        self.links.set_mode("auto")
+        self.holds(True, TLS)
+        self.assertEqual((self.asked, self.changes), ([], []))
+        self.links.set_mode(False)
+        self.assertIn("plain, though it speaks TLS", self.told()[-1])
+
+    def test_nor_is_one_whose_link_is_made_when_the_mode_has_changed(self) -> None:
+        self.begin(True)
+        self.links.set_mode("auto")
+        self.found(PLAIN)
+        self.links.spoke_tls()
+        self.holds(True, TLS)
+        self.assertEqual(self.changes, [False, True])
+        self.assertIn("speaks TLS", self.told()[-1])
+
     def test_a_probe_under_way_is_given_up(self) -> None:
         self.begin()
         self.links.set_mode(True)

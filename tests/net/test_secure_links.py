@@ -293,6 +293,15 @@ class Changed(SecureCase):
         self.assertTrue(client.takes().endswith(b"ok"))
         self.assertEqual([record["link"] for record in self.records.all], ["secure", "secure", "plain"])
 
+    def test_a_server_that_was_used_securely_is_not_used_plain_in_auto(self) -> None:
+        client = self.begin()
+        client.sends(GET)
+        self.servers[0].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.pool.set_link_mode("auto")
+        self.assertEqual(self.pool.describe()["10.0.0.1:80"]["finding"], "tls")
+        self.pool.close()
+
     def test_one_server_can_be_changed(self) -> None:
         client = self.begin()
         self.servers[0].contexts = None
