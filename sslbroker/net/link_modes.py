@@ -2,8 +2,9 @@
 
 Decides when a server is probed, and what a finding changes. Invariant: in `auto` a server is barred while
 no probe finds out what it speaks, and from TLS, be it of a probe or of a link in any mode, nothing leads to
-plain but the operator, who clears the pin or says `false`. An operator's word about a server that is in use does not bar it: links are made as
-before until the probe that follows is over. Refuses to know how a probe is done and how links are made.
+plain but the operator, who clears the pin or says `false`. An operator's word about a server that is in use
+does not bar it: links are made as before until the probe that follows is over. Refuses to know how a probe is
+done and how links are made.
 """
 
 from __future__ import annotations

@@ -167,7 +167,10 @@ class LinkContexts:
             return f"chose the protocol '{tls_failures.printable(chosen.decode('latin-1'))}', not offered"
         if not self._verify:
             return ""
-        certificate = connection.get_peer_certificate(as_cryptography=True)
+        try:
+            certificate = connection.get_peer_certificate(as_cryptography=True)
+        except Exception as error:  # a parser's: OpenSSL takes what it does not
+            return f"certificate is malformed: {tls_failures.printable(str(error))}"
         if certificate is None:
             return "showed no certificate"
         fault = self._name.fault(certificate)

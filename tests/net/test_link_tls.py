@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ssl
 import weakref
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, ISSLTransport
@@ -20,6 +23,7 @@ from sslbroker.net import certificates, link_tls
 from sslbroker.net.tls_failures import subject
 from sslbroker.settings import LinkTLS, Pool, Server
 
+from .authorities import root
 from .servers import (
     NAME,
     TODAY,
@@ -33,6 +37,9 @@ from .servers import (
     wants_client_certificate,
 )
 from .test_tls import small_rsa
+
+#: The name of an algorithm in DER (RFC 5758 §3.2).
+ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 
 # --- the handshake -----------------------------------------------------------------------------
 
@@ -255,6 +262,23 @@ def test_a_server_that_shows_no_certificate_is_a_fault(tmp_path: Path) -> None:
             return SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
 
     assert contexts(tmp_path).fault(Bare()) == "showed no certificate"
+
+
+def test_a_certificate_that_only_openssl_can_read_is_a_fault(tmp_path: Path) -> None:
+    ours = root()
+    leaf = ours.client(purposes=None)
+    version_3, version_4 = bytes.fromhex("a003020102"), bytes.fromhex("a003020103")
+    signed = leaf.certificate.tbs_certificate_bytes.replace(version_3, version_4, 1)
+    assert isinstance(ours.key, ec.EllipticCurvePrivateKey)
+    signature = b"\0" + ours.key.sign(signed, ec.ECDSA(SHA256()))
+    whole = signed + ECDSA_WITH_SHA256 + b"\x03" + bytes([len(signature)]) + signature
+    pem = ssl.DER_cert_to_PEM_cert(b"\x30\x82" + len(whole).to_bytes(2, "big") + whole)
+    (tmp_path / "strange.pem").write_text(pem)
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.use_certificate_chain_file(tmp_path / "strange.pem")
+    context.use_privatekey(leaf.key)
+    link = play(contexts(tmp_path, ca=ours.write(tmp_path / "own.pem")), context)
+    assert link.near.fault == "certificate is malformed: 3 is not a valid X509 version"
 
 
 # --- what it shows -----------------------------------------------------------------------------

@@ -141,7 +141,7 @@ class Verified(SecureCase):
         link = self.servers[1].link()
         link.sends(OK)
         self.assertTrue(client.takes().endswith(b"ok"))
-        attempt, _ = self.records.all[-1]["tries"]  # type: ignore[misc]
+        attempt, _ = self.records.all[-1]["tries"]
         self.assertEqual((attempt["outcome"], attempt["next"]), ("broken", "replayable"))
         self.assertIn("server asked for a client certificate (pools.shop.tls.certificate)", attempt["detail"])
 
@@ -208,7 +208,7 @@ class Truncated(SecureCase):
             self.assertFalse(client.takes().endswith(b"0\r\n\r\n"))
             self.assertTrue(client.closed)
             self.assertEqual(self.end, "relay:truncated")
-            (attempt,) = self.records.all[-1]["tries"]  # type: ignore[misc]
+            (attempt,) = self.records.all[-1]["tries"]
             self.assertIn("bad record mac", attempt["detail"])
             self.tearDown()
 
