@@ -32,7 +32,8 @@ FIRST = 1.0
 LONGEST_UNKNOWN = 30.0
 LONGEST_PLAIN = 60.0
 
-#: Seconds after which another worker's finding, or a pin that was cleared, is seen.
+#: Seconds after which another worker's finding, or a pin that was cleared, is seen, and after which a plain
+#: server is asked anew before a link is made to it.
 LOOK = 5.0
 
 _LINES = {
@@ -84,6 +85,7 @@ class LinkMode:
         self._probing: Deferred[Found] | None = None
         self._next: IDelayedCall | None = None
         self._due = self._wait = 0.0  # when the next probe is, and how long after it another one
+        self._stale = 0.0  # from when on what was found out should not be relied on for a new link
         self._as_before: bool | None = None  # what links are until the probe after a change is over
         self._told = False  # the log has said why the server is still unknown
         self._take(*self._pinned())
@@ -119,6 +121,15 @@ class LinkMode:
         """The server has proved who it is on a link: whatever the mode, it has spoken TLS."""
         if self.finding is not Finding.TLS:
             self._hold(self._pins.set(self._pool, self._member.address, Finding.TLS), "a link was secure")
+
+    def called(self) -> None:
+        """The next link is about to be made. A server that has learned TLS closes the links of before, and
+        may have answers for plain requests that are no failures (nginx: 400), so it is asked again now."""
+        if self._running and self.mode == "auto" and self.finding is Finding.PLAIN and self._probing is None:
+            now = self._clock.seconds()
+            if now >= self._stale:
+                self._due = now
+                self._tick_in(0.0)
 
     # --- what holds ---
 
@@ -228,9 +239,11 @@ class LinkMode:
         if finding is not self.finding:
             self._wait = FIRST
         longest = LONGEST_UNKNOWN if finding is Finding.UNKNOWN else LONGEST_PLAIN
-        self._due = self._clock.seconds() + self._wait * (0.75 + self._jitter() / 2)
+        now = self._clock.seconds()
+        self._stale = now + (FIRST if found.finding is Finding.UNKNOWN else LOOK)
+        self._due = now + self._wait * (0.75 + self._jitter() / 2)
         self._wait = min(2 * self._wait, longest)
-        self._tick_in(min(self._due - self._clock.seconds(), LOOK))
+        self._tick_in(min(self._due - now, LOOK))
         self._hold(finding, detail)
         if finding is Finding.UNKNOWN and not self._told:
             self._tell()

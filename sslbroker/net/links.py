@@ -133,6 +133,7 @@ class Links(ClientFactory):
         return call(self.clock, rotated(self.addresses, turn), self.member.settings.port, factory, timeout)
 
     def _call(self) -> None:
+        self.mode.called()
         addresses, secure = self.addresses, self.mode.secure
         if not addresses or secure is None:
             unknown = "the server has not shown yet whether it speaks TLS"

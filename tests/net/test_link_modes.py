@@ -71,6 +71,11 @@ class LinkModeCase(SynchronousTestCase):
     def found(self, finding: Finding, detail: str = "said so") -> None:
         self.probing.callback(Found(finding, detail))
 
+    def called(self) -> None:
+        """A link is about to be made."""
+        self.links.called()
+        self.clock.advance(0)
+
     def wait(self, seconds: float) -> None:
         end = self.clock.seconds() + seconds
         while self.clock.seconds() < end:
@@ -251,6 +256,55 @@ class FindingOut(LinkModeCase):
         self.wait(1000)
         self.assertEqual(len(self.asked), asked)
         self.assertEqual(self.changes, [False, True])
+
+    def test_a_plain_server_that_is_called_is_asked_when_the_answer_is_not_fresh(self) -> None:
+        self.answer = PLAIN
+        self.begin()
+        self.wait(300)
+        self.asked.clear()
+        self.called()  # at 300; asked at 243
+        self.called()
+        self.wait(4)
+        self.called()
+        self.assertEqual(self.asked, [300.0])
+        self.wait(1)
+        self.answer = TLS
+        self.called()
+        self.holds(True, TLS)
+        self.wait(100)
+        self.called()
+        self.assertEqual(self.asked, [300.0, 305.0])
+
+    def test_one_that_could_not_tell_is_asked_sooner(self) -> None:
+        self.answer = PLAIN
+        self.begin()
+        self.wait(300)
+        self.asked.clear()
+        self.answer = UNKNOWN  # it is made anew, say
+        self.called()
+        self.answer = TLS
+        self.wait(0.5)
+        self.called()
+        self.holds(False, PLAIN)
+        self.wait(0.5)
+        self.called()
+        self.holds(True, TLS)
+        self.assertEqual(self.asked, [300.0, 301.0])
+
+    def test_nobody_else_is_asked_for_being_called(self) -> None:
+        self.begin()
+        self.wait(100)
+        self.called()  # a probe is under way
+        self.found(PLAIN)
+        self.links.set_mode(False)
+        self.wait(100)
+        self.called()
+        self.links.set_mode("auto")
+        self.found(PLAIN)
+        self.links.stop()
+        self.wait(100)
+        self.called()
+        self.assertEqual(self.asked, [0.0, 200.0])
 
     def test_a_plain_server_that_is_down_for_a_while_stays_plain(self) -> None:
         self.begin()
@@ -461,6 +515,25 @@ class ThroughTheBroker(BrokerCase):
         self.assertTrue(link.takes().startswith(b"GET / HTTP/1.1\r\n"))
         link.sends(self.ANSWER)
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 200 "))
+
+    def test_a_plain_server_that_learns_tls_is_asked_with_the_next_link(self) -> None:
+        self.plain()
+        for _ in range(3):
+            while not self.server.links:
+                self.wait(0.1)
+            self.plain()
+        self.wait(5.5)  # of six at least
+        client = self.client()
+        client.sends(self.REQUEST)
+        link = self.server.link()
+        self.asked().sends(self.ALERT)
+        link.sends(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(link.closed)
+        client.sends(self.REQUEST)
+        for _ in range(3):
+            self.asked().sends(self.ALERT)
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 502 "))
 
     def test_a_server_that_has_spoken_tls_gets_no_plain_byte(self) -> None:
         self.plain()

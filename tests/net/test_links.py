@@ -43,7 +43,7 @@ class OneServersLinks(SynchronousTestCase):
         settings = Pool("p", (self.member.settings,), links=LinkLimits(**limits))  # type: ignore[arg-type]
         names = Names(NamesSettings(), self.clock)
         links = Links(self.member, settings, HTTP.server_codec, self.clock, names, None)
-        links.mode = cast(LinkMode, SimpleNamespace(secure=False))
+        links.mode = cast(LinkMode, SimpleNamespace(secure=False, called=lambda: None))
         return links
 
     def opened(self) -> Link:
@@ -218,7 +218,7 @@ class ANamedServersLinks(SynchronousTestCase):
         self.names = Names(NamesSettings(), self.clock, lookup=self.look_up)
         settings = Pool("p", (self.member.settings,))
         self.links = Links(self.member, settings, HTTP.server_codec, self.clock, self.names, None)
-        self.links.mode = cast(LinkMode, SimpleNamespace(secure=False))
+        self.links.mode = cast(LinkMode, SimpleNamespace(secure=False, called=lambda: None))
         self.links.start()
 
     def look_up(self, host: str) -> Deferred[Answer]:
@@ -274,7 +274,7 @@ class ANamedServersLinks(SynchronousTestCase):
         self.assertEqual(self.called, ["10.0.0.7"])
 
     def test_a_server_of_unknown_mode_gets_no_link(self) -> None:
-        self.links.mode = cast(LinkMode, SimpleNamespace(secure=None))
+        self.links.mode = cast(LinkMode, SimpleNamespace(secure=None, called=lambda: None))
         self.asked[0].callback(Answer(("10.0.0.7",), 60.0))
         error = self.failureResultOf(self.links.connect(), Unreachable).value
         self.assertIn("whether it speaks TLS", str(error))
