@@ -36,7 +36,7 @@ from ..errors import (
 from ..interfaces import Error, Event, ICodec, Reply
 from ..outcome import After
 from .deadline import Deadline
-from .transport import ended_in_order, half_close
+from .transport import ended_in_order, half_close, has_ended
 
 if TYPE_CHECKING:
     from .client import ClientConnection
@@ -72,6 +72,11 @@ class Link(Protocol):
     @property
     def reused(self) -> bool:
         return self.exchanges > 1
+
+    @property
+    def ended(self) -> bool:
+        """The server has ended a secure link, in this turn of the reactor: a plain one tells that at once."""
+        return self.secure and has_ended(self.transport)
 
     @property
     def peer(self) -> str:

@@ -85,11 +85,13 @@ class Links(ClientFactory):
 
     def take(self) -> Link | None:
         """The idle link that was used last, if there is one."""
-        if not self.idle:
-            return None
-        link = next(reversed(self.idle))
-        self.member.figures.links_reused += 1
-        return link
+        while self.idle:
+            link = next(reversed(self.idle))
+            if not link.ended:
+                self.member.figures.links_reused += 1
+                return link
+            link.close()
+        return None
 
     def make_room(self) -> None:
         """A fresh link is wanted: at the limit an idle one gives its place."""

@@ -54,8 +54,7 @@ def ended_in_order(transport: Any, secure: bool, reason: Failure) -> bool:
     alert in the same place, which is an error and not an end: anybody on the way can cause one.
     """
     if secure:
-        ended = bool(transport.getHandle().get_shutdown() & SSL.RECEIVED_SHUTDOWN)
-        return ended and not isinstance(reason.value, SSL.Error)
+        return has_ended(transport) and not isinstance(reason.value, SSL.Error)
     return isinstance(reason.value, ConnectionDone)
 
 
@@ -68,3 +67,11 @@ def broken_off(transport: Any, secure: bool, reason: Failure) -> bool:
     if secure:
         return isinstance(reason.value, SSL.Error)
     return not ended_in_order(transport, secure, reason)
+
+
+def has_ended(transport: Any) -> bool:
+    """Has the peer of this TLS connection said that it sends no more, in good order or by a fatal alert?
+
+    The connection is lost soon, but perhaps not in the same turn of the reactor.
+    """
+    return bool(transport.getHandle().get_shutdown() & SSL.RECEIVED_SHUTDOWN)

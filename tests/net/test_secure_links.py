@@ -68,6 +68,24 @@ class Verified(SecureCase):
         self.assertEqual(self.servers[0].accepted, 1)
         self.assertTrue(self.records.all[-1]["tries"][0]["reused"])
 
+    def test_a_link_that_the_server_has_just_ended_is_not_used_again(self) -> None:
+        for request in (GET, POST):
+            client = self.begin(failover=Failover(reuse_for_unsafe=True))
+            for member in self.pool.members[1:]:
+                member.bar("test")
+            client.sends(GET)
+            link = self.servers[0].link()
+            link.sends(OK)
+            client.takes()
+            # In one turn of the reactor: the server's end, and a client's next request.
+            link.transport.loseConnection()  # type: ignore[union-attr]
+            link.transport.transport.step()  # type: ignore[union-attr]
+            client.sends(request)
+            self.servers[0].link().sends(OK)
+            self.assertTrue(client.takes().endswith(b"ok"))
+            self.assertEqual(self.tries(), [("1", "ok")])
+            self.tearDown()
+
     def test_a_server_that_is_somebody_else_is_a_failed_try_with_its_reason(self) -> None:
         client = self.begin()
         self.servers[0].contexts = speaks("other.test")
