@@ -88,9 +88,9 @@ class OperatedService(MultiService):
     def reload_certificates(self) -> None:
         """Read the files of all `tls` tables anew: certificates, keys and CAs of listeners and of links.
 
-        New connections use them; open ones go on. A listener or a pool with a problem keeps what it had, and
-        all others are reloaded: then `StartError` is raised, with every problem. It reads files, so it takes
-        milliseconds.
+        New connections use them; open ones go on, but links serve no further transaction. A listener or a
+        pool with a problem keeps what it had, and all others are reloaded: then `StartError` is raised, with
+        every problem. It reads files, so it takes milliseconds.
         """
         problems: list[str] = []
         for place, reload, contexts in self._reloadable():

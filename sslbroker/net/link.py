@@ -74,9 +74,14 @@ class Link(Protocol):
         return self.exchanges > 1
 
     @property
-    def ended(self) -> bool:
-        """The server has ended a secure link, in this turn of the reactor: a plain one tells that at once."""
-        return self.secure and has_ended(self.transport)
+    def good(self) -> bool:
+        """May an idle link serve another exchange? A secure one may have been ended by its server in this
+        turn of the reactor (a plain one tells that at once), or have been made by files that are replaced."""
+        if not self.secure:
+            return True
+        contexts = self.links.contexts
+        assert contexts is not None
+        return contexts.made(self.transport) and not has_ended(self.transport)
 
     @property
     def peer(self) -> str:

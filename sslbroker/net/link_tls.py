@@ -159,6 +159,10 @@ class LinkContexts:
             connection.set_tlsext_host_name(self._name.sni)
         return connection
 
+    def made(self, transport: Any) -> bool:
+        """Was this connection made by what is current now?"""
+        return transport.getHandle().get_context() is self.trust.context
+
     def fault(self, transport: Any) -> str:
         """Why the server is not who it should be; "" when it is. To be asked when the handshake is done."""
         connection = transport.getHandle()

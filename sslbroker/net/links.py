@@ -87,7 +87,7 @@ class Links(ClientFactory):
         """The idle link that was used last, if there is one."""
         while self.idle:
             link = next(reversed(self.idle))
-            if not link.ended:
+            if link.good:
                 self.member.figures.links_reused += 1
                 return link
             link.close()
@@ -223,8 +223,9 @@ class Links(ClientFactory):
             name.unwatch(self._name_changed)
 
     def _fits(self, link: Link) -> bool:
-        """It is of the server's mode, and leads to an address that the server still has."""
-        return link.secure is self.mode.secure and (self._name is None or link.peer in self._name.addresses)
+        """A link that is made now would be like it: in mode, in what proved the server, in its address."""
+        same = link.secure is self.mode.secure and link.good
+        return same and (self._name is None or link.peer in self._name.addresses)
 
     def _close_unfit(self) -> None:
         for link in [link for link in self.idle if not self._fits(link)]:

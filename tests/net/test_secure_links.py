@@ -320,6 +320,33 @@ class Changed(SecureCase):
         self.assertEqual(self.pool.describe()["10.0.0.1:80"]["finding"], "tls")
         self.pool.close()
 
+    def test_links_from_before_a_reload_serve_no_further_transaction(self) -> None:
+        client, other = self.begin(), self.client()
+        for member in self.pool.members[1:]:
+            member.bar("test")
+        other.sends(GET)
+        busy = self.servers[0].link()
+        client.sends(GET)
+        idle = self.servers[0].link()
+        idle.sends(OK)
+        client.takes()
+        contexts = self.pool.links[self.pool.members[0]].contexts
+        assert contexts is not None
+        contexts.reload()
+        busy.sends(OK)
+        self.assertTrue(other.takes().endswith(b"ok"))
+        self.assertTrue(busy.closed)
+        client.sends(GET)
+        fresh = self.servers[0].link()
+        fresh.sends(OK)
+        client.takes()
+        other.sends(GET)
+        fresh.sends(OK)
+        self.assertTrue(other.takes().endswith(b"ok"))
+        self.assertTrue(idle.closed)
+        self.assertEqual(self.servers[0].accepted, 3)
+        self.assertEqual({outcome for _, outcome in self.tries()}, {"ok"})
+
     def test_one_server_can_be_changed(self) -> None:
         client = self.begin()
         self.servers[0].contexts = None
