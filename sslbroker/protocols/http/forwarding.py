@@ -109,6 +109,8 @@ class Forwarding:
         fields = [field for field in request.fields if field[0] not in drop]
         if suspicious(fields, trusted):
             fields = without_forgeries(fields, self._guarded, trusted)
+        if trusted:
+            fields = _without_schemes(fields)
         method = request.method
         if method in _MAX_FORWARDS_METHODS:
             fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
@@ -236,6 +238,16 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
     if origin.certificate is not None and not any(name in CLAIMS for name, _, _ in request.fields):
         fields += certified(origin.certificate)
     return fields
+
+
+def _without_schemes(fields: list[Field]) -> list[Field]:
+    """The fields less an ``X-Forwarded-Proto`` of several words: only the client's is told, by the broker.
+
+    Each word belongs to a place in ``X-Forwarded-For``, and with the peer added there whoever reads on
+    would take another word for the client's than the broker did.
+    """
+    words = b",".join([value for name, _, value in fields if name == X_FORWARDED_PROTO])
+    return [field for field in fields if field[0] != X_FORWARDED_PROTO] if b"," in words else fields
 
 
 def _one_fewer(field: Field) -> Field:

@@ -113,6 +113,25 @@ def test_forwarded_alone_tells_the_same() -> None:
     assert (known.address, known.secure) == ("203.0.113.5", True)
 
 
+@pytest.mark.parametrize(
+    "schemes", [["https, http"], ["https", "http"], ["https", "http, gopher"], ["https, "], ["http, https"]]
+)
+@pytest.mark.parametrize("chain", ["203.0.113.5", "203.0.113.5, 10.0.0.7", "203.0.113.5, 10.0.0.7, 10.0.0.6"])
+def test_every_broker_of_a_row_believes_what_the_first_believes(schemes: list[str], chain: str) -> None:
+    brokers = [Broker(f"b{at}", f"10.0.0.{at}") for at in range(4)]
+    told = [f"X-Forwarded-Proto: {scheme}" for scheme in schemes]
+    message, origin = (
+        request("GET /", "Host: shop", f"X-Forwarded-For: {chain}", *told),
+        link_from("10.0.0.9"),
+    )
+    first = brokers[0].rules.origin(message, origin)
+    for broker in brokers:
+        known = broker.rules.origin(message, origin)
+        assert (known.address, known.secure) == (first.address, first.secure)
+        message, origin = broker.passes(message, origin), broker.origin
+        assert line(message, "X-Forwarded-Proto") == ["https" if first.secure else "http"]
+
+
 def test_the_clients_certificate_reaches_the_server_through_a_row_of_brokers() -> None:
     edge, inner = Broker("edge", "10.0.0.1"), Broker("inner", "10.0.0.2")
     edge.origin = certified(edge.origin, replace(CERTIFICATE, subject="CN=edge"))
