@@ -298,6 +298,21 @@ def test_empty_parts_blanks_and_escapes_are_read() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("quoted", "text"),
+    [
+        (rb"\a", b"a"),
+        (rb"\\", b"\\"),
+        (rb"\\\"", b'\\"'),
+        (rb"\\\\a\\\a", rb"\\a\a"),
+        (rb"\"\\\"", b'"\\"'),
+        (b"\\\xe9\\\t", b"\xe9\t"),
+    ],
+)
+def test_an_escape_stands_for_the_sign_behind_it(quoted: bytes, text: bytes) -> None:
+    assert parse_forwarded([b'host="' + quoted + b'"']) == [{b"host": text}]
+
+
 def test_more_elements_than_any_chain_of_proxies_has_are_malformed() -> None:
     assert len(parse_forwarded([b",".join([b"for=a"] * 100)]) or []) == 100
     assert parse_forwarded([b",".join([b"for=a"] * 101)]) is None
