@@ -182,17 +182,24 @@ def _link_modes(pool: Pool) -> list[tuple[str, bool | str]]:
     ]
 
 
-def streams_tell_for_nobody(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
-    """No request says for whom it is where there are no requests."""
+def trusted_peers_can_tell(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """Whom a listener trusts has an address, and requests that say for whom they are."""
     protocols = {pool.name: pool.protocol for pool in configuration.pools}
     for listener in configuration.listeners:
-        path, pool = steps("listeners", listener.name), steps("pools", listener.pool, "protocol")
-        if protocols.get(listener.pool) != "tcp" or not reading.sound(f"{path}.pool", pool):
+        path = steps("listeners", listener.name)
+        trusted, endpoint, pool = f"{path}.trusted", f"{path}.endpoint", steps("pools", listener.pool)
+        if not listener.trusted or not reading.sound(trusted):
             continue
-        expected = 'this to be left out for a pool with protocol = "tcp"'
-        if listener.trusted and reading.sound(f"{path}.trusted"):
-            suggestion = "a stream has no header fields that tell for whom it comes"
-            yield Problem(f"{path}.trusted", shown(listener.trusted), expected, suggestion)
+        found = shown(listener.trusted)
+        if reading.sound(endpoint) and text.endpoint(listener.endpoint)[:1] == ("unix",):
+            expected = "this to be left out for a UNIX socket"
+            suggestion = "who connects there is in no network: let the proxy connect to an address"
+            yield Problem(trusted, found, expected, suggestion)
+        elif protocols.get(listener.pool) == "tcp" and reading.sound(f"{path}.pool", f"{pool}.protocol"):
+            expected = 'this to be left out for a pool with protocol = "tcp"'
+            yield Problem(
+                trusted, found, expected, "a stream has no header fields that tell for whom it comes"
+            )
 
 
 def keys_have_a_use(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
@@ -246,7 +253,7 @@ RULES: tuple[Rule, ...] = (
     names_times_are_ordered,
     certificates_of_clients_have_a_ca,
     findings_are_kept,
-    streams_tell_for_nobody,
+    trusted_peers_can_tell,
     keys_have_a_use,
     protocols_know_their_settings,
 )

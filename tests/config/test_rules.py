@@ -294,6 +294,19 @@ def test_a_stream_tells_for_nobody() -> None:
     assert [one.path for one in problems(trusted + "[pools]\nshop = 3")] == ["pools.shop"]
 
 
+def test_a_client_of_a_unix_socket_is_in_no_network() -> None:
+    trusted = LISTENER.replace("tcp:8080", "unix:/run/shop.sock") + 'trusted = ["127.0.0.1"]\n'
+    problem = only(problems(trusted + POOL))
+    assert (problem.path, problem.expected) == (
+        "listeners.web.trusted",
+        "this to be left out for a UNIX socket",
+    )
+    assert only(problems(trusted + POOL + 'protocol = "tcp"')).path == "listeners.web.trusted"
+    assert [one.path for one in problems(trusted.replace("unix:/", "unix:") + POOL)] == [
+        "listeners.web.endpoint"
+    ]
+
+
 def test_replay_is_for_streams() -> None:
     replay = "failover.replay = true\n"
     assert problems(MINIMAL + 'protocol = "tcp"\n' + replay) == []
