@@ -23,6 +23,8 @@ class BrokerError(Exception):
     nothing_sent: ClassVar[bool] = False
     #: True when the server's answer proves that it did nothing of the request.
     nothing_done: bool = False
+    #: True when the server's answer shows that no other server could mend it.
+    final: bool = False
     #: True when it can happen in any phase: then the transaction's own is told, not `phase`.
     anywhere: ClassVar[bool] = False
     #: What a client is told, as an HTTP status; other protocols translate it.

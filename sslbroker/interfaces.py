@@ -316,6 +316,10 @@ class ICascades(Interface):
     def tell_tries(response: Any, tries: int) -> None:
         """Say so in this response, which `to_client` has made, to a trusted client."""
 
+    def looped(response: Any) -> bool:
+        """Does this failing answer say that the request goes in a circle, so that more tries would only
+        send it round again?"""
+
 
 class IUndone(Interface):
     """A classifier may provide it: some failing answers prove that the server did nothing."""

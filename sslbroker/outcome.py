@@ -64,8 +64,8 @@ class Replay(Enum):
 
     The first three allow it; the others do not. `NOTHING_DONE`: the server's answer proves that it did
     nothing. `STREAM`: bytes of a stream have reached a server. `PINNED`: only the link that holds the
-    client's state could do it. `FINAL`: the failure is the client's or the broker's own, and no server
-    could mend it.
+    client's state could do it. `FINAL`: no server could mend it, for the failure is the client's or the
+    broker's own, or the request goes in a circle.
     """
 
     NOTHING_SENT = "nothing-sent"

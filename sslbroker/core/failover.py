@@ -3,8 +3,8 @@
 Decides from what was sent, what came back, what is still stored and how many tries were made.
 Invariant: a request whose bytes may have reached a server is sent again only when it is replayable, or
 that server proves that it did nothing, and everything received of it is still stored; nothing is tried
-again once the response has begun to reach the client, or when only one link could do it. Refuses to look
-at types of errors, to choose a server or to act.
+again once the response has begun to reach the client, when only one link could do it, or when no server
+could. Refuses to look at types of errors, to choose a server or to act.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def decide(
     *,
     sent: bool,
     done: bool = True,
+    final: bool = False,
     begun: bool,
     request: Replay,
     stored: Replay,
@@ -35,12 +36,14 @@ def decide(
 
     `sent`: a byte of the request may have reached the server in this try (when an earlier one had sent,
     the request was replayable, or this one would not have been). `done`: the server may have done some of
-    it. `begun`: the response has begun to reach the client. `request`: may the request be repeated, by its
-    method or key. `stored`: is everything received of it still here. `tries` of `allowed` were made, this
-    one included.
+    it. `final`: its answer shows that no other could mend the failure. `begun`: the response has begun to
+    reach the client. `request`: may the request be repeated, by its method or key. `stored`: is everything
+    received of it still here. `tries` of `allowed` were made, this one included.
     """
     if begun:
         return Decision(False, Replay.RESPONSE_BEGUN)
+    if final:
+        return Decision(False, Replay.FINAL)
     if request is Replay.PINNED:
         return Decision(False, request)
     if sent:

@@ -226,6 +226,7 @@ class Transaction:
         decision = decide(
             sent=attempt.wrote or (self.state is LINK and not subject.nothing_sent),
             done=not subject.nothing_done,
+            final=subject.final,
             begun=False,
             request=self.replay,
             stored=self.stored.replay,

@@ -27,7 +27,7 @@ class Judge:
         """`brokers` are the networks of servers that are brokers, and believed."""
         self.classifier = classifier
         self.undone = classifier if IUndone.providedBy(classifier) else None
-        self._cascades = cascades if brokers else None
+        self._cascades = cascades
         self._brokers = Networks(brokers)
 
     def status(self, message: Any) -> int:
@@ -56,6 +56,8 @@ class Judge:
         error = FailingStatus(f"status {status}" if status else "a failing answer")
         if self.undone is not None:
             error.nothing_done = _yes_or_no("nothing_done", self.undone.nothing_done(message))
+        if self._cascades is not None:
+            error.final = self._cascades.looped(message)
         return error
 
     def tried_elsewhere(self, message: Any, peer: str) -> int:

@@ -111,6 +111,23 @@ def test_what_only_one_link_could_do_is_tried_once(error: type[AttemptError]) ->
     assert after(error, request=Replay.PINNED, tries=3) == (False, Replay.PINNED)
 
 
+@pytest.mark.parametrize("request_may", [YES, Replay.METHOD, Replay.PINNED])
+def test_what_no_server_could_mend_is_not_tried_again(request_may: Replay) -> None:
+    for done in (False, True):
+        for begun, reason in ((False, Replay.FINAL), (True, Replay.RESPONSE_BEGUN)):
+            decision = decide(
+                sent=True,
+                done=done,
+                final=True,
+                begun=begun,
+                request=request_may,
+                stored=YES,
+                tries=1,
+                allowed=3,
+            )
+            assert decision == (False, reason)
+
+
 def test_whatever_the_circumstances_only_three_reasons_allow_another_try() -> None:
     allowing = (Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE)
     reasons = [reason for reason in Replay if reason not in (Replay.NOTHING_SENT, Replay.NOTHING_DONE)]

@@ -416,6 +416,23 @@ def test_but_not_when_what_was_sent_is_gone() -> None:
     )
 
 
+def test_an_answer_that_no_server_could_mend_is_passed_on() -> None:
+    play(
+        """
+    CHOSEN one                    -> LINK
+    LINKED                        -> SEND
+    FAILED FailingStatus          -> DROP CHOOSE
+    CHOSEN two                    -> LINK
+    LINKED                        -> SEND
+    FAILED FailingStatus final    -> PASS
+    ENDED                         -> FINISH
+    end ok
+      one:80 status 2s next: replayable
+      two:80 status 3s next: final
+    """
+    )
+
+
 def test_tries_of_a_broker_behind_the_link_count_as_ours() -> None:
     played = play(
         """

@@ -185,6 +185,7 @@ class Life:
             kinds = [kind for kind in TRY_ERRORS if kind is not FailingStatus or state is WATCH]
             error = self.draw(st.sampled_from(kinds), "error")("why")
             error.nothing_done = type(error) is FailingStatus and self.draw(st.booleans(), "undone")
+            error.final = type(error) is FailingStatus and self.draw(st.booleans(), "final")
             self.undone += error.nothing_done
             return error
         if event in (Input.REFUSED, Input.LOST):

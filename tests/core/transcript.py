@@ -2,8 +2,9 @@
 
 Each line takes one second. `BODY n` is that much of the request's body, `TRIED n` are tries that a broker
 behind the link tells of, `STREAM` before a try means that its beginning has no bytes; the other words are
-inputs. An error's name may be followed by `undone`: the server proves that it did nothing. After
-a line that begins with `end` stand how it ended, and each try as the access log has it.
+inputs. An error's name may be followed by `undone`: the server proves that it did nothing, or by `final`:
+no other server could mend it. After a line that begins with `end` stand how it ended, and each try as the
+access log has it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ MEMBERS = {name: Member(Server(f"{name}:80")) for name in ("one", "two", "three"
 
 def error(name: str) -> BrokerError:
     """An error of the class so named."""
-    name, _, undone = name.partition(" ")
+    name, _, proof = name.partition(" ")
     kind = getattr(errors, name)
     assert issubclass(kind, BrokerError)
     made: BrokerError = kind("why")
-    made.nothing_done = undone == "undone"
+    made.nothing_done = proof == "undone"
+    made.final = proof == "final"
     return made
 
 

@@ -253,6 +253,17 @@ class FailingOver(BrokerCase):
         self.assertTrue(answer.endswith(b"ok"))
         self.assertEqual(self.tries(), [("1", "status"), ("2", "ok")])
 
+    def test_a_request_that_goes_in_a_circle_is_not_sent_round_again(self) -> None:
+        self.start()
+        client = self.client()
+        client.sends(GET)
+        link = self.servers[0].link()
+        link.takes()
+        link.sends(ERROR.replace(b"500", b"508"))
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 508 "))
+        self.assertEqual(self.tries(), [("1", "status")])
+        self.assertEqual(self.records.all[-1]["tries"][0]["next"], "final")
+
     def test_a_failing_status_of_a_post_reaches_the_client(self) -> None:
         self.start()
         client = self.client()

@@ -42,6 +42,7 @@ _MOST_TRIES = 1000  # that another broker is believed to have made
 _HEDGED = frozenset((b"GET", b"HEAD", b"OPTIONS"))  # safe methods without content (RFC 9110 §9.2.1)
 _TRIES = re.compile(rb"[1-9][0-9]{0,3}")
 _MISDIRECTED = 421
+_LOOP = 508  # as `LoopDetected` is answered
 
 
 @implementer(IExchangeRules, IHosts, IStickiness, ICascades)
@@ -148,6 +149,10 @@ class HTTPRules:
         """Add ``Sslbroker-Tries``; `to_client` has taken away what a server said. 0 tries are not told."""
         if tries > 0:
             response.fields.append((TRIES, b"Sslbroker-Tries", b"%d" % min(tries, _MOST_TRIES)))
+
+    def looped(self, response: Response) -> bool:
+        """A 508, whoever says it: "the entire operation failed" (RFC 5842 §7.2), not one server."""
+        return response.status == _LOOP
 
     def go_ahead_wait(self, request: Request) -> float:
         """Seconds: one for a request that expects ``100 Continue``, none for others."""

@@ -294,6 +294,11 @@ def test_what_was_told_is_what_is_read() -> None:
         assert len(line(answer, "Sslbroker-Tries")) == (read > 0)
 
 
+def test_an_answer_of_508_says_that_the_request_goes_in_a_circle() -> None:
+    looped = [status for status in range(100, 1000) if rules().looped(response(f"{status} x"))]
+    assert looped == [LoopDetected().status]
+
+
 def test_what_a_server_says_of_tries_reaches_no_client() -> None:
     answer = rules().to_client(response("502 x", "Sslbroker-Tries: 7"), request("GET /"), CLIENT)
     assert line(answer, "Sslbroker-Tries") == []
