@@ -45,6 +45,9 @@ class Told:
 
     def tell_tries(self, response: Any, tries: int) -> None: ...
 
+    def looped(self, response: Any) -> bool:
+        return bool(response.looped)
+
 
 class InTheBroker(BrokerCase):
     def asked(self, given: Given, request: bytes = GET, answer: bytes = OK) -> bytes:
@@ -93,6 +96,11 @@ class Judged(SynchronousTestCase):
         counted, uncounted = judge.failure(object(), 503), judge.failure(object(), 0)
         self.assertEqual((counted.detail, counted.nothing_done), ("status 503", True))
         self.assertEqual(uncounted.detail, "a failing answer")
+
+    def test_a_request_that_goes_in_a_circle_is_no_servers_to_mend(self) -> None:
+        judge = Judge(Given(), Told(), ())
+        self.assertFalse(judge.failure(SimpleNamespace(looped=False), 508).final)
+        self.assertTrue(judge.failure(SimpleNamespace(looped=True), 508).final)
 
     def test_only_brokers_that_are_believed_tell_how_often_they_tried(self) -> None:
         answer = SimpleNamespace(tries=3)

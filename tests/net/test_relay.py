@@ -259,10 +259,18 @@ class FailingOver(BrokerCase):
         client.sends(GET)
         link = self.servers[0].link()
         link.takes()
-        link.sends(ERROR.replace(b"500", b"508"))
+        link.sends(ERROR.replace(b"500", b"508").replace(b"\r\n", b"\r\nSslbroker-Loop: 1\r\n", 1))
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 508 "))
         self.assertEqual(self.tries(), [("1", "status")])
         self.assertEqual(self.records.all[-1]["tries"][0]["next"], "final")
+
+    def test_a_server_that_says_508_of_itself_has_failed_like_any_other(self) -> None:
+        self.start()
+        client = self.client()
+        client.sends(GET)
+        self.servers[0].link().sends(ERROR.replace(b"500", b"508"))
+        self.servers[1].link().sends(OK)
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 200 "))
 
     def test_a_failing_status_of_a_post_reaches_the_client(self) -> None:
         self.start()

@@ -13,6 +13,7 @@ from email.utils import formatdate
 from ...errors import BrokerError, ClientError
 from ...interfaces import Body, End, Event, Head
 from ...outcome import Cause
+from .fields import LOOPED
 from .message import LENGTH, NONE, Field, Request, Response
 
 _REASONS = {
@@ -65,6 +66,7 @@ _LAST = (Cause.BAD_REQUEST, Cause.CLIENT_TIMEOUT, Cause.CLIENT_GONE, Cause.SHUTD
 _DETAIL = 200  # characters of a detail that a client is shown
 _ALLOW: Field = (b"allow", b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
 _RETRY_AFTER: Field = (b"retry-after", b"Retry-After", b"1")
+_LOOP: Field = (LOOPED, b"Sslbroker-Loop", b"1")
 _CONSTANT: tuple[Field, ...] = (
     (b"content-type", b"Content-Type", b"text/plain; charset=utf-8"),
     (b"cache-control", b"Cache-Control", b"no-store"),
@@ -102,6 +104,8 @@ class Answers:
         fields: list[Field] = [*self.date(), *_CONSTANT]
         if status == 405:
             fields.append(_ALLOW)
+        if error.cause is Cause.LOOP:
+            fields.append(_LOOP)
         if status in (502, 503, 504):
             fields.append(_RETRY_AFTER)
         response = Response(

@@ -70,6 +70,10 @@ CLAIMS = CERTIFIED | {
 #: How often a broker has tried, in its answer to another broker: for that one alone.
 TRIES = b"sslbroker-tries"
 
+#: In a broker's answer to a request that goes in a circle: for all brokers on the way back. A 508 alone says
+#: too little, since hosts of many sites answer with it at a limit of their own.
+LOOPED = b"sslbroker-loop"
+
 #: What ``Connection`` may not take away, although RFC 9110 §7.6.1 has an intermediary remove whatever
 #: it names: the same section forbids senders to name fields meant for all recipients. Taking these away
 #: turns a conditional request into an unconditional one, a private response into a shared one, or hides

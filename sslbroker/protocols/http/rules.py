@@ -30,7 +30,7 @@ from ...settings import Pool
 from .answers import Answers
 from .claims import claimed
 from .cookies import Cookie, StickyCookie
-from .fields import TRIES, VIA
+from .fields import LOOPED, TRIES, VIA
 from .forwarding import Forwarding, offered
 from .message import LENGTH, NONE, Request, Response
 
@@ -42,7 +42,6 @@ _MOST_TRIES = 1000  # that another broker is believed to have made
 _HEDGED = frozenset((b"GET", b"HEAD", b"OPTIONS"))  # safe methods without content (RFC 9110 §9.2.1)
 _TRIES = re.compile(rb"[1-9][0-9]{0,3}")
 _MISDIRECTED = 421
-_LOOP = 508  # as `LoopDetected` is answered
 
 
 @implementer(IExchangeRules, IHosts, IStickiness, ICascades)
@@ -151,8 +150,8 @@ class HTTPRules:
             response.fields.append((TRIES, b"Sslbroker-Tries", b"%d" % min(tries, _MOST_TRIES)))
 
     def looped(self, response: Response) -> bool:
-        """A 508, whoever says it: "the entire operation failed" (RFC 5842 §7.2), not one server."""
-        return response.status == _LOOP
+        """A broker, which may be ourselves, has answered that the request goes in a circle."""
+        return any(name == LOOPED for name, _, _ in response.fields)
 
     def go_ahead_wait(self, request: Request) -> float:
         """Seconds: one for a request that expects ``100 Continue``, none for others."""

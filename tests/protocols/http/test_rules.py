@@ -8,6 +8,7 @@ from zope.interface.verify import verifyClass, verifyObject
 from sslbroker.errors import ConfigurationError, LoopDetected, NoServer, RequestRefused
 from sslbroker.interfaces import (
     End,
+    Head,
     ICascades,
     IExchangeRules,
     IHosts,
@@ -294,9 +295,14 @@ def test_what_was_told_is_what_is_read() -> None:
         assert len(line(answer, "Sslbroker-Tries")) == (read > 0)
 
 
-def test_an_answer_of_508_says_that_the_request_goes_in_a_circle() -> None:
-    looped = [status for status in range(100, 1000) if rules().looped(response(f"{status} x"))]
-    assert looped == [LoopDetected().status]
+def test_what_a_broker_answers_to_a_circle_is_known_by_every_broker_on_the_way_back() -> None:
+    asked = request("GET /", "Host: a")
+    head, *_ = rules().error_answer(LoopDetected("twice"), asked, 1)
+    assert isinstance(head, Head)
+    assert rules().looped(head.message)
+    passed = rules().to_client(head.message, asked, CLIENT)
+    assert rules().looped(passed)
+    assert not rules().looped(response("508 Loop Detected"))
 
 
 def test_what_a_server_says_of_tries_reaches_no_client() -> None:
