@@ -23,7 +23,8 @@ from .message import Field
 
 _ELEMENTS = 100  # more proxies than this in a row are a loop or an attack
 _SEPARATORS = 400  # of elements and pairs in all Forwarded fields: each costs a microsecond
-_SCHEMES = {b"http": False, b"ws": False, b"https": True, b"wss": True}
+#: Is a client of this scheme secure?
+SCHEMES = {b"http": False, b"ws": False, b"https": True, b"wss": True}
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"((?:[\t !#-\[\]-~\x80-\xff]++|\\[\t -~\x80-\xff])*+)"'
@@ -96,7 +97,7 @@ def _from_x_forwarded(addresses: list[bytes], schemes: list[bytes], origin: Orig
             return origin
     if schemes:
         entries = _from_right(schemes)
-        secure = _SCHEMES.get(entries[min(max(hops, 1), len(entries)) - 1].lower(), secure)
+        secure = SCHEMES.get(entries[min(max(hops, 1), len(entries)) - 1].lower(), secure)
     return ClaimedOrigin(origin, address, port, secure)
 
 
@@ -125,7 +126,7 @@ def _from_forwarded(values: list[bytes], origin: Origin) -> Origin:
         if not hidden and found is None:
             break
         hops += 1
-        secure = _SCHEMES.get(element.get(b"proto", b"").lower(), secure)
+        secure = SCHEMES.get(element.get(b"proto", b"").lower(), secure)
         if found is None:
             break
         address, port = found

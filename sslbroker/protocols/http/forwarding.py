@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from ...interfaces import Origin
 from ...settings import Pool
 from .certified import certified
-from .claims import ClaimedOrigin, agrees, claimed
+from .claims import SCHEMES, ClaimedOrigin, agrees, claimed
 from .fields import (
     CLAIMS,
     FORWARDED,
@@ -110,7 +110,7 @@ class Forwarding:
         if suspicious(fields, trusted):
             fields = without_forgeries(fields, self._guarded, trusted)
         if trusted:
-            fields = _without_schemes(fields)
+            fields = _with_one_scheme(fields)
         method = request.method
         if method in _MAX_FORWARDS_METHODS:
             fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
@@ -215,7 +215,9 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
     hop = _address(peer)
     client = _address(origin) if origin.address != peer.address else b""
     # A list of which only the other form came is begun with the client, so that both agree.
-    chain = [value for name, _, value in request.fields if name == X_FORWARDED_FOR and value]
+    chain = [value for name, _, value in request.fields if name == X_FORWARDED_FOR]
+    if not any(chain):
+        chain = []
     elements = [value for name, _, value in request.fields if name == FORWARDED]
     if not agrees(elements, chain):
         elements = [_element(client, origin.secure, None)] if client else []
@@ -240,14 +242,16 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
     return fields
 
 
-def _without_schemes(fields: list[Field]) -> list[Field]:
-    """The fields less an ``X-Forwarded-Proto`` of several words: only the client's is told, by the broker.
+def _with_one_scheme(fields: list[Field]) -> list[Field]:
+    """The fields less an ``X-Forwarded-Proto`` that is not one known word: then the broker tells its own.
 
-    Each word belongs to a place in ``X-Forwarded-For``, and with the peer added there whoever reads on
-    would take another word for the client's than the broker did.
+    Each word of a list belongs to a place in ``X-Forwarded-For``. With the peer added there, whoever reads
+    on would take another word for the client's than the broker did.
     """
     words = b",".join([value for name, _, value in fields if name == X_FORWARDED_PROTO])
-    return [field for field in fields if field[0] != X_FORWARDED_PROTO] if b"," in words else fields
+    if words.lower() in SCHEMES:
+        return fields
+    return [field for field in fields if field[0] != X_FORWARDED_PROTO]
 
 
 def _one_fewer(field: Field) -> Field:

@@ -114,16 +114,37 @@ def test_forwarded_alone_tells_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    "schemes", [["https, http"], ["https", "http"], ["https", "http, gopher"], ["https, "], ["http, https"]]
+    "schemes",
+    [
+        ["https, http"],
+        ["https", "http"],
+        ["https", "http, gopher"],
+        ["https, "],
+        ["http, https"],
+        [""],
+        ["gopher"],
+    ],
 )
-@pytest.mark.parametrize("chain", ["203.0.113.5", "203.0.113.5, 10.0.0.7", "203.0.113.5, 10.0.0.7, 10.0.0.6"])
-def test_every_broker_of_a_row_believes_what_the_first_believes(schemes: list[str], chain: str) -> None:
+@pytest.mark.parametrize(
+    "chain",
+    [
+        ["203.0.113.5"],
+        ["203.0.113.5, 10.0.0.7"],
+        ["203.0.113.5, 10.0.0.7, 10.0.0.6"],
+        ["203.0.113.5", ""],
+        ["203.0.113.5, unknown", "10.0.0.7"],
+        ["", ""],
+    ],
+)
+@pytest.mark.parametrize("secure", [False, True])
+def test_every_broker_of_a_row_believes_what_the_first_believes(
+    schemes: list[str], chain: list[str], secure: bool
+) -> None:
     brokers = [Broker(f"b{at}", f"10.0.0.{at}") for at in range(4)]
     told = [f"X-Forwarded-Proto: {scheme}" for scheme in schemes]
-    message, origin = (
-        request("GET /", "Host: shop", f"X-Forwarded-For: {chain}", *told),
-        link_from("10.0.0.9"),
-    )
+    told += [f"X-Forwarded-For: {addresses}" for addresses in chain]
+    message, origin = request("GET /", "Host: shop", *told), link_from("10.0.0.9")
+    origin.secure = secure
     first = brokers[0].rules.origin(message, origin)
     for broker in brokers:
         known = broker.rules.origin(message, origin)
