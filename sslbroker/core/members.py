@@ -199,8 +199,8 @@ class Member:
         self._waiting[attempt] = now
 
     def excuse(self, attempt: object) -> None:
-        """The try waits for its client (a slow upload), not for the server: until `asked`, its age and its
-        answer's time tell nothing of the server."""
+        """The try tells nothing of the server, neither by its age nor by its answer: it waits for its client
+        (a slow upload, until `asked`), or no server could have done it."""
         self._waiting.pop(attempt, None)
 
     def asked(self, attempt: object, now: float) -> None:

@@ -380,11 +380,15 @@ class Relay:
         attempt.status = judge.status(message)
         self.response = message
         failing = not upgraded and judge.failing(message)
-        attempt.member.answered(attempt, now - attempt.sent, not failing)
-        if failing:
+        error = judge.failure(message, attempt.status) if failing else None
+        if error is not None and error.final:
+            attempt.member.excuse(attempt)  # what no server could mend is no server's fault
+        else:
+            attempt.member.answered(attempt, now - attempt.sent, not failing)
+        if error is not None:
             assert self.link is not None
             self.transaction.elsewhere += judge.tried_elsewhere(message, self.link.peer)
-            self._step(_FAILED, judge.failure(message, attempt.status))
+            self._step(_FAILED, error)
         else:
             self.tunnel = upgraded
             self._step(_ANSWERED)

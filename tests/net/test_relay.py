@@ -18,6 +18,7 @@ POST = b"POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"
 PUT = POST.replace(b"POST", b"PUT")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ERROR = b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"
+CIRCLE = b"HTTP/1.1 508 Loop\r\nSslbroker-Loop: 1\r\nContent-Length: 4\r\n\r\noops"
 
 
 class PlainTransactions(BrokerCase):
@@ -259,7 +260,7 @@ class FailingOver(BrokerCase):
         client.sends(GET)
         link = self.servers[0].link()
         link.takes()
-        link.sends(ERROR.replace(b"500", b"508").replace(b"\r\n", b"\r\nSslbroker-Loop: 1\r\n", 1))
+        link.sends(CIRCLE)
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 508 "))
         self.assertEqual(self.tries(), [("1", "status")])
         self.assertEqual(self.records.all[-1]["tries"][0]["next"], "final")
@@ -271,6 +272,19 @@ class FailingOver(BrokerCase):
         self.servers[0].link().sends(ERROR.replace(b"500", b"508"))
         self.servers[1].link().sends(OK)
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 200 "))
+
+    def test_no_server_is_blamed_for_a_circle(self) -> None:
+        """A client can make one up, by the name of a broker behind this one in its Via."""
+        self.start(servers=1, failover=Failover(tries=1))
+        [member] = self.pool.members
+        client = self.client()
+        client.sends(GET)
+        link = self.servers[0].link()
+        for answer, load in ((CIRCLE, 0.0), (ERROR, 1.0)):
+            link.sends(answer)
+            self.assertIn(answer[8:13], client.takes())
+            self.assertEqual(member.load(self.clock.seconds()), load)
+            client.sends(GET)
 
     def test_a_failing_status_of_a_post_reaches_the_client(self) -> None:
         self.start()
