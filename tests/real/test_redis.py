@@ -23,10 +23,15 @@ from .redis_site import RedisSite, ask
 from .site import Certificates
 
 SUITE = ROOT / ".cache" / "redis-py"
-#: Of redis-py's own tests, those that a server alone can pass, in files.
-TESTED = ("commands", "pipeline", "pubsub", "scripting", "lock", "monitor", "encoding", "function")
+#: Of redis-py's own tests, in files, those that ask a server; the example's README tells of the others.
+TESTED = (
+    *("commands", "pipeline", "pubsub", "scripting", "lock", "monitor", "encoding", "function"),
+    *("keyspace_notifications", "cache"),
+)
 #: What the broker does not carry: without replies nobody can tell what was done.
-NOT_CARRIED = {"tests/test_commands.py::TestRedisCommands::test_client_reply"}
+NOT_CARRIED = "tests/test_commands.py::TestRedisCommands::test_client_reply"
+#: It makes connections of its own, which are not of TLS.
+PLAIN = "tests/test_pubsub.py::TestPubSubDeadlock::test_pubsub_deadlock"
 
 
 @pytest.fixture(scope="module")
@@ -185,26 +190,28 @@ def test_the_table_agrees_with_a_server(redis: RedisSite) -> None:
     assert wrong == []
 
 
-def test_redis_pys_own_tests_end_as_without_a_broker(redis: RedisSite) -> None:
+def test_redis_pys_own_tests_end_over_tls_as_without_a_broker(redis: RedisSite) -> None:
     if not (SUITE / "tests").is_dir():
         pytest.skip(f"no {SUITE} (make test-all gets it)")
-    ends = [suite(port) for port in (redis.alone, redis.ports["one"])]
-    direct, through = ends
-    assert len(direct) > 600
-    assert {name: end for name, end in through.items() if direct.get(name) != end} == dict.fromkeys(
-        NOT_CARRIED, "FAILED"
-    )
-    print(f"{list(through.values()).count('PASSED')} of redis-py's own tests pass through the broker")
-
-
-def suite(port: int) -> dict[str, str]:
-    """How each of redis-py's tests ends with this server."""
-    words = ["--redis-url", f"redis://127.0.0.1:{port}/0", "--timeout", "30", "-p", "no:cacheprovider", "-rA"]
     files = [f"tests/test_{name}.py" for name in TESTED]
+    direct = suite(f"redis://127.0.0.1:{redis.alone}/0", *files)
+    authority = f"ssl_ca_certs={redis.certificates.authority}"
+    tls = f"rediss://127.0.0.1:{redis.secure_ports['one']}/0?{authority}"
+    through = suite(tls, "-p", "redis_py_over_tls", *files)
+    assert list(direct.values()).count("PASSED") > 700
+    different = {name for name in {*direct, *through} if direct.get(name) != through.get(name)}
+    assert different == {NOT_CARRIED, PLAIN}
+    print(f"{list(through.values()).count('PASSED')} of redis-py's own tests pass through the broker")
+    assert suite(f"redis://127.0.0.1:{redis.ports['one']}/0", PLAIN) == {PLAIN: "PASSED"}
+
+
+def suite(url: str, *words: str) -> dict[str, str]:
+    """How each of redis-py's tests ends with this server."""
+    how = ["--redis-url", url, "--timeout", "30", "-p", "no:cacheprovider", "-rA"]
     done = subprocess.run(
-        [client_python(), "-m", "pytest", "-q", *words, *files],
+        [client_python(), "-m", "pytest", "-q", *how, *words],
         cwd=SUITE,
-        env={**os.environ, "COLUMNS": "400"},
+        env={**os.environ, "COLUMNS": "400", "PYTHONPATH": str(HERE / "clients")},
         capture_output=True,
         text=True,
         timeout=600,
