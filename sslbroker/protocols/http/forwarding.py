@@ -110,7 +110,8 @@ class Forwarding:
         if suspicious(fields, trusted):
             fields = without_forgeries(fields, self._guarded, trusted)
         if trusted:
-            fields = _with_one_scheme(fields)
+            origin = origin if isinstance(origin, ClaimedOrigin) else claimed(request.fields, origin)
+            fields = _with_one_scheme(fields, origin.secure)
         method = request.method
         if method in _MAX_FORWARDS_METHODS:
             fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
@@ -209,8 +210,6 @@ def _told(origin: Origin, host: bytes | None) -> Sequence[Field]:
 
 def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Field]:
     """The trusted peer's lists with the peer added; what it left unsaid, from what is known."""
-    if not isinstance(origin, ClaimedOrigin):
-        origin = claimed(request.fields, origin)
     peer = origin.peer if isinstance(origin, ClaimedOrigin) else origin
     hop = _address(peer)
     client = _address(origin) if origin.address != peer.address else b""
@@ -242,14 +241,15 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
     return fields
 
 
-def _with_one_scheme(fields: list[Field]) -> list[Field]:
-    """The fields less an ``X-Forwarded-Proto`` that is not one known word: then the broker tells its own.
+def _with_one_scheme(fields: list[Field], secure: bool) -> list[Field]:
+    """The fields less an ``X-Forwarded-Proto`` that does not say in one word what the broker believes, and
+    tells then: whoever reads on must not believe anything else.
 
-    Each word of a list belongs to a place in ``X-Forwarded-For``. With the peer added there, whoever reads
-    on would take another word for the client's than the broker did.
+    Each word of a list belongs to a place in ``X-Forwarded-For``, where the peer is added; and beside an
+    address that cannot be read no word counts.
     """
     words = b",".join([value for name, _, value in fields if name == X_FORWARDED_PROTO])
-    if words.lower() in SCHEMES:
+    if SCHEMES.get(words.lower()) is secure:
         return fields
     return [field for field in fields if field[0] != X_FORWARDED_PROTO]
 

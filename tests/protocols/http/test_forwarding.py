@@ -319,6 +319,12 @@ def test_what_came_in_one_form_goes_on_in_both() -> None:
     assert line(new, "X-Forwarded-Proto") == ["https"]
 
 
+def test_no_scheme_goes_on_beside_an_address_that_cannot_be_read() -> None:
+    """The broker does not believe it, and the next one must not either."""
+    on = sent(request("GET /", "X-Forwarded-For: 203.0.113.5,", "X-Forwarded-Proto: https"), PROXY)
+    assert line(on, "X-Forwarded-Proto") == ["http"]
+
+
 def test_the_listeners_port_is_not_put_beside_another_scheme() -> None:
     on = sent(request("GET /", "Forwarded: for=203.0.113.5;proto=https"), PROXY)
     assert line(on, "X-Forwarded-Port") == []
