@@ -86,6 +86,7 @@ class Kit:
             same(plain(expected), plain(whole), [data])
         for pieces in cuts(data):
             same(self.meaning(whole), self.meaning(self.requests(pieces, end=end)), pieces)
+        self.check_held(data)
         return whole
 
     # --- a link's side ---
@@ -180,6 +181,19 @@ class Kit:
         assert client.most <= self.bound + len(piece), (
             f"fed {show([data])} again and again\nheld() came to {client.most}, expected {self.bound} at most"
         )
+
+    def check_held(self, data: bytes) -> None:
+        """`held` tells of the beginning of a head: so the broker knows that a client is in the middle of it,
+        and limits its time (``limits.head``)."""
+        codec = self.protocol.client_codec(self.head_size, self.headers)
+        if self.protocol.server_first:
+            return  # an exchange begins without a byte
+        for at in range(len(data)):
+            held = codec.held()
+            if codec.receive(data[at : at + 1]):
+                told = f"fed {show([data[:at]])}\nheld() gave {held}, and one byte more completed something"
+                assert held or not at, told
+                return
 
     def check_idle(self, data: bytes) -> None:
         """Bytes on a link that was asked nothing end it."""

@@ -118,6 +118,11 @@ class Negative(LineCodec):  # type: ignore[misc, valid-type]
         return -1
 
 
+class Secretive(LineCodec):  # type: ignore[misc, valid-type]
+    def held(self) -> int:
+        return 0
+
+
 class Talks(LineCodec):  # type: ignore[misc, valid-type]
     def refuse(self, error: FramingError) -> Any:
         return [*super().refuse(error), End(self._exchange)]
@@ -150,6 +155,7 @@ def gives(*events: Event) -> type:
         (SameNumber, r"its exchange is not a new one"),
         (Mute, r"send\(.*\) gave None, expected bytes"),
         (Negative, r"held\(\) gave -1, expected a number of bytes"),
+        (Secretive, r"held\(\) gave 0, and one byte more completed something"),
         (Talks, r"an event after an Error"),
         (gives(End(1)), r"End\(1, None\) of an exchange that has no head, or is over"),
         (gives(Head(0, Line(b""))), r"its exchange is not a new one"),
