@@ -52,6 +52,8 @@ _LINES = {
     ),
 }
 
+_PINNED = "as it is pinned"
+
 _SECURE = {Finding.TLS: True, Finding.PLAIN: False, Finding.UNKNOWN: None}
 
 
@@ -135,7 +137,7 @@ class LinkMode:
 
     def _pinned(self) -> tuple[Finding, str]:
         pinned = self._pins.get(self._pool, self._member.address)
-        return (pinned, "as it is pinned") if pinned else (Finding.UNKNOWN, "not found out yet")
+        return (pinned, _PINNED) if pinned else (Finding.UNKNOWN, "not found out yet")
 
     def _means(self) -> bool | None:
         if self.mode != "auto":
@@ -234,6 +236,8 @@ class LinkMode:
         finding, detail = found.finding, found.detail
         if finding is not Finding.UNKNOWN:
             finding = self._pins.set(self._pool, self._member.address, finding)
+            if finding is not found.finding:
+                detail = _PINNED
         elif self.finding is Finding.PLAIN:  # it is down, or busy: that is no reason to doubt
             finding, detail = self.finding, self.detail
         if finding is not self.finding:

@@ -451,6 +451,7 @@ class Workers(LinkModeCase):
         self.theirs.set("shop", ADDRESS, TLS)
         self.found(PLAIN)
         self.holds(True, TLS)
+        self.assertIn("(as it is pinned)", self.told()[0])
 
     def test_a_pin_cleared_by_another_is_found_out_anew(self) -> None:
         self.pins.set("shop", ADDRESS, TLS)
