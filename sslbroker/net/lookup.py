@@ -29,8 +29,10 @@ HOSTS_TTL = 5.0
 #: How often each server is asked in one lookup, when none answers.
 ROUNDS = 2
 
-#: Seconds that the second kind of address has left when there are addresses of the first (RFC 8305 §3 has
-#: 50 ms for a person who waits; here a missing kind would be missing until the next lookup).
+#: Seconds that the second kind of address has left when enough is known of the first: its addresses (RFC 8305
+#: §3 has 50 ms for a person who waits; here a missing kind would be missing until the next lookup), or that
+#: there is no such name. That holds for both kinds, but some servers say it where only one is missing (RFC
+#: 4074 §4.2).
 GRACE = 1.0
 
 PORT = 53
@@ -113,22 +115,17 @@ class Lookup:
             (failures if isinstance(result, Failure) else replies).append(result)  # type: ignore[arg-type]
             if len(replies) + len(failures) == len(under_way):
                 done.callback(None)
-            elif isinstance(result, dns.Reply) and result.code == dns.NO_SUCH_NAME:
-                cancel()  # that is said of the name, whatever kind was asked for
-            elif isinstance(result, dns.Reply) and result.addresses:
+            elif isinstance(result, dns.Reply) and (result.addresses or result.code == dns.NO_SUCH_NAME):
                 for each in under_way:
                     each.addTimeout(GRACE, self._reactor)
-
-        def cancel() -> None:
-            for each in under_way:
-                each.cancel()
 
         for each in under_way:
             each.addBoth(over)
         try:
             await done
         except CancelledError:
-            cancel()
+            for each in under_way:
+                each.cancel()
             raise
         found = [reply for reply in replies if reply.addresses]
         if found:

@@ -176,10 +176,20 @@ class BothKinds(LookupCase):
         failure = self.failureResultOf(asked, NoSuchName)
         self.assertEqual(failure.getErrorMessage(), "DNS knows no address of shop.test (asked for shop.test)")
 
-    def test_no_such_name_is_said_of_both(self) -> None:
+    def test_no_such_name_is_said_of_both_when_the_other_says_nothing_in_time(self) -> None:
         asked = self.lookup("shop.test")
         self.answers(AAAA, code=NO_SUCH_NAME)
+        self.clock.advance(GRACE * 0.99)
+        self.assertNoResult(asked)
+        self.clock.advance(GRACE * 0.01)
         self.failureResultOf(asked, NoSuchName)
+
+    def test_a_server_that_takes_a_missing_kind_for_a_missing_name_hides_no_address(self) -> None:
+        for kinds in ((A, AAAA), (AAAA, A)):
+            asked = self.lookup("shop.test")
+            self.answers(kinds[0], code=NO_SUCH_NAME)
+            self.answers(kinds[1], ONE)
+            self.assertEqual(self.successResultOf(asked), Answer((ONE,), 60.0))
 
     def test_none_of_one_kind_says_nothing_of_the_other(self) -> None:
         asked = self.lookup("shop.test")
@@ -197,7 +207,8 @@ class Searching(LookupCase):
     def test_the_first_name_that_has_addresses(self) -> None:
         asked = self.lookup("shop")
         self.assertEqual(self.name, b"shop.a.test")
-        self.answers(A, code=NO_SUCH_NAME)
+        for kind in (A, AAAA):
+            self.answers(kind, code=NO_SUCH_NAME)
         self.assertEqual(self.name, b"shop.b.test")
         self.answers(A, ONE)
         self.answers(AAAA)
@@ -205,8 +216,8 @@ class Searching(LookupCase):
 
     def test_none_has_any(self) -> None:
         asked = self.lookup("shop")
-        for _ in range(3):
-            self.answers(A, code=NO_SUCH_NAME)
+        for kind in (A, AAAA) * 3:
+            self.answers(kind, code=NO_SUCH_NAME)
         failure = self.failureResultOf(asked, NoSuchName)
         self.assertIn("asked for shop.a.test, shop.b.test, shop", failure.getErrorMessage())
 
