@@ -136,11 +136,11 @@ class Frontend(Factory):
         """A transaction is over: count it, and tell the observers."""
         figures, transaction = self.figures, relay.transaction
         figures.bytes_in += relay.upload.bytes_in
-        figures.bytes_out += relay.bytes_out
+        figures.bytes_out += relay.download.bytes_out
         count(figures.ends, transaction.end)
-        if relay.response is not None:
+        if relay.download.response is not None:
             figures.client_times.add(transaction.waited())
-            count_status(figures.statuses, self.pool.judge.status_told(relay.response))
+            count_status(figures.statuses, self.pool.judge.status_told(relay.download.response))
         for attempt in transaction.attempts[:-1]:
             if attempt.reason is not None:
                 count(self.pool.figures.failovers, attempt.reason.value)

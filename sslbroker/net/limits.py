@@ -132,7 +132,7 @@ class Limit:
     def _answer_moves(self, connection: ClientConnection) -> bool:
         """A client that is being answered may wait with the rest of its request."""
         before = self._passed_on
-        self._passed_on = sum(relay.bytes_out for relay in connection.relays.values())
+        self._passed_on = sum(relay.download.bytes_out for relay in connection.relays.values())
         return self._passed_on != before
 
 

@@ -37,10 +37,10 @@ def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
         link=relay.link_kind,
         tries=[attempt.log_fields() for attempt in attempts],
         bytes_in=relay.upload.bytes_in,
-        bytes_out=relay.bytes_out,
+        bytes_out=relay.download.bytes_out,
         timings=transaction.timings(),
     )
-    fields.update(_of_protocol(relay.pool, relay.request, relay.response))
+    fields.update(_of_protocol(relay.pool, relay.request, relay.download.response))
     return fields
 
 

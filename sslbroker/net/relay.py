@@ -1,15 +1,14 @@
-"""One transaction's way through the broker: does what its state machine says, and moves its answer.
+"""One transaction's way through the broker: does what its state machine says.
 
-Decides nothing: `core.transaction` does. Invariant: a chunk of a body is framed once and written once; a
-client that is full pauses its server. Every entry point (a method without underscore that handles input)
-ends in `flush`, so that all bytes of one turn leave in one write for each side. What a plugin raises ends
-this transaction, by 502 or visibly, and comes no further. A stream is over when both directions have ended.
-Refuses to know HTTP, timers of connections, and the choice of servers; `upload` moves the request.
+Decides nothing: `core.transaction` does. Invariant: a client that is full pauses its server. Every entry
+point (a method without underscore that handles input) ends in `flush`, so that all bytes of one turn leave in
+one write for each side. What a plugin raises ends this transaction, by 502 or visibly, and comes no further.
+A stream is over when both directions have ended. Refuses to know HTTP, timers of connections, and the
+choice of servers; `upload` moves the request, `download` the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -30,6 +29,7 @@ from ..errors import (
 )
 from ..interfaces import Body, End, Event, Head, Interim, Origin, Upgraded
 from ..outcome import Cause, Replay
+from .download import Download
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -59,18 +59,16 @@ class Relay:
         "_link_exchange",
         "_over",
         "_stuck",
-        "_to_client",
         "answer_time",
         "arrived",
-        "bytes_out",
         "connection",
+        "download",
         "exchange",
         "link",
         "link_kind",
         "origin",
         "pool",
         "request",
-        "response",
         "stream",
         "transaction",
         "tunnel",
@@ -88,13 +86,11 @@ class Relay:
         self.origin: Origin = pool.rules.origin(request, connection.origin)
         stored = pool.storage.open()
         self.upload = Upload(self, stored)
+        self.download = Download(self)
         pinned = connection.pinned is not None
         replay = _PINNED if pinned else pool.rules.replay(request)
         self.transaction = Transaction(replay, stored, pool.tries, now)
         self.arrived = now
-        self.bytes_out = 0  # content of the answer
-        #: The final response's message, a server's or the broker's own; None before there is one.
-        self.response: Any = None
         self.stream = stream  # from its beginning
         self.tunnel = stream  # or since the final answer
         within = pool.answer_times.answer_within(request) if pool.answer_times is not None else None
@@ -108,7 +104,6 @@ class Relay:
         self._choosing: Deferred[Member] | None = None
         self._connecting: Deferred[Link] | None = None
         self._attempt: Attempt | None = None  # the one that counts as outstanding
-        self._to_client: list[bytes] = []
         self._over = False
         self._left: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
 
@@ -175,16 +170,14 @@ class Relay:
         kind = type(event)
         event.exchange = self.exchange
         if kind is Body:
-            size = len(event.data)  # type: ignore[attr-defined]
-            self.bytes_out += size
-            link.links.member.figures.bytes_in += size
+            link.links.member.figures.bytes_in += len(event.data)  # type: ignore[attr-defined]
             if self.tunnel:
                 self.connection.touch()
-            self._to_client.append(self.connection.codec.send(event))
+            self.download.body(event)  # type: ignore[arg-type]
         elif kind is Head or kind is Upgraded:
             self._judge(event.message, kind is Upgraded)  # type: ignore[attr-defined]
         elif kind is End:
-            self._to_client.append(self.connection.codec.send(event))
+            self.download.end(event)  # type: ignore[arg-type]
             if self.tunnel and not self.upload.sent:
                 self._answer_ended = True
                 self.flush()
@@ -192,7 +185,9 @@ class Relay:
             else:
                 self._step(_ENDED)
         elif kind is Interim:
-            self._interim(event)  # type: ignore[arg-type]
+            self.download.interim(event)  # type: ignore[arg-type]
+            if event.go_ahead:  # type: ignore[attr-defined]
+                self.upload.go_ahead()
 
     def link_failed(self, link: Link, error: AttemptError) -> None:
         """The link, or the server's answer on it, has failed."""
@@ -212,11 +207,8 @@ class Relay:
         """Write what this turn has gathered: once to the server, once to the client."""
         if self.upload.out:
             self.upload.flush()
-        if self._to_client:
-            data = b"".join(self._to_client)
-            self._to_client.clear()
-            if data:
-                self.connection.write(data)
+        if self.download.out:
+            self.download.flush()
 
     # --- from the upload ---
 
@@ -278,12 +270,12 @@ class Relay:
         assert own is not None
         events = own.own_answer(self.request, self.origin, self.exchange)
         if events:
-            self._write_answer(events)
+            self.download.own(events)
             self._step(_OWN)
         return bool(events)
 
     def _choose(self) -> None:
-        self.response = None  # of the try before
+        self.download.response = None  # of the try before
         pinned = self.connection.pinned
         if pinned is not None:
             self._step(_CHOSEN, pinned.links.member)
@@ -378,7 +370,7 @@ class Relay:
         judge = pool.judge
         attempt.first_byte = now = pool.clock.seconds()
         attempt.status = judge.status(message)
-        self.response = message
+        self.download.response = message
         failing = not upgraded and judge.failing(message)
         error = judge.failure(message, attempt.status) if failing else None
         if error is not None and error.final:
@@ -393,64 +385,30 @@ class Relay:
             self.tunnel = upgraded
             self._step(_ANSWERED)
 
-    def _interim(self, event: Interim) -> None:
-        rewritten = self.pool.rules.to_client(event.message, self.request, self.origin)
-        interim = Interim(self.exchange, rewritten, event.go_ahead)
-        self._to_client.append(self.connection.codec.send(interim))
-        if event.go_ahead:
-            self.upload.go_ahead()
-
     def _pass(self) -> None:
-        connection, pool, attempt = self.connection, self.pool, self.transaction.attempt
-        message = pool.rules.to_client(self.response, self.request, self.origin)
+        attempt = self.transaction.attempt
         if attempt.outcome is not _OK:
-            self._tell_tries(message)
-        elif pool.stickiness is not None and attempt.member.key != self._stuck:
-            pool.stickiness.stick(message, attempt.member.key, self.origin)
+            self.download.begin(self.tunnel, self.transaction.tries, "")
+        else:
+            key = attempt.member.key
+            self.download.begin(self.tunnel, 0, "" if key == self._stuck else key)
         if self.tunnel:
-            self._to_client.append(connection.codec.send(Upgraded(self.exchange, message)))
             assert self.link is not None
             self.link.tunnel()
             if not self.stream:
                 self.upload.tunnel()
-            connection.tunnel()
+            self.connection.tunnel()
         else:
-            self._to_client.append(connection.codec.send(Head(self.exchange, message)))
             self.upload.answered()
 
     def _answer(self) -> None:
         error = self.transaction.error
         assert error is not None
-        if self._left is not None:
-            return
-        events = self.pool.rules.error_answer(error, self.request, self.exchange)
-        if events:
-            for event in events:
-                if type(event) is Head and error.tries:
-                    self._tell_tries(event.message)
-            self._write_answer(events)
-        else:
-            self._cut()  # the protocol has no words for it
-
-    def _write_answer(self, events: Sequence[Event]) -> None:
-        """An answer of the broker's own, or of the protocol's."""
-        codec = self.connection.codec
-        self.response = None
-        for event in events:
-            if type(event) is Head:
-                self.response = event.message
-            elif type(event) is Body:
-                self.bytes_out += len(event.data)
-            self._to_client.append(codec.send(event))
-
-    def _tell_tries(self, message: Any) -> None:
-        """Another broker that we answer need not try as often again."""
-        cascades = self.pool.cascades
-        if cascades is not None and self.origin.trusted:
-            cascades.tell_tries(message, self.transaction.tries)
+        if self._left is None and not self.download.failure(error):
+            self._cut()
 
     def _cut(self) -> None:
-        self._to_client.clear()
+        self.download.drop()
         if self._left is None:
             self.connection.cut()
 
