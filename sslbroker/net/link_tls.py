@@ -66,7 +66,8 @@ class Trust:
         else:
             context.set_verify(SSL.VERIFY_NONE)
             warnings.append(
-                "tls.verify: false: whoever answers at a server's address is believed; name a CA in tls.ca"
+                "tls.verify: false: whoever answers at a server's address is believed; "
+                "remove it, and name a private CA in tls.ca"
             )
         try:
             self._trust(context, settings.ca, now, warnings)
