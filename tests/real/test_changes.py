@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,12 @@ class Operated:
         self.directory = directory
         self.certificates = certificates
         self._programs = ExitStack()
+        self._counting: dict[int, Program] = {}
         *self.servers, self.https, self.http, self.admin, self.operator_port = free_ports(7)
         self.addresses = [f"127.0.0.1:{port}" for port in self.servers]
         try:
-            for number, port in enumerate(self.servers):
-                self._keep(counting(f"server-{number}", directory, port, certificates.server))
+            for number in range(len(self.servers)):
+                self._start(number)
             self.broker = self._start_broker()
             self._operator = socket.create_connection(("127.0.0.1", self.operator_port), timeout=20)
             self._answers = self._operator.makefile("r")
@@ -99,6 +101,10 @@ class Operated:
     def _keep(self, program: Program) -> Program:
         return self._programs.enter_context(program)
 
+    def _start(self, number: int) -> None:
+        port, certificate = self.servers[number], self.certificates.server
+        self._counting[number] = self._keep(counting(f"server-{number}", self.directory, port, certificate))
+
     def _start_broker(self) -> Program:
         ports = {"servers": self.servers, "https": self.https, "http": self.http, "admin": self.admin}
         (self.directory / "ports.json").write_text(json.dumps({**ports, "told": self.operator_port}))
@@ -108,6 +114,13 @@ class Operated:
         argv: list[str | Path] = [TWISTD, "-n", "--pidfile=", "-y", file]
         listening = [self.https, self.http, self.admin, self.operator_port]
         return self._keep(Program("sslbroker", argv, self.directory, ports=listening))
+
+    @contextmanager
+    def without(self, number: int) -> Iterator[None]:
+        """This server is killed, and started anew at the end of the block."""
+        self._counting[number].kill()
+        yield
+        self._start(number)
 
     def tell(self, method: str, *given: Any, **named: Any) -> None:
         """Call a method of the broker's service."""
@@ -176,3 +189,30 @@ def test_a_server_that_is_down_gets_nothing_new(operated: Operated) -> None:
         running.during(SECONDS)
     assert running.errors == []
     assert told(operated.servers[0])["words"] == {}
+
+
+def test_no_get_fails_while_servers_are_killed_and_everything_changes(operated: Operated) -> None:
+    one, two, three = operated.addresses
+    changes: tuple[tuple[Any, ...], ...] = (
+        ("set_link_mode", "shop", True),
+        ("set_server", "shop", one, "drain"),
+        ("set_link_mode", "shop", "auto", two),
+        ("reload_certificates",),
+        ("set_link_mode", "shop", False, three),
+        ("set_server", "shop", one, "up"),
+        ("clear_pin", "shop", two),
+        ("set_link_mode", "shop", "auto"),
+        ("set_link_mode", "shop", False),
+    )
+    with traffic(get(20_000), operated.clients()) as running:
+        for number, change in enumerate(changes * 2):
+            with operated.without(number % 3):
+                running.during(SECONDS / 2)
+                operated.tell(*change)
+                running.during(SECONDS / 2)
+    assert running.errors == []
+    assert running.done > 500
+    outcomes: Counter[str] = Counter()
+    for server in state(operated.admin)["pools"][0]["servers"]:
+        outcomes.update(server["outcomes"])
+    assert outcomes["refused"] > 10, "no try met a killed server"
