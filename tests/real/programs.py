@@ -103,6 +103,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                process_group=0,
             )
         started = until(lambda: self.child.poll() is not None or all(map(listens, ports)), patience)
         if not started or self.child.poll() is not None:
@@ -135,7 +136,10 @@ class Program:
                 self.child.wait(patience)
             except subprocess.TimeoutExpired:
                 self.child.kill()
-        return self.child.wait()
+        code = self.child.wait()
+        with contextlib.suppress(ProcessLookupError):  # a parent may leave its children behind
+            os.killpg(self.child.pid, signal.SIGKILL)
+        return code
 
 
 def memory(pid: int) -> tuple[int, int]:
