@@ -26,7 +26,7 @@ REDIS_TESTS_NEED = ("pytest", "pytest-asyncio", "pytest-timeout", "packaging", "
 CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "aiosmtpd", "sslyze", REDIS_PY, *REDIS_TESTS_NEED)
 PYTHONS = ("3.11", "3.12", "3.13")
 
-#: Programs and Perl modules that the tests in tests/real use, and the Debian packages that have them.
+#: Programs, Perl modules and files that the tests in tests/real use, and the Debian packages that have them.
 PROGRAMS = {
     "nginx": "nginx",
     "curl": "curl",
@@ -34,6 +34,7 @@ PROGRAMS = {
     "chromium": "chromium",
     "openssl": "openssl",
     "testssl": "testssl.sh",
+    "/usr/lib/*/engines-*/gost.so": "libengine-gost-openssl",  # for ciphers that testssl.sh looks for
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
     "redis-benchmark": "redis-tools",
@@ -56,6 +57,8 @@ Missing = list[tuple[str, str]]
 
 
 def installed(program: str) -> bool:
+    if program.startswith("/"):
+        return bool(glob(program))
     if "::" in program:
         return installed("perl") and not subprocess.call(["perl", f"-M{program}", "-e", "1"], stderr=DEVNULL)
     places = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *glob("/usr/lib/postgresql/*/bin")]
