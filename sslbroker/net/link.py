@@ -74,14 +74,18 @@ class Link(Protocol):
         return self.exchanges > 1
 
     @property
+    def current(self) -> bool:
+        """Would a link be made like it now? Mode and files may have changed since it was called."""
+        links = self.links
+        if self.secure is not links.mode.secure:
+            return False
+        return not self.secure or (links.contexts is not None and links.contexts.made(self.transport))
+
+    @property
     def good(self) -> bool:
         """May an idle link serve another exchange? A secure one may have been ended by its server in this
-        turn of the reactor (a plain one tells that at once), or have been made by files that are replaced."""
-        if not self.secure:
-            return True
-        contexts = self.links.contexts
-        assert contexts is not None
-        return contexts.made(self.transport) and not has_ended(self.transport)
+        turn of the reactor (a plain one tells that at once)."""
+        return self.current and not (self.secure and has_ended(self.transport))
 
     @property
     def peer(self) -> str:

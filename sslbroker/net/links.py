@@ -3,9 +3,9 @@
 Decides which link serves a try, and how many are kept for later. Invariant: every link that is open is in
 exactly one of the states idle, busy and draining, and one function moves it, so the lengths are the
 figures; who waits for a link is never more than the calls under way, and of those who have gone no more calls
-than `links.idle` and one are left when the next is made; no link of another mode (plain,
-secure) than the server's is handed out, and none is kept that leads to an address which the server's name
-has no longer. Refuses to choose a server, and to know what a link carries.
+than `links.idle` and one are left when the next is made; no link of another mode (plain, secure) than the
+server's is handed out, nor one that was proved by files which are replaced, and none is kept that leads to an
+address which the server's name has no longer. Refuses to choose a server, and to know what a link carries.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Links(ClientFactory):
             if link.good:
                 self.member.figures.links_reused += 1
                 return link
-            link.close()
+            link.drop()  # at once: another takes its place within the limit
         return None
 
     def make_room(self) -> None:
@@ -169,8 +169,8 @@ class Links(ClientFactory):
         self.move(link, self.busy)
         if link.secure:
             self.mode.spoke_tls()
-        if link.secure is not self.mode.secure and self._waiting:
-            link.close()  # the mode has changed since it was called
+        if self._waiting and not link.current:
+            link.drop()
             self._call()
             return
         self.calls -= 1
@@ -223,9 +223,8 @@ class Links(ClientFactory):
             name.unwatch(self._name_changed)
 
     def _fits(self, link: Link) -> bool:
-        """A link that is made now would be like it: in mode, in what proved the server, in its address."""
-        same = link.secure is self.mode.secure and link.good
-        return same and (self._name is None or link.peer in self._name.addresses)
+        """It may serve another exchange, and leads to where the server is now."""
+        return link.good and (self._name is None or link.peer in self._name.addresses)
 
     def _close_unfit(self) -> None:
         for link in [link for link in self.idle if not self._fits(link)]:

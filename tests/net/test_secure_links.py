@@ -347,6 +347,39 @@ class Changed(SecureCase):
         self.assertEqual(self.servers[0].accepted, 3)
         self.assertEqual({outcome for _, outcome in self.tries()}, {"ok"})
 
+    def test_nor_does_one_whose_handshake_a_reload_overtakes(self) -> None:
+        client = self.begin(limits_of_servers={"maximum_links": 1})
+        self.servers[0].starts_deaf = True
+        client.sends(GET)
+        overtaken = self.servers[0].link()
+        contexts = self.pool.links[self.pool.members[0]].contexts
+        assert contexts is not None
+        contexts.reload()
+        self.servers[0].starts_deaf = False
+        overtaken.reads_on()
+        self.assertEqual(overtaken.takes(), b"")
+        self.assertTrue(overtaken.closed)
+        self.assertEqual(self.pool.members[0].figures.links, 1)
+        self.servers[0].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(self.tries(), [("1", "ok")])
+
+    def test_nor_does_it_count_beside_the_one_in_its_place(self) -> None:
+        client = self.begin(servers=1, limits_of_servers={"maximum_links": 1})
+        client.sends(GET)
+        idle = self.servers[0].link()
+        idle.sends(OK)
+        client.takes()
+        contexts = self.pool.links[self.pool.members[0]].contexts
+        assert contexts is not None
+        contexts.reload()
+        idle.stops_reading()  # so it does not answer our end
+        client.sends(GET)
+        self.servers[0].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(self.pool.members[0].figures.links, 1)
+        idle.reads_on()
+
     def test_one_server_can_be_changed(self) -> None:
         client = self.begin()
         self.servers[0].contexts = None
