@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from socket import AF_INET6, inet_ntop, inet_pton
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import (
     ConnectError,
     ConnectionAborted,
@@ -58,12 +59,14 @@ from sslbroker.settings import (
 
 WINDOW = 65536
 
+Address = IPv4Address | IPv6Address
+
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class MemoryTransport:
     """One end of a connection. Between the ends is no kernel: what is written waits for a reader."""
 
-    def __init__(self, network: Network, host: IPv4Address, peer: IPv4Address) -> None:
+    def __init__(self, network: Network, host: Address, peer: Address) -> None:
         self.network = network
         self.host, self.peer_address = host, peer
         self.other: MemoryTransport
@@ -110,10 +113,10 @@ class MemoryTransport:
             self.reading = self.writing = False
             self.aborted = True
 
-    def getPeer(self) -> IPv4Address:
+    def getPeer(self) -> Address:
         return self.peer_address
 
-    def getHost(self) -> IPv4Address:
+    def getHost(self) -> Address:
         return self.host
 
     # ITCPTransport
@@ -232,6 +235,13 @@ class MemoryTransport:
         self.protocol.connectionLost(Failure(why))
 
 
+def _as_a_kernel_tells(address: str, port: int) -> Address:
+    """It has no text, so who asks for the address of a connection gets the spelling of `inet_ntop`."""
+    if ":" not in address:
+        return IPv4Address("TCP", address, port)
+    return IPv6Address("TCP", inet_ntop(AF_INET6, inet_pton(AF_INET6, address)), port)
+
+
 class Network:
     """Connects protocols; `settle` moves everything that can move."""
 
@@ -241,7 +251,7 @@ class Network:
 
     def connect(self, near: Any, far: Any, address: str, port: int, peer: str = "192.0.2.1") -> None:
         """`near` has called `far`, which listens on `address`:`port`; `peer` is where near is."""
-        here = IPv4Address("TCP", address, port)
+        here = _as_a_kernel_tells(address, port)
         there = IPv4Address("TCP", peer, 40000 + len(self.ends))
         a, b = MemoryTransport(self, there, here), MemoryTransport(self, here, there)
         a.other, b.other = b, a

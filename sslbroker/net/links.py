@@ -224,7 +224,7 @@ class Links(ClientFactory):
 
     def _fits(self, link: Link) -> bool:
         """It may serve another exchange, and leads to where the server is now."""
-        return link.good and (self._name is None or link.peer in self._name.addresses)
+        return link.good and (self._name is None or self._name.has(link.peer))
 
     def _close_unfit(self) -> None:
         for link in [link for link in self.idle if not self._fits(link)]:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from sslbroker.core.figures import ServerFigures
 from sslbroker.net.lookup import Answer, LookupFailed, NoSuchName
+from sslbroker.net.names import arranged
 from sslbroker.service import BrokerService
 from sslbroker.settings import Server
 
@@ -173,6 +174,25 @@ class NamedServers(BrokerCase):
         self.assertTrue(self.servers[0].links[1].closed)
         self.assertEqual([link.closed for link in self.servers[1].links], [False, False])
         self.assertEqual(self.figures.links, 2)
+
+    def test_an_address_is_the_same_in_every_spelling(self) -> None:
+        """Python and the kernel do not spell all of them alike."""
+        for spelling in ("::ffff:10.0.0.1", "::10.0.0.1", "FD00:0::1"):
+            self.start_named("app.test")
+            (address,) = arranged([spelling])
+            self.servers[0].address = f"{address}:80"
+            self.says["app.test"] = (spelling,)
+            self.pool.start()
+            client = self.client()
+            client.sends(GET.replace(b"Connection: close\r\n", b""))
+            link = self.servers[0].link()
+            link.sends(KEPT)
+            self.wait(10)  # what DNS says is looked at again
+            client.sends(GET)
+            link.sends(KEPT)
+            self.assertTrue(client.takes().endswith(b"ok"))
+            self.assertEqual((self.figures.links_opened, self.figures.links_reused), (1, 1))
+            self.tearDown()
 
     def test_no_link_is_kept_to_a_server_whose_name_is_gone(self) -> None:
         self.start_named("app.test")
