@@ -227,7 +227,7 @@ def of_pool(
 
 
 def reload(contexts: Iterable[LinkContexts]) -> None:
-    """Read all files anew and use them for new links; links that are open notice nothing.
+    """Read all files anew and use them for new links; an open one ends its transaction, and serves no other.
 
     All or nothing: with any problem it raises `StartError`, with a line for each, and nothing changes.
     """
