@@ -42,10 +42,14 @@ Server = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The addresses of a host, and for how many seconds they may be kept."""
+    """The addresses of a host, and for how many seconds they may be kept.
+
+    `whole`: it is known that there are no others; else nobody has answered for one kind of them.
+    """
 
     addresses: tuple[str, ...]
     ttl: float
+    whole: bool = True
 
 
 class NoSuchName(Exception):
@@ -130,7 +134,7 @@ class Lookup:
         found = [reply for reply in replies if reply.addresses]
         if found:
             addresses = tuple(address for reply in found for address in reply.addresses)
-            return Answer(addresses, float(min(reply.ttl for reply in found)))
+            return Answer(addresses, float(min(reply.ttl for reply in found)), whole=not failures)
         if failures and not any(reply.code == dns.NO_SUCH_NAME for reply in replies):
             failures[0].raiseException()
         return Answer((), 0.0)

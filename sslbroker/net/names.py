@@ -101,6 +101,7 @@ class Name:
         "_names",
         "_timer",
         "_waiting",
+        "_whole",
         "addresses",
         "host",
         "problem",
@@ -123,6 +124,7 @@ class Name:
         self._failures = 0  # lookups in a row without an address
         self._gone = 0  # of them those that said: no such name
         self._expires = 0.0
+        self._whole = 0.0  # when the last answer for both kinds of address expires
         self._ended = False
 
     def ready(self) -> Deferred[tuple[str, ...]]:
@@ -179,12 +181,20 @@ class Name:
         self._asking = None
         if self._ended:
             return
-        settings = self._names.settings
+        settings, now = self._names.settings, self._names.clock.seconds()
         lifetime = min(max(answer.ttl, settings.minimum), settings.maximum)
         self._failures = self._gone = 0
-        self._expires = self._names.clock.seconds() + lifetime
+        self._expires = now + lifetime
+        if answer.whole:
+            self._whole = self._expires
+        elif now < self._whole + STALE_TIME:
+            addresses = arranged((*addresses, *self._of_other_kinds(addresses)))
         self._again(lifetime * (0.8 + 0.15 * self._names.jitter()))
         self._tell(addresses)
+
+    def _of_other_kinds(self, addresses: tuple[str, ...]) -> list[str]:
+        kinds = {":" in address for address in addresses}
+        return [address for address in self.addresses if (":" in address) not in kinds]
 
     def _failed(self, failure: Failure) -> None:
         self._asking = None

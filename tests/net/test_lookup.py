@@ -167,7 +167,7 @@ class BothKinds(LookupCase):
             self.clock.advance(GRACE * 0.99)
             self.assertNoResult(asked)
             self.clock.advance(GRACE * 0.01)
-            self.assertEqual(self.successResultOf(asked), Answer((ONE,), 60.0))
+            self.assertEqual(self.successResultOf(asked), Answer((ONE,), 60.0, whole=False))
 
     def test_neither_kind(self) -> None:
         asked = self.lookup("shop.test")

@@ -22,6 +22,7 @@ from sslbroker.settings import Names as Settings
 
 ONE = "10.0.0.1"
 TWO = "10.0.0.2"
+SIX = "2001:db8::1"
 
 
 class Arranging(SynchronousTestCase):
@@ -68,8 +69,8 @@ class NamesCase(SynchronousTestCase):
         self.told = []
         return self.names.watch(host, self.changed)
 
-    def found(self, *addresses: str, ttl: float = 60.0) -> None:
-        self.lookups.pop()[1].callback(Answer(addresses, ttl))
+    def found(self, *addresses: str, ttl: float = 60.0, whole: bool = True) -> None:
+        self.lookups.pop()[1].callback(Answer(addresses, ttl, whole))
 
     def failed(self, why: str = "DNS is silent") -> None:
         self.lookups.pop()[1].errback(LookupFailed(why))
@@ -239,6 +240,29 @@ class NamesCase(SynchronousTestCase):
             self.next_lookup()
         self.failed()
         self.assertEqual((name.addresses, name.problem, name.stale), ((), "DNS is silent", ""))
+
+    def test_so_are_those_of_a_kind_for_which_nobody_answers(self) -> None:
+        name = self.watch()
+        self.found(ONE, SIX)
+        for one in (ONE, TWO):  # one datagram that is lost is enough
+            self.next_lookup()
+            self.found(one, whole=False)
+            self.assertEqual(set(name.addresses), {one, SIX})
+        self.next_lookup()
+        self.found(TWO)
+        self.assertEqual(name.addresses, (TWO,))
+
+    def test_but_not_for_ever(self) -> None:
+        name = self.watch()
+        self.found(ONE, SIX)
+        expires = self.clock.seconds() + 60
+        self.next_lookup()
+        while self.clock.seconds() < expires + STALE_TIME:
+            self.assertEqual(set(name.addresses), {ONE, SIX})
+            self.found(ONE, ttl=300, whole=False)
+            self.next_lookup()
+        self.found(ONE, whole=False)
+        self.assertEqual(name.addresses, (ONE,))
 
     def test_a_name_that_is_gone_is_believed_after_some_answers(self) -> None:
         name = self.watch()
