@@ -34,7 +34,7 @@ def _number(address: IPv4Address | IPv6Address) -> int:
 
 
 @lru_cache(REMEMBERED)
-def _place(text: str) -> int:
+def place(text: str) -> int:
     """The number of the address that `text` is; -1: it is none."""
     try:
         return _number(IPv6Address(text) if ":" in text else IPv4Address(text))
@@ -63,4 +63,4 @@ class Networks:
 
     def __contains__(self, address: str) -> bool:
         bounds = self._bounds
-        return bool(bounds) and len(address) <= LONGEST and bisect_right(bounds, _place(address)) % 2 == 1
+        return bool(bounds) and len(address) <= LONGEST and bisect_right(bounds, place(address)) % 2 == 1

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .. import settings
+from ..core.networks import place
 from .lookup import Answer, Lookup, LookupFailed, NoSuchName
 
 #: Addresses of one name that are used; what is beyond is not looked at.
@@ -138,7 +139,7 @@ class Name:
     def has(self, address: str) -> bool:
         """Is this one of the addresses? A connection tells its own in the kernel's spelling, which is another
         than Python's for some of IPv6."""
-        return address in self.addresses or _number(address) in map(_number, self.addresses)
+        return address in self.addresses or place(address) in map(place, self.addresses)
 
     def unwatch(self, changed: Callable[[Name], None]) -> None:
         """`changed` is called no more; a name that nobody watches is forgotten. May be done twice."""
@@ -256,11 +257,6 @@ def arranged(addresses: Iterable[str]) -> tuple[str, ...]:
     four = sorted(address for address in found if isinstance(address, IPv4Address))
     mixed = chain.from_iterable(zip_longest(six, four))
     return tuple(str(address) for address in mixed if address is not None)[:MOST_ADDRESSES]
-
-
-def _number(address: str) -> bytes:
-    """The address itself, without the zone of a link-local one."""
-    return ip_address(address).packed
 
 
 def _callable(text: str) -> IPv4Address | IPv6Address | None:

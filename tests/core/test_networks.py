@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslbroker.core.networks import LONGEST, Networks, _place
+from sslbroker.core.networks import LONGEST, Networks, place
 
 
 def networks(*texts: str) -> Networks:
@@ -71,9 +71,9 @@ def test_what_is_no_address_is_in_no_network(text: str) -> None:
 def test_a_text_that_is_far_too_long_is_not_even_kept() -> None:
     everywhere = networks("::/0")
     assert "fe80::1%" + "x" * (LONGEST - 8) in everywhere
-    before = _place.cache_info().currsize
+    before = place.cache_info().currsize
     assert "fe80::1%" + "y" * (LONGEST - 7) not in everywhere
-    assert _place.cache_info().currsize == before
+    assert place.cache_info().currsize == before
 
 
 def test_a_zone_is_ignored() -> None:
