@@ -194,24 +194,22 @@ class NamedServers(BrokerCase):
             self.assertEqual((self.figures.links_opened, self.figures.links_reused), (1, 1))
             self.tearDown()
 
-    def test_no_link_is_kept_to_a_server_whose_name_is_gone(self) -> None:
+    def start_with_an_idle_link(self) -> None:
         self.start_named("app.test")
         self.says["app.test"] = ("10.0.0.1",)
         self.pool.start()
-        client = self.client()
-        client.sends(GET)
+        self.client().sends(GET)
         self.servers[0].link().sends(KEPT)
+        self.assertEqual(self.figures.links_idle, 1)
+
+    def test_no_link_is_kept_to_a_server_whose_name_is_gone(self) -> None:
+        self.start_with_an_idle_link()
         self.says["app.test"] = NoSuchName("DNS knows no address of app.test")
         self.wait(20)
         self.assertEqual(self.figures.links, 0)
 
     def test_links_stay_while_dns_is_down(self) -> None:
-        self.start_named("app.test")
-        self.says["app.test"] = ("10.0.0.1",)
-        self.pool.start()
-        client = self.client()
-        client.sends(GET)
-        self.servers[0].link().sends(KEPT)
+        self.start_with_an_idle_link()
         self.says["app.test"] = LookupFailed("nobody answers")
         self.wait(20)
         self.assertEqual(self.figures.links_idle, 1)

@@ -320,6 +320,12 @@ class Changed(SecureCase):
         self.assertEqual(self.pool.describe()["10.0.0.1:80"]["finding"], "tls")
         self.pool.close()
 
+    def reload(self) -> None:
+        """The files of the first server's links are read anew."""
+        contexts = self.pool.links[self.pool.members[0]].contexts
+        assert contexts is not None
+        contexts.reload()
+
     def test_links_from_before_a_reload_serve_no_further_transaction(self) -> None:
         client, other = self.begin(), self.client()
         for member in self.pool.members[1:]:
@@ -330,9 +336,7 @@ class Changed(SecureCase):
         idle = self.servers[0].link()
         idle.sends(OK)
         client.takes()
-        contexts = self.pool.links[self.pool.members[0]].contexts
-        assert contexts is not None
-        contexts.reload()
+        self.reload()
         busy.sends(OK)
         self.assertTrue(other.takes().endswith(b"ok"))
         self.assertTrue(busy.closed)
@@ -352,9 +356,7 @@ class Changed(SecureCase):
         self.servers[0].starts_deaf = True
         client.sends(GET)
         overtaken = self.servers[0].link()
-        contexts = self.pool.links[self.pool.members[0]].contexts
-        assert contexts is not None
-        contexts.reload()
+        self.reload()
         self.servers[0].starts_deaf = False
         overtaken.reads_on()
         self.assertEqual(overtaken.takes(), b"")
@@ -370,9 +372,7 @@ class Changed(SecureCase):
         idle = self.servers[0].link()
         idle.sends(OK)
         client.takes()
-        contexts = self.pool.links[self.pool.members[0]].contexts
-        assert contexts is not None
-        contexts.reload()
+        self.reload()
         idle.stops_reading()  # so it does not answer our end
         client.sends(GET)
         self.servers[0].link().sends(OK)
