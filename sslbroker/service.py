@@ -30,18 +30,21 @@ from .demo.servers import DemoServers
 from .errors import ConfigurationError, StartError
 from .extensions import Extensions, extensions
 from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
-from .net import descriptors, ports, tls
+from .net import descriptors, ports
 from .net.frontend import Frontend
 from .net.monitor import MonitorService
 from .net.names import Names
 from .net.pool import Pool
 from .net.signals import Signals
+from .net.transports import StockTransports, Transports
+from .net.transports import transports as transports_of
 from .observe.accesslog import AccessLog
 from .observe.admin import admin_site
 from .operating import OperatedService
 from .prepared import prepare
 from .settings import Configuration
 from .settings import Pool as PoolSettings
+from .sockets import install_reactor_if_free
 
 DAY = 86_400.0  # seconds
 
@@ -56,10 +59,18 @@ class BrokerService(OperatedService):
 
     name = NAME
 
-    def __init__(self, configuration: Configuration, reactor: Any, known: Extensions | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        reactor: Any,
+        known: Extensions | None = None,
+        *,
+        transports: Transports | None = None,
+    ) -> None:
         """Build every object; `StartError` when a certificate, a plugin or the access log cannot be used.
 
-        `known` has the extensions that the configuration, which has been checked, names.
+        `known` has the extensions that the configuration, which has been checked, names. `transports` are
+        for who has connections of its own in place of what the configuration says.
         """
         super().__init__()
         self.configuration = configuration
@@ -71,6 +82,7 @@ class BrokerService(OperatedService):
         storage = configuration.storage
         self.storage = Storage(storage, StorageFigures(storage.initial, storage.maximum))
         name = configuration.broker.name or f"sslbroker-{secrets.token_hex(4)}"
+        self.transports = transports or transports_of(configuration.broker.transport, reactor)
         self.names = Names(configuration.names, reactor)
         self.pools = {pool.name: self._pool_of(pool, name) for pool in configuration.pools}
         self.access_log = AccessLog(configuration.log.access, reactor) if configuration.log.access else None
@@ -108,6 +120,7 @@ class BrokerService(OperatedService):
             self.monitor,
             self.reactor,
             broker_name,
+            transports=self.transports,
             names=self.names,
             pins=self.prepared.pins,
             contexts=self.prepared.links[pool.name],
@@ -201,10 +214,8 @@ class BrokerService(OperatedService):
         for frontend in self.frontends:
             name = frontend.settings.name
             contexts = self.contexts.get(name)
-            factory: Any = frontend
-            if contexts is not None:
-                factory = tls.wrap(frontend, contexts, self.reactor)
-            self._listening.append(self._listen(f"listeners.{name}", self._bound[name], factory))
+            place, bound = f"listeners.{name}", self._bound[name]
+            self._listening.append(self._listen(place, bound, self.transports, frontend, contexts))
             _log.info(
                 "listening on {address} for pool {pool} ({kind})",
                 address=self._bound[name].address,
@@ -219,15 +230,22 @@ class BrokerService(OperatedService):
                 extra=self.state,
                 servers=self.servers,
             )
-            self._admin_listening = self._listen("admin", self._admin, site)
+            self._admin_listening = self._listen("admin", self._admin, StockTransports(self.reactor), site)
             address = self._admin.address
             url = f"the UNIX socket {address}" if address.startswith("/") else f"http://{address}/"
             _log.info("admin pages on {url}", url=url)
         self._signals.install()
 
-    def _listen(self, place: str, bound: ports.BoundPort, factory: Any) -> IListeningPort:
+    def _listen(
+        self,
+        place: str,
+        bound: ports.BoundPort,
+        transports: Transports,
+        factory: Any,
+        contexts: Any = None,
+    ) -> IListeningPort:
         try:
-            return bound.listen(self.reactor, factory)
+            return bound.listen(transports, factory, contexts)
         except StartError as error:
             # Two that start at once can both bind, and one listens. `twistd` would log a traceback, or
             # stay up without a listener.
@@ -339,6 +357,7 @@ def application(configuration: Configuration | Path, **given: Any) -> Any:
     `given` is as for `broker`. Ends the process with one message for each problem and exit code 1 when it
     cannot start.
     """
+    install_reactor_if_free()
     from twisted.internet import reactor
 
     made = Application("sslbroker")

@@ -274,7 +274,7 @@ class Broker:
     workers: int | str = 1
     state_directory: Path | None = None
     drain_timeout: float = 30.0
-    transport: str = "stock"
+    transport: str = "own"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from .errors import ConfigurationError, StartError
+from .sockets import install_reactor_if_free
 from .version import __version__
 
 
@@ -67,6 +68,7 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """The broker as a service, its addresses taken; ends the process when it cannot start."""
+    install_reactor_if_free()
     from twisted.internet import reactor
 
     from .service import broker, explain

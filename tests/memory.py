@@ -7,6 +7,9 @@ transport here passes the same tests as a real one (tests/test_memory.py).
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +35,8 @@ from twisted.internet.interfaces import (
     IPushProducer,
     ITCPTransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import log
@@ -42,8 +46,8 @@ from zope.interface import implementer
 
 from sslbroker.extensions import extensions
 from sslbroker.interfaces import IBackendProtocol, IObserver
-from sslbroker.net import tls
 from sslbroker.net.link import Link
+from sslbroker.net.transports import StockTransports, Wrapping
 from sslbroker.service import BrokerService
 from sslbroker.settings import (
     Broker,
@@ -56,8 +60,13 @@ from sslbroker.settings import (
     Server,
     Storage,
 )
+from sslbroker.sockets.plain import PlainTransport
+from sslbroker.sockets.secure import SecureTransport
 
 WINDOW = 65536
+
+TRANSPORT = os.environ.get("SSLBROKER_TRANSPORT", "own")
+"""Which transport the brokers of these tests have: "own" or "stock"."""
 
 Address = IPv4Address | IPv6Address
 
@@ -196,7 +205,7 @@ class MemoryTransport:
                 return False
             data = bytes(self.out[:WINDOW])
             del self.out[:WINDOW]
-            other.guarded(other.protocol.dataReceived, data)
+            other.receives(data)
             if self.out or not self.connected or self.aborted:
                 return True
         self.writing = False
@@ -211,6 +220,9 @@ class MemoryTransport:
             if IHalfCloseableProtocol.providedBy(self.protocol):
                 self.guarded(self.protocol.writeConnectionLost)
         return True
+
+    def receives(self, data: bytes) -> None:
+        self.guarded(self.protocol.dataReceived, data)
 
     def guarded(self, call: Any, *arguments: Any) -> None:
         """As a reactor calls: what is raised is logged, and ends the connection."""
@@ -235,6 +247,190 @@ class MemoryTransport:
         self.protocol.connectionLost(Failure(why))
 
 
+class MemorySocket:
+    """One end of a connection, as a socket for our transport; and the reactor of this one socket.
+
+    The kernel takes what the other end would read now, and nothing of what it would not.
+    """
+
+    family = socket.AF_INET
+
+    def __init__(self, network: Network, host: Address, peer: Address) -> None:
+        self.network = network
+        self.host, self.peer_address = host, peer
+        self.other: Any = None
+        self.transport: Any = None
+        self.connected = True
+        self.inbox = bytearray()
+        self.outbox = bytearray()
+        self.got_eof = False
+        self.got_reset = False
+        self.ended = False  # we send no more
+        self.resets = False  # closing resets (SO_LINGER)
+        self.readers = self.writers = False
+
+    # socket
+    def fileno(self) -> int:
+        return -1
+
+    def recv(self, size: int) -> bytes:
+        if self.got_reset:
+            raise ConnectionResetError(errno.ECONNRESET, "reset")
+        if not self.inbox and not self.got_eof:
+            raise BlockingIOError
+        data = bytes(self.inbox[:size])
+        del self.inbox[:size]
+        return data
+
+    def send(self, data: Any) -> int:
+        other = self.other
+        if self.got_reset or self.ended or not other.connected:
+            raise BrokenPipeError(errno.EPIPE, "broken")
+        room = WINDOW - len(self.outbox) if other.reading else 0
+        if room <= 0:
+            raise BlockingIOError
+        taken = bytes(data[:room])
+        self.outbox += taken
+        return len(taken)
+
+    def shutdown(self, how: int) -> None:
+        self.ended = True
+
+    def close(self) -> None:
+        if not self.connected:
+            return
+        self.connected = self.readers = self.writers = False
+        if self.resets or self.inbox:
+            self.outbox.clear()
+            self.other.got_reset = True
+        self.ended = True
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        if option == socket.SO_LINGER:
+            self.resets = True
+
+    def getsockopt(self, level: int, option: int) -> int:
+        return 0
+
+    def getsockname(self) -> tuple[str, int]:
+        return (self.host.host, self.host.port)
+
+    # IReactorFDSet, IReactorTime
+    def addReader(self, reader: Any) -> None:
+        self.readers = True
+
+    def removeReader(self, reader: Any) -> None:
+        self.readers = False
+
+    def addWriter(self, writer: Any) -> None:
+        self.writers = True
+
+    def removeWriter(self, writer: Any) -> None:
+        self.writers = False
+
+    def callLater(self, *call: Any) -> Any:
+        return self.network.clock.callLater(*call)
+
+    # the network's side
+    @property
+    def protocol(self) -> Any:
+        return self.transport.protocol
+
+    @property
+    def reading(self) -> bool:
+        return self.readers and not self.inbox
+
+    def receives(self, data: bytes) -> None:
+        self.inbox += data
+        self.ready(True)
+
+    def step(self) -> bool:
+        """Do one thing that can be done now; False when there is none."""
+        if self.outbox:
+            other = self.other
+            if other.connected and not other.reading:
+                return False
+            data = bytes(self.outbox)
+            self.outbox.clear()
+            if other.connected:
+                other.receives(data)
+            else:
+                self.got_reset = True
+            return True
+        if self.ended and not self.resets and not self.other.got_eof and not self.other.got_reset:
+            self.other.got_eof = True
+            return True
+        if not self.connected:
+            return False
+        if self.writers and (self.other.reading or not self.transport.unsent or not self.other.connected):
+            self.ready(False)
+            return True
+        if self.readers and (self.inbox or self.got_eof or self.got_reset):
+            self.ready(True)
+            return True
+        return False
+
+    def ready(self, to_read: bool) -> None:
+        """As a reactor tells a selectable, and ends it."""
+        transport = self.transport
+        try:
+            why: Any = transport.doRead() if to_read else transport.doWrite()
+        except Exception as error:
+            log.err()
+            why = error
+        if why is None:
+            return
+        self.readers = False
+        if to_read and why is CONNECTION_DONE:
+            transport.readConnectionLost(Failure(why))
+        else:
+            self.writers = False
+            transport.connectionLost(Failure(why))
+
+
+class OwnEnd:
+    """A protocol that is to have a transport of ours, by TLS with a `creator`."""
+
+    def __init__(self, protocol: Any, creator: Any, is_client: bool) -> None:
+        self.protocol = protocol
+        self._secure = (creator, is_client)
+
+    def connected(self, end: MemorySocket) -> None:
+        kind: Any = SecureTransport if self._secure[0] else PlainTransport
+        more = self._secure if self._secure[0] else ()
+        end.transport = kind(end, end, self.protocol, end.peer_address, *more)
+        end.transport.start()
+
+
+class OwnFactory(ClientFactory[Any]):
+    """Stands for `factory` where connections are made by our transport."""
+
+    def __init__(self, factory: Any, creator: Any, is_client: bool) -> None:
+        self._factory = factory
+        self._rest = (creator, is_client)
+
+    def buildProtocol(self, addr: Any) -> Any:
+        protocol = self._factory.buildProtocol(addr)
+        return None if protocol is None else OwnEnd(protocol, *self._rest)
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        self._factory.clientConnectionFailed(connector, reason)
+
+
+def secured(factory: Any, creator: Any, is_client: bool, clock: Any) -> Any:
+    """`factory` behind TLS, by the transport under test."""
+    if TRANSPORT == "own":
+        return OwnFactory(factory, creator, is_client)
+    return Wrapping(creator, is_client, factory, clock=clock)
+
+
+class OwnTransports(StockTransports):
+    """Links by our transport: the calls are in `clock.tcpClients`, as those of Twisted's are."""
+
+    def connect(self, host: str, port: int, factory: Any, timeout: float, creator: Any = None) -> Any:
+        return super().connect(host, port, OwnFactory(factory, creator, True), timeout)
+
+
 def _as_a_kernel_tells(address: str, port: int) -> Address:
     """It has no text, so who asks for the address of a connection gets the spelling of `inet_ntop`."""
     if ":" not in address:
@@ -247,18 +443,24 @@ class Network:
 
     def __init__(self, clock: MemoryReactorClock) -> None:
         self.clock = clock
-        self.ends: list[MemoryTransport] = []
+        self.ends: list[Any] = []
 
     def connect(self, near: Any, far: Any, address: str, port: int, peer: str = "192.0.2.1") -> None:
         """`near` has called `far`, which listens on `address`:`port`; `peer` is where near is."""
         here = _as_a_kernel_tells(address, port)
         there = IPv4Address("TCP", peer, 40000 + len(self.ends))
-        a, b = MemoryTransport(self, there, here), MemoryTransport(self, here, there)
+        a, b = self._end(near, there, here), self._end(far, here, there)
         a.other, b.other = b, a
-        a.protocol, b.protocol = near, far
         self.ends += [a, b]
-        far.makeConnection(b)
-        near.makeConnection(a)
+        for end, protocol in ((b, far), (a, near)):
+            if isinstance(protocol, OwnEnd):
+                protocol.connected(end)
+            else:
+                end.protocol = protocol
+                protocol.makeConnection(end)
+
+    def _end(self, protocol: Any, host: Address, peer: Address) -> Any:
+        return (MemorySocket if isinstance(protocol, OwnEnd) else MemoryTransport)(self, host, peer)
 
     def settle(self) -> None:
         for _ in range(10_000):
@@ -448,10 +650,12 @@ class BrokerCase(SynchronousTestCase):
                 ),
             ),
             storage=storage or Storage(),
-            broker=Broker(name="test-broker"),
+            broker=Broker(name="test-broker", transport=TRANSPORT),
         )
         known = extensions(protocols=protocols) if protocols else None
-        self.broker = BrokerService(self.configuration, self.clock, known)
+        kind = OwnTransports if TRANSPORT == "own" else StockTransports
+        transports = kind(self.clock)
+        self.broker = BrokerService(self.configuration, self.clock, known, transports=transports)
         self.pool = self.broker.pools["shop"]
         self.frontends = {frontend.settings.name: frontend for frontend in self.broker.frontends}
         for frontend in self.broker.frontends:
@@ -470,7 +674,7 @@ class BrokerCase(SynchronousTestCase):
             far: Any = self.secure_factory().buildProtocol(IPv4Address("TCP", peer, 1))
         else:
             near = client
-            far = self.frontends["plain"].buildProtocol(None)
+            far = self.plain_factory().buildProtocol(None)
         if far is None:
             client.lost = ConnectionRefusedError()
             return client
@@ -480,7 +684,12 @@ class BrokerCase(SynchronousTestCase):
 
     def secure_factory(self) -> Any:
         """What the secure listener's port would make connections with."""
-        return tls.wrap(self.frontends["secure"], self.broker.contexts["secure"], self.clock)
+        return secured(self.frontends["secure"], self.broker.contexts["secure"], False, self.clock)
+
+    def plain_factory(self) -> Any:
+        """The same for the plain listener."""
+        frontend = self.frontends["plain"]
+        return OwnFactory(frontend, None, False) if TRANSPORT == "own" else frontend
 
     def settle(self) -> None:
         """Let everything happen that can happen now."""

@@ -24,6 +24,7 @@ from sslbroker import application
 from sslbroker.errors import ConfigurationError, StartError
 from sslbroker.interfaces import IBalancer, IObserver, IResponseClassifier
 from sslbroker.net import ports
+from sslbroker.net.transports import StockTransports
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.service import BrokerService, broker, demo, explain
 from sslbroker.settings import Admin, Broker, Configuration, Listener, Log, Pool, Server
@@ -129,7 +130,7 @@ class Running(TestCase):
         factory = Factory.forProtocol(type("Server", (Answering,), {"answer": staticmethod(answer)}))
         factory.noisy = False
         port = ports.bind(LOOPBACK)
-        listening = port.listen(reactor, factory)
+        listening = port.listen(StockTransports(reactor), factory)
 
         async def stop() -> None:
             await listening.stopListening()  # type: ignore[misc]

@@ -230,7 +230,7 @@ BROKER = Table(
     workers=Choice("auto", other=Count(1, 1024)),
     state_directory=ExistingPath("a folder", exists=False),
     drain_timeout=Duration("0s", "24h"),
-    transport=Choice("stock", "own"),
+    transport=Choice("own", "stock"),
 )
 
 NAMES = Table(
@@ -270,7 +270,6 @@ NOT_BUILT: Mapping[str, NotBuilt] = {
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
     "groups": NotBuilt("treating clients by group"),
     "broker.workers": NotBuilt("more than one worker process", built=(1,)),
-    "broker.transport": NotBuilt("a transport other than Twisted's", built=("stock",)),
 }
 
 

@@ -8,7 +8,7 @@ choose the first address (`rotated` is for who calls), and to go beyond its one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,9 @@ from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IPro
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
+#: Connects a factory to an IP address, within seconds; the port and the kind of transport are known.
+Connect = Callable[[str, ClientFactory[Any], float], IConnector]
+
 #: Seconds that an address has to itself before the next one is tried beside it (RFC 8305 §5).
 APART = 0.25
 
@@ -33,16 +36,20 @@ def rotated(addresses: Sequence[str], turn: int) -> tuple[str, ...]:
 
 
 def call(
-    reactor: Any, addresses: Sequence[str], port: int, factory: ClientFactory[Any], timeout: float
+    clock: Any,
+    connect: Connect,
+    addresses: Sequence[str],
+    factory: ClientFactory[Any],
+    timeout: float,
 ) -> Call:
     """Connect `factory` to the first of `addresses` (IP addresses, at least one) that accepts.
 
     After `timeout` seconds in all the factory hears of the failure, `twisted.internet.error.TimeoutError` or
-    a more telling one. What `connectTCP` raises for the first address comes out of here.
+    a more telling one. What `connect` raises for the first address comes out of here.
     """
     if len(addresses) == 1:
-        return Call(reactor.connectTCP(addresses[0], port, factory, timeout))
-    return _Race(reactor, addresses, port, factory, timeout)
+        return Call(connect(addresses[0], factory, timeout))
+    return _Race(clock, connect, addresses, factory, timeout)
 
 
 class Call:
@@ -61,13 +68,18 @@ class _Race(Call):
     """A call under way to several addresses."""
 
     def __init__(
-        self, reactor: Any, addresses: Sequence[str], port: int, factory: ClientFactory[Any], timeout: float
+        self,
+        clock: Any,
+        connect: Connect,
+        addresses: Sequence[str],
+        factory: ClientFactory[Any],
+        timeout: float,
     ) -> None:
-        self._reactor = reactor
+        self._clock = clock
+        self._connect = connect
         self._left = list(reversed(addresses))
-        self._port = port
         self.factory = factory
-        self._deadline = reactor.seconds() + timeout
+        self._deadline = clock.seconds() + timeout
         self._trying: dict[_Address, None] = {}
         self._timer: IDelayedCall | None = None
         self._why = Failure(TimeoutError())
@@ -110,7 +122,7 @@ class _Race(Call):
     def _next(self) -> None:
         """Try the next address; when none can be tried any more, wait for the others or give up."""
         self._timer = None
-        while self._left and self._reactor.seconds() < self._deadline:
+        while self._left and self._clock.seconds() < self._deadline:
             try:
                 self._try()
             except Exception:
@@ -123,16 +135,16 @@ class _Race(Call):
 
     def _try(self) -> None:
         address = self._left.pop()
-        remaining = self._deadline - self._reactor.seconds()
+        remaining = self._deadline - self._clock.seconds()
         attempt = _Address(self)
         self._trying[attempt] = None
         try:
-            attempt.connector = self._reactor.connectTCP(address, self._port, attempt, remaining)
+            attempt.connector = self._connect(address, attempt, remaining)
         except Exception:
             del self._trying[attempt]
             raise
         if self._left and not self._over and self._timer is None:
-            self._timer = self._reactor.callLater(APART, self._next)
+            self._timer = self._clock.callLater(APART, self._next)
 
     def _stop(self) -> None:
         """It is over: no timer and no other connection is left."""

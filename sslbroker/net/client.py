@@ -94,7 +94,7 @@ class ClientConnection(Protocol):
         """The server of a tunnel sends no more."""
         self.answer_ended = True
         self.full = False  # nothing more is written, and nobody would tell when that is taken
-        half_close(self.transport, self.origin.secure)
+        half_close(self.transport)
         self._limit.renew()
 
     def pin_lost(self) -> None:

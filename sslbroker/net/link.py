@@ -36,7 +36,7 @@ from ..errors import (
 from ..interfaces import Error, Event, ICodec, Reply
 from ..outcome import After
 from .deadline import Deadline
-from .transport import ended_in_order, half_close, has_ended
+from .transport import ended_in_order, half_close, has_ended, unsent
 
 if TYPE_CHECKING:
     from .client import ClientConnection
@@ -120,7 +120,7 @@ class Link(Protocol):
 
     def end_writing(self) -> None:
         """The client of a tunnel sends no more."""
-        half_close(self.transport, self.secure)
+        half_close(self.transport)
 
     def pause(self) -> None:
         if self._reading:
@@ -138,8 +138,9 @@ class Link(Protocol):
 
         False: it is closed.
         """
-        # While it is full, a part of the request has not left: the server answered without it (R8).
-        after = After.CLOSE if self.full or self.state is None else self.codec.after(exchange)
+        # While a part of the request has not left, the server answered without it (R8).
+        open_still = self.state is not None and not self.full and not unsent(self.transport)
+        after = self.codec.after(exchange) if open_still else After.CLOSE
         if after is After.CLOSE:
             self.close()
             return False

@@ -22,8 +22,8 @@ from typing import Any
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IProtocolFactory, IReactorTime
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -32,10 +32,7 @@ from ..settings import INTERMEDIATE_CIPHERS, LinkTLS, Pool
 from . import certificates, tls_failures
 from .contexts import new_context, use_identity
 from .server_names import ServerName
-from .tls_failures import Expected, Refusal
-
-#: Bytes of a server's first words that are kept, to tell what it spoke when that was not TLS.
-FIRST = 64
+from .tls_failures import Expected
 
 #: How long before a certificate expires an operator is warned.
 _SOON = timedelta(days=14)
@@ -103,7 +100,7 @@ class Trust:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class LinkContexts:
-    """The TLS towards one server; what `wrap` asks for each new link.
+    """The TLS towards one server; what its transport asks for each new link.
 
     `where` is the path of the settings in messages. `trust` is what other servers with the same settings
     have; it is made when there is none. `seconds` gives the Unix time against which files are judged.
@@ -242,29 +239,6 @@ def reload(contexts: Iterable[LinkContexts]) -> None:
         raise StartError("\n".join(problems))
     for trust, new in read:
         trust.use(new)
-
-
-def wrap(factory: IProtocolFactory, contexts: LinkContexts, clock: IReactorTime) -> IProtocolFactory:
-    """`factory` behind TLS towards a server: the one place that knows which transport does it.
-
-    That transport gives its OpenSSL connection as `getHandle()`, is that connection's `app_data`, and has
-    `first`, the beginning of what came, and a place for the `refusal` that OpenSSL tells of.
-    """
-    return _Wrapping(contexts, True, factory, clock=clock)
-
-
-class _Transport(BufferingTLSTransport):
-    first = b""
-    refusal: Refusal | None = None
-
-    def dataReceived(self, data: bytes) -> None:
-        if len(self.first) < FIRST:
-            self.first = (self.first + data[:FIRST])[:FIRST]
-        super().dataReceived(data)  # type: ignore[no-untyped-call]
-
-
-class _Wrapping(TLSMemoryBIOFactory):
-    protocol = _Transport
 
 
 def _aging(path: Path, certificate: x509.Certificate, now: datetime) -> list[str]:

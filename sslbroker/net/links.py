@@ -29,8 +29,9 @@ from ..settings import Pool as PoolSettings
 from .calling import Call, call, rotated
 from .link import Link
 from .link_modes import LinkMode
-from .link_tls import LinkContexts, wrap
+from .link_tls import LinkContexts
 from .names import Name, Names, literal
+from .transports import Transports
 
 _log = Logger("sslbroker.links")
 
@@ -46,6 +47,7 @@ class Links(ClientFactory):
         settings: PoolSettings,
         make_codec: Callable[[int, int], ICodec],
         clock: Any,
+        transports: Transports,
         names: Names,
         contexts: LinkContexts | None,
     ) -> None:
@@ -59,6 +61,7 @@ class Links(ClientFactory):
         #: Called when a place may have become free.
         self.freed: Callable[[], None] = _nobody
         self._make_codec = make_codec
+        self._transports = transports
         self._names = names
         self._name: Name | None = None
         self._literal = literal(member.settings.host)  # None: the host is a name
@@ -132,7 +135,7 @@ class Links(ClientFactory):
         """
         if not self.addresses:
             raise Unreachable(self._unresolved())
-        return call(self.clock, rotated(self.addresses, turn), self.member.settings.port, factory, timeout)
+        return call(self.clock, self._connect, rotated(self.addresses, turn), factory, timeout)
 
     def _call(self) -> None:
         self.mode.called()
@@ -142,15 +145,20 @@ class Links(ClientFactory):
             self.not_made(Unreachable(unknown if addresses else self._unresolved()))
             return
         timeout = self.settings.failover.connect_timeout
-        factory: Any = self
-        if secure:
-            assert self.contexts is not None
-            factory = wrap(self, self.contexts, self.clock)
         self._turn += 1
+        connect = self._connect_securely if secure else self._connect
         try:
-            call(self.clock, rotated(addresses, self._turn), self.member.settings.port, factory, timeout)
+            call(self.clock, connect, rotated(addresses, self._turn), self, timeout)
         except Exception as error:  # an address that cannot be used
             self.not_made(_why_failed(error))
+
+    def _connect(self, address: str, factory: Any, timeout: float) -> IConnector:
+        return self._transports.connect(address, self.member.settings.port, factory, timeout)
+
+    def _connect_securely(self, address: str, factory: Any, timeout: float) -> IConnector:
+        port, contexts = self.member.settings.port, self.contexts
+        assert contexts is not None
+        return self._transports.connect(address, port, factory, timeout, contexts)
 
     def _unresolved(self) -> str:
         return self._name.problem if self._name is not None else "no address"

@@ -43,6 +43,7 @@ from .names import Names
 from .pins import Pins
 from .places import Places
 from .probing import Found
+from .transports import Transports
 
 #: What an operator can say of a server.
 STATES = ("up", "drain", "down")
@@ -63,6 +64,7 @@ class Pool:
         clock: Any,
         broker_name: str,
         *,
+        transports: Transports,
         names: Names,
         pins: Pins,
         contexts: Mapping[str, LinkContexts],
@@ -91,7 +93,15 @@ class Pool:
         choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
         self.places = Places(self.members, choosing, settings.queue, self.figures, clock)
         self.links = {
-            member: Links(member, settings, protocol.server_codec, clock, names, contexts.get(member.address))
+            member: Links(
+                member,
+                settings,
+                protocol.server_codec,
+                clock,
+                transports,
+                names,
+                contexts.get(member.address),
+            )
             for member in self.members
         }
         for member, links in self.links.items():

@@ -20,6 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from ..errors import StartError
+from .transports import Transports
 
 #: Connections that the kernel holds for us until we accept them.
 BACKLOG = 1024
@@ -43,31 +44,30 @@ class BoundPort:
             host, self.port = name[:2]
             self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
-    def listen(self, reactor: Any, factory: Any) -> IListeningPort:
-        """Listen, and let `reactor` accept; `StartError` when another program was faster."""
+    def listen(self, transports: Transports, factory: Any, creator: Any = None) -> IListeningPort:
+        """Listen, and accept by `transports`, with a `creator` by TLS.
+
+        `StartError` when another program was faster.
+        """
         try:
             if self._path is not None:
-                return self._listen_at(self._path, reactor, factory)
+                return self._listen_at(self._path, transports, factory, creator)
             self._socket.listen(BACKLOG)
         except OSError as error:
             raise _unusable(self.endpoint, error) from None
-        return self._adopted(reactor, factory)
+        return transports.listen(self._socket, factory, creator)
 
-    def _listen_at(self, path: str, reactor: Any, factory: Any) -> IListeningPort:
+    def _listen_at(self, path: str, transports: Transports, factory: Any, creator: Any) -> IListeningPort:
         """Twisted makes a UNIX socket that it adopts open to everybody, and its backlog its own."""
         mode = stat.S_IMODE(os.stat(path).st_mode)
         inherited = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        port = self._adopted(reactor, factory)
+        port = transports.listen(self._socket, factory, creator)
         os.chmod(path, mode)
         if not inherited:
             with suppress(OSError):  # BlockingIOError: nobody came while it was open
                 while True:
                     self._socket.accept()[0].close()
         self._socket.listen(BACKLOG)
-        return port
-
-    def _adopted(self, reactor: Any, factory: Any) -> IListeningPort:
-        port: IListeningPort = reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
         return port
 
     def close(self) -> None:

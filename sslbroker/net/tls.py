@@ -20,13 +20,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from OpenSSL import SSL
-from twisted.internet.interfaces import (
-    IAddress,
-    IOpenSSLServerConnectionCreator,
-    IProtocolFactory,
-    IReactorTime,
-)
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from ..errors import Problem, StartError
@@ -111,7 +106,7 @@ class _ByName:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ListenerContexts:
-    """The TLS of one secure listener; what `wrap` asks for each new connection.
+    """The TLS of one secure listener; what its transport asks for each new connection.
 
     `warnings` holds, after construction and each `reload`, what works but should be looked at.
     `seconds` gives the Unix time against which certificates are judged.
@@ -202,20 +197,6 @@ class ListenerContexts:
         for identity in identities:
             warnings.extend(certificates.doubts(identity, now))
         return identities
-
-
-def wrap(
-    factory: IProtocolFactory, contexts: IOpenSSLServerConnectionCreator, clock: IReactorTime
-) -> IProtocolFactory:
-    """`factory` behind TLS: the one place that knows which transport does it."""
-    return _Wrapping(contexts, False, factory, clock=clock)
-
-
-class _Wrapping(TLSMemoryBIOFactory):
-    def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
-        # The inherited one makes a connection around nothing when the factory refuses to make any.
-        protocol = self.wrappedFactory.buildProtocol(addr)
-        return None if protocol is None else self.protocol(self, protocol)
 
 
 def _check(settings: ListenerTLS, warnings: list[str]) -> list[str]:

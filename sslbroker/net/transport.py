@@ -1,8 +1,8 @@
 """What the glue needs to know of a transport beyond Twisted's interfaces.
 
-Decides how much of what was written the peer has not taken yet, so that a slow reader can be told
-from one that has stopped, how one direction of a connection is ended, and whether the peer has ended its
-own in good order. Refuses to buffer: transports do.
+Decides how much of what was written has not left, and how much the peer has not taken yet, so that a slow
+reader can be told from one that has stopped; how one direction of a connection is ended; and whether the peer
+has ended its own in good order. Refuses to buffer: transports do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+
+
+def unsent(transport: Any) -> int:
+    """Bytes written to `transport` that the kernel has not taken yet."""
+    try:
+        return transport.unsent  # type: ignore[no-any-return]
+    except AttributeError:  # it is Twisted's
+        transport = _below(transport)
+    size = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return size + int(getattr(transport, "_tempDataLen", 0))
 
 
 def backlog(transport: Any) -> int:
@@ -22,26 +33,31 @@ def backlog(transport: Any) -> int:
 
     Counts the transport's own buffer and the kernel's send queue (SIOCOUTQ).
     """
-    while hasattr(transport, "wrappedProtocol"):  # a TLS layer keeps nothing once it has shaken hands
-        transport = transport.transport
-    size = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-    size += getattr(transport, "_tempDataLen", 0)
+    transport = _below(transport)
+    size = unsent(transport)
     socket = getattr(transport, "socket", None)
     if socket is not None:
         try:
             size += struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
         except (OSError, ValueError):  # closed meanwhile
             return size
-    return int(size)
+    return size
 
 
-def half_close(transport: Any, secure: bool) -> None:
+def _below(transport: Any) -> Any:
+    """The socket's transport: Twisted's TLS, a layer above, keeps nothing once it has shaken hands."""
+    while hasattr(transport, "wrappedProtocol"):
+        transport = transport.transport
+    return transport
+
+
+def half_close(transport: Any) -> None:
     """End what we send, after everything written; what the peer sends still arrives.
 
     Over TLS that is a close_notify (RFC 8446 §6.1); most peers answer it by closing.
     """
     transport.unregisterProducer()
-    if secure:
+    if isinstance(transport, TLSMemoryBIOProtocol):  # it would end the socket's half, and not TLS's
         transport.loseConnection()
     else:
         transport.loseWriteConnection()

@@ -237,7 +237,7 @@ def everything_built(base: Path) -> Configuration:
         ),
         log=Log(access=str(base / "access.log")),
         admin=Admin("tcp:9100:interface=127.0.0.1"),
-        broker=Broker(name="edge-1", drain_timeout=60, state_directory=base / "state"),
+        broker=Broker(name="edge-1", drain_timeout=60, state_directory=base / "state", transport="stock"),
         names=Names(("192.0.2.53",), minimum=2, maximum=60, timeout=1),
         source=str(base / "broker.toml"),
     )

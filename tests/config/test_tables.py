@@ -164,10 +164,8 @@ def test_a_value_that_is_wrong_in_itself_is_not_told_as_unfinished_too() -> None
 
 
 def test_a_value_that_works_already_is_offered() -> None:
-    (problem,) = told(MINIMAL + '[broker]\ntransport = "own"')
-    assert problem == (
-        "broker.transport: found 'own', expected \"stock\": a transport other than Twisted's is not built yet"
-    )
+    (problem,) = told(MINIMAL + "[pools.shop.failover]\nhedge = true")
+    assert problem == "pools.shop.failover.hedge: found True, expected false: hedging is not built yet"
 
 
 def test_in_python_a_default_is_no_wish_for_something_unfinished() -> None:

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from sslbroker.net import link_tls
 from sslbroker.settings import LinkTLS
 
-from ..memory import Network
+from ..memory import Network, secured
 
 NAME = "shop.internal"
 TODAY = datetime.now(UTC)
@@ -135,7 +135,7 @@ class Play:
         address = IPv4Address("TCP", "10.0.0.1", 443)
         factory: Any = ClientFactory()
         factory.buildProtocol = lambda _address: self.near
-        near = link_tls.wrap(factory, contexts, self.clock).buildProtocol(address)
+        near = secured(factory, contexts, True, self.clock).buildProtocol(address)
         far: Any = self.far
         if server is not None:
             other: Any = Factory()

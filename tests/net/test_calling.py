@@ -21,7 +21,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from sslbroker.net.calling import APART, call, rotated
+from sslbroker.net.calling import APART, Connect, call, rotated
 
 ADDRESSES = ("10.0.0.1", "2001:db8::2", "10.0.0.3")
 
@@ -61,6 +61,14 @@ class Caller(ClientFactory[Any]):
         self.over.callback(None)
 
 
+def to(reactor: Any, port: int) -> Connect:
+    return lambda address, factory, timeout: reactor.connectTCP(address, port, factory, timeout)
+
+
+def to_80(reactor: Any) -> Connect:
+    return to(reactor, 80)
+
+
 class Rotation(SynchronousTestCase):
     def test_each_turn_begins_with_the_next_address(self) -> None:
         self.assertEqual([rotated("abc", turn)[0] for turn in range(4)], ["a", "b", "c", "a"])
@@ -73,18 +81,18 @@ class Rotation(SynchronousTestCase):
 class OneAddress(SynchronousTestCase):
     def test_it_is_the_reactors_own_call(self) -> None:
         clock, factory = MemoryReactorClock(), Caller()
-        call(clock, ("10.0.0.1",), 80, factory, 2.0)
+        call(clock, to_80(clock), ("10.0.0.1",), factory, 2.0)
         self.assertEqual(clock.tcpClients, [("10.0.0.1", 80, factory, 2.0, None)])
         self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_it_can_be_given_up(self) -> None:
         clock = MemoryReactorClock()
-        call(clock, ("10.0.0.1",), 80, Caller(), 2.0).cancel()
+        call(clock, to_80(clock), ("10.0.0.1",), Caller(), 2.0).cancel()
         self.assertTrue(clock.connectors[0].stoppedConnecting)
 
     def test_giving_up_what_is_over_does_nothing(self) -> None:
         clock = MemoryReactorClock()
-        under_way = call(clock, ("10.0.0.1",), 80, Caller(), 2.0)
+        under_way = call(clock, to_80(clock), ("10.0.0.1",), Caller(), 2.0)
         clock.connectors[0].stopConnecting = _not_connecting
         under_way.cancel()
 
@@ -95,7 +103,7 @@ class SeveralAddresses(SynchronousTestCase):
         self.factory = Caller()
 
     def call(self, *addresses: str, timeout: float = 2.0) -> None:
-        self.under_way = call(self.clock, addresses or ADDRESSES, 80, self.factory, timeout)
+        self.under_way = call(self.clock, to_80(self.clock), addresses or ADDRESSES, self.factory, timeout)
 
     @property
     def tried(self) -> list[str]:
@@ -235,7 +243,7 @@ class RealSockets(TestCase):
         server.noisy = False
         port = reactor.listenTCP(0, server, interface="127.0.0.1")
         factory = Caller()
-        call(reactor, ("127.0.0.2", "127.0.0.1"), port.getHost().port, factory, 5.0)
+        call(reactor, to(reactor, port.getHost().port), ("127.0.0.2", "127.0.0.1"), factory, 5.0)
         await factory.connected.addTimeout(5, reactor)
         transport: Any = factory.built[0].transport
         self.assertEqual(transport.getPeer().host, "127.0.0.1")
@@ -249,7 +257,7 @@ class RealSockets(TestCase):
         with closing(socket.socket()) as taken:
             taken.bind(("127.0.0.1", 0))
             factory = Caller()
-            call(reactor, ("127.0.0.2", "127.0.0.1"), taken.getsockname()[1], factory, 5.0)
+            call(reactor, to(reactor, taken.getsockname()[1]), ("127.0.0.2", "127.0.0.1"), factory, 5.0)
             await factory.over
         self.assertEqual([type(error) for error in factory.failed], [ConnectionRefusedError])
 

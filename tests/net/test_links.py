@@ -20,6 +20,7 @@ from sslbroker.net.link_modes import LinkMode
 from sslbroker.net.links import Links
 from sslbroker.net.lookup import Answer, NoSuchName
 from sslbroker.net.names import Names
+from sslbroker.net.transports import StockTransports
 from sslbroker.protocols.http.backend import HTTP
 from sslbroker.settings import LinkLimits, Pool, Server
 from sslbroker.settings import Names as NamesSettings
@@ -42,7 +43,9 @@ class OneServersLinks(SynchronousTestCase):
     def make(self, **limits: float) -> Links:
         settings = Pool("p", (self.member.settings,), links=LinkLimits(**limits))  # type: ignore[arg-type]
         names = Names(NamesSettings(), self.clock)
-        links = Links(self.member, settings, HTTP.server_codec, self.clock, names, None)
+        links = Links(
+            self.member, settings, HTTP.server_codec, self.clock, StockTransports(self.clock), names, None
+        )
         links.mode = cast(LinkMode, SimpleNamespace(secure=False, called=lambda: None))
         return links
 
@@ -217,7 +220,8 @@ class ANamedServersLinks(SynchronousTestCase):
         self.member = Member(Server("shop.internal:80"))
         self.names = Names(NamesSettings(), self.clock, lookup=self.look_up)
         settings = Pool("p", (self.member.settings,))
-        self.links = Links(self.member, settings, HTTP.server_codec, self.clock, self.names, None)
+        transports = StockTransports(self.clock)
+        self.links = Links(self.member, settings, HTTP.server_codec, self.clock, transports, self.names, None)
         self.links.mode = cast(LinkMode, SimpleNamespace(secure=False, called=lambda: None))
         self.links.start()
 

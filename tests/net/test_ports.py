@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sslbroker.errors import StartError
 from sslbroker.net import ports
+from sslbroker.net.transports import StockTransports
 
 from ..files import folder
 
@@ -42,7 +43,7 @@ class Binding(SynchronousTestCase):
             socket.create_connection(("127.0.0.1", port.port), timeout=1)
         reactor = Adopting()
         factory = Factory()
-        port.listen(reactor, factory)
+        port.listen(StockTransports(reactor), factory)
         socket.create_connection(("127.0.0.1", port.port), timeout=1).close()
         self.assertEqual([call[1:] for call in reactor.adopted], [(socket.AF_INET, factory)])
 
@@ -52,7 +53,7 @@ class Binding(SynchronousTestCase):
 
     def test_a_taken_port_is_told_with_its_endpoint(self) -> None:
         port = self.bound("tcp:0:interface=127.0.0.1")
-        port.listen(Adopting(), Factory())
+        port.listen(StockTransports(Adopting()), Factory())
         endpoint = f"tcp:{port.port}:interface=127.0.0.1"
         error = self.assertRaises(StartError, ports.bind, endpoint)
         self.assertEqual(
@@ -119,7 +120,7 @@ class UnixSockets(SynchronousTestCase):
     def test_one_that_answers_is_not(self) -> None:
         live = ports.bind(f"unix:{self.path}")
         self.addCleanup(live.close)
-        live.listen(Adopting(), Factory())
+        live.listen(StockTransports(Adopting()), Factory())
         self.assertRaises(StartError, ports.bind, f"unix:{self.path}")
         self.assertTrue(os.path.exists(self.path))
 
@@ -136,7 +137,7 @@ class ListeningUnixSockets(TestCase):
     async def listening(self, endpoint: str) -> None:
         port = ports.bind(endpoint)
         self.addCleanup(port.close)
-        listening = port.listen(real_reactor, Factory())
+        listening = port.listen(StockTransports(real_reactor), Factory())
         self.addCleanup(listening.stopListening)
 
     def setUp(self) -> None:
@@ -173,7 +174,7 @@ class ListeningUnixSockets(TestCase):
                 client.connect(path)
                 return super().adoptStreamPort(descriptor, family, factory)
 
-        port.listen(Open(), Factory())
+        port.listen(StockTransports(Open()), Factory())
         client.settimeout(1)
         self.assertEqual(client.recv(1), b"")
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)

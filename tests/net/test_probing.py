@@ -25,6 +25,7 @@ from sslbroker.interfaces import IProbe
 from sslbroker.net import tls
 from sslbroker.net.pins import Finding
 from sslbroker.net.probing import LIMIT, Found, probe, speaks_tls
+from sslbroker.net.transports import Wrapping
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.settings import THROWAWAY, ListenerTLS
 from tests.memory import Network
@@ -110,7 +111,7 @@ class Talker(Protocol):
 def secure(clock: Any, **settings: Any) -> Any:
     """A server that speaks real TLS."""
     contexts = tls.ListenerContexts(ListenerTLS((THROWAWAY,), **settings), ())
-    return tls.wrap(Factory.forProtocol(Protocol), contexts, clock).buildProtocol(
+    return Wrapping(contexts, False, Factory.forProtocol(Protocol), clock=clock).buildProtocol(
         IPv4Address("TCP", "192.0.2.1", 1)
     )
 

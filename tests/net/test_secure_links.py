@@ -259,6 +259,7 @@ class Truncated(SecureCase):
         link.closes()
         self.assertEqual(client.takes(), b"abc")
         self.assertTrue(client.ended)
+        client.closes()
         self.assertEqual(self.end, "ok")
 
     def test_a_slow_client_of_it_is_let_go_when_it_has_read_all(self) -> None:

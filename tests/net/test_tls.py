@@ -35,6 +35,7 @@ from zope.interface.verify import verifyObject
 
 from sslbroker.errors import StartError
 from sslbroker.net import certificates, tls
+from sslbroker.net.transports import Wrapping
 from sslbroker.settings import THROWAWAY, ListenerTLS
 
 from .test_certificates import authority, chain, key, whole
@@ -806,7 +807,7 @@ class Pair:
     """A client beside a broker's connection as Twisted has it, with a transport in memory."""
 
     def __init__(self, contexts: tls.ListenerContexts, clock: Clock, client: SSL.Connection) -> None:
-        factory = tls.wrap(Factory.forProtocol(Shouting), contexts, clock)
+        factory = Wrapping(contexts, False, Factory.forProtocol(Shouting), clock=clock)
         protocol = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 40000))
         self.protocol = cast(TLSMemoryBIOProtocol, protocol)
         self.client = client

@@ -20,6 +20,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.python.failure import Failure
 
 from sslbroker.net import certificates, tls
+from sslbroker.net.transports import Wrapping
 from sslbroker.settings import ListenerTLS
 
 PAGE = b"hello\n"
@@ -64,7 +65,7 @@ async def serve(reactor: Any, port: int, paths: list[str]) -> None:
         contexts = tls.ListenerContexts(ListenerTLS(tuple(Path(path) for path in paths)))
     for warning in contexts.warnings:
         print(warning, flush=True)
-    factory = tls.wrap(protocol.Factory.forProtocol(OneAnswer), contexts, reactor)
+    factory = Wrapping(contexts, False, protocol.Factory.forProtocol(OneAnswer), clock=reactor)
     listening = await TCP4ServerEndpoint(reactor, port, interface="127.0.0.1").listen(factory)
     print(f"ready {listening.getHost().port}", flush=True)
     closed: Deferred[None] = Deferred()

@@ -1,0 +1,101 @@
+"""Which transport carries connections: our own, or Twisted's (`broker.transport`).
+
+Decides nothing beyond that. Invariant: whichever it is, a protocol is given the same interfaces: of a secure
+transport `getHandle()` is the OpenSSL connection, and that connection's `app_data` the transport, which has
+`first`, the beginning of what came, and a place for the `refusal` that OpenSSL tells of. Refuses to bind, and
+to know who connects.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IAddress, IConnector, IListeningPort
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+
+from ..sockets.connector import Connector
+from ..sockets.port import Port
+from ..sockets.secure import FIRST
+
+
+class Transports(Protocol):
+    """What carries a broker's connections."""
+
+    def listen(self, listening: socket.socket, factory: Any, creator: Any = None) -> IListeningPort:
+        """Accept at a socket that listens, of which the port has a duplicate.
+
+        With a `creator` (`IOpenSSLServerConnectionCreator`) by TLS.
+        """
+
+    def connect(self, host: str, port: int, factory: Any, timeout: float, creator: Any = None) -> IConnector:
+        """Connect to an IP address, as `connectTCP` does; `timeout` is in seconds.
+
+        With a `creator` (`IOpenSSLClientConnectionCreator`) by TLS.
+        """
+
+
+class OwnTransports:
+    """Those of `sslbroker.sockets`."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def listen(self, listening: socket.socket, factory: Any, creator: Any = None) -> IListeningPort:
+        port = Port(self._reactor, listening.dup(), factory, creator)
+        port.startListening()
+        return port
+
+    def connect(self, host: str, port: int, factory: Any, timeout: float, creator: Any = None) -> IConnector:
+        connector = Connector(self._reactor, host, port, factory, timeout, creator=creator)
+        connector.connect()
+        return connector
+
+
+class StockTransports:
+    """Those of the reactor, and `twisted.protocols.tls`."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def listen(self, listening: socket.socket, factory: Any, creator: Any = None) -> IListeningPort:
+        if creator is not None:
+            factory = Wrapping(creator, False, factory, clock=self._reactor)
+        port: IListeningPort = self._reactor.adoptStreamPort(listening.fileno(), listening.family, factory)
+        return port
+
+    def connect(self, host: str, port: int, factory: Any, timeout: float, creator: Any = None) -> IConnector:
+        if creator is not None:
+            factory = Wrapping(creator, True, factory, clock=self._reactor)
+        connector: IConnector = self._reactor.connectTCP(host, port, factory, timeout)
+        return connector
+
+
+_KINDS: Mapping[str, Callable[[Any], Transports]] = {"own": OwnTransports, "stock": StockTransports}
+
+
+def transports(kind: str, reactor: Any) -> Transports:
+    """What the setting `broker.transport` names."""
+    return _KINDS[kind](reactor)
+
+
+class _Layer(BufferingTLSTransport):
+    first = b""
+    refusal: Any = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if len(self.first) < FIRST:
+            self.first = (self.first + data[:FIRST])[:FIRST]
+        super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+
+class Wrapping(TLSMemoryBIOFactory):
+    """A factory behind Twisted's TLS."""
+
+    protocol = _Layer
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        # The inherited one makes a connection around nothing when the factory refuses to make any.
+        protocol = self.wrappedFactory.buildProtocol(addr)
+        return None if protocol is None else self.protocol(self, protocol)

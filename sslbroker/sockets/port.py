@@ -1,0 +1,168 @@
+"""A listening socket: accepts connections and makes a transport for each.
+
+Decides how many are accepted in one turn of the reactor, and what happens when the process may open no more
+files. Invariant: whatever one connection meets, the port goes on; the socket is only closed when the port
+stops, never shut down, because other processes may share it. Refuses to bind: it is given a socket that
+listens.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IListeningPort, ILoggingContext, IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE
+from twisted.python import log
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .plain import PlainTransport, address_of
+from .secure import SecureTransport
+
+#: Connections accepted in one turn: the others wait no longer than that for their bytes.
+TURN = 64
+
+_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+#: Seconds between two lines about connections that could not be accepted.
+_QUIET = 60.0
+
+
+@implementer(IListeningPort, ILoggingContext, IReadDescriptor)
+class Port:
+    """`factory` behind a socket that listens; secure when there is a `creator`."""
+
+    def __init__(self, reactor: Any, listening: socket.socket, factory: Any, creator: Any = None) -> None:
+        """`listening` belongs to the port from now on.
+
+        `creator` provides `IOpenSSLServerConnectionCreator`.
+        """
+        self.reactor = reactor
+        self.factory = factory
+        self.socket = listening
+        self._creator = creator
+        self._family = listening.family
+        self._reserve = -1  # a file that is given up to turn a client away when there are no more
+        self._tell_from = 0.0
+        self._listening = False
+
+    def startListening(self) -> None:
+        self.socket.setblocking(False)
+        self._reserve = _open_reserve()
+        log.msg(f"{self._factory_name()} starting on {self._place()}")
+        self.factory.doStart()
+        self._listening = True
+        self.reactor.addReader(self)
+
+    def stopListening(self) -> Deferred[None]:
+        if not self._listening:
+            return succeed(None)
+        self._listening = False
+        self.reactor.removeReader(self)
+        stopped: Deferred[None] = Deferred()
+        self.reactor.callLater(0, self._stopped, stopped)
+        return stopped
+
+    loseConnection = stopListening
+
+    def _stopped(self, stopped: Deferred[None]) -> None:
+        try:
+            self.connectionLost(Failure(CONNECTION_DONE))
+        except BaseException:
+            stopped.errback(Failure())
+        else:
+            stopped.callback(None)
+
+    def getHost(self) -> IAddress:
+        return address_of(self._family, self.socket.getsockname())
+
+    def logPrefix(self) -> str:
+        return type(self.factory).__qualname__
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    # --- what the reactor calls ---
+
+    def doRead(self) -> None:
+        for _ in range(TURN):
+            try:
+                connected, name = self.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _NO_FILES:
+                    continue  # one that is gone already
+                self._turn_away(error)
+                return
+            try:
+                self._accepted(connected, name)
+            except BaseException:
+                log.err(None, f"{self._factory_name()} failed for one connection")
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._listening = False
+        log.msg(f"({type(self).__name__} {self._place()} closed)")
+        self.reactor.removeReader(self)
+        self.socket.close()
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+        self.factory.doStop()
+
+    # --- small things ---
+
+    def _accepted(self, connected: socket.socket, name: Any) -> None:
+        try:
+            connected.setblocking(False)
+            peer = address_of(self._family, name)
+            protocol = self.factory.buildProtocol(peer)
+            if protocol is None:
+                connected.close()
+                return
+            if self._creator is None:
+                transport = PlainTransport(self.reactor, connected, protocol, peer)
+            else:
+                transport = SecureTransport(self.reactor, connected, protocol, peer, self._creator, False)
+        except BaseException:
+            connected.close()
+            raise
+        try:
+            transport.start()
+        except BaseException:
+            transport.abortConnection()
+            raise
+
+    def _turn_away(self, error: OSError) -> None:
+        """No file is left for a client; one that waits for ever would wake us for ever."""
+        now = self.reactor.seconds()
+        if now >= self._tell_from:
+            self._tell_from = now + _QUIET
+            log.msg(f"{self._factory_name()} turns clients away: {error.strerror}")
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            with suppress(OSError):
+                self.socket.accept()[0].close()
+        self._reserve = _open_reserve()
+
+    def _factory_name(self) -> str:
+        factory = self.factory
+        named = ILoggingContext.providedBy(factory)
+        name = str(factory.logPrefix() if named else type(factory).__name__)
+        return name if self._creator is None else f"{name} (TLS)"
+
+    def _place(self) -> str:
+        name = self.socket.getsockname()
+        return str(name[1]) if isinstance(name, tuple) else str(name)
+
+
+def _open_reserve() -> int:
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1

@@ -1,0 +1,352 @@
+"""A connection with TLS over a socket, to a protocol exactly what Twisted's is, and a little more.
+
+Decides when OpenSSL is asked, which is once for a read that is one record, and when TLS ends. Invariant: the
+protocol's bytes are handed to OpenSSL once, in order, and none before the handshake is done; a connection
+that is aborted says nothing more, so that no cut looks like an end. Refuses to choose certificates and to
+judge the peer's: a creator makes the `OpenSSL.SSL.Connection`.
+
+More than Twisted's: a protocol that provides `IHalfCloseableProtocol` hears of the peer's close_notify by
+`readConnectionLost` and may go on writing, and `loseWriteConnection` sends a close_notify and goes on reading
+(RFC 8446 §6.1). Without that a pending answer is lost when its client has nothing more to say.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    INegotiated,
+    IProtocol,
+    ISSLTransport,
+)
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.python import log
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .plain import READ, PlainTransport
+
+#: The most that one record carries (RFC 8446 §5.1).
+RECORD = 16384
+
+#: Bytes that TLS adds to a record, at most: header, explicit nonce, padding and tag.
+_AROUND = 64
+
+#: Bytes of a peer's first words that are kept, to tell what it spoke when that was not TLS.
+FIRST = 64
+
+
+@implementer(INegotiated, ISSLTransport)
+class SecureTransport(PlainTransport):
+    """One connected socket, its `SSL.Connection`, and its protocol. `start` begins."""
+
+    __slots__ = (
+        "_early",
+        "_header",
+        "_peer_ended",
+        "_reason",
+        "_rest",
+        "_shaken",
+        "_tls",
+        "first",
+        "refusal",
+    )
+
+    def __init__(
+        self,
+        reactor: Any,
+        connected: socket.socket,
+        protocol: IProtocol,
+        peer: IAddress,
+        creator: Any,
+        is_client: bool,
+    ) -> None:
+        """`creator` provides `IOpenSSLClientConnectionCreator` or `IOpenSSLServerConnectionCreator`.
+
+        Its connection has the transport as `app_data`, as long as it lasts.
+        """
+        super().__init__(reactor, connected, protocol, peer)
+        #: The beginning of what came, and a place for what OpenSSL's callbacks note of a refusal.
+        self.first = b""
+        self.refusal: Any = None
+        self._early: list[bytes] = []  # written while OpenSSL takes nothing: before the handshake
+        self._shaken = False
+        self._peer_ended = False  # it has sent its close_notify
+        self._rest = 0  # bytes to come of the record that has begun
+        self._header = b""  # the part that has come of a record's header
+        self._reason: Failure | None = None  # what ended TLS
+        make = creator.clientConnectionForTLS if is_client else creator.serverConnectionForTLS
+        self._tls: Any = make(self)
+        self._tls.set_app_data(self)
+        if is_client:
+            self._tls.set_connect_state()
+        else:
+            self._tls.set_accept_state()
+
+    def start(self) -> None:
+        super().start()
+        if self.connected and not self._aborting:
+            self._shake()
+
+    # --- ITransport ---
+
+    def write(self, data: bytes) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError("Data must be bytes")
+        if not data or not self.connected or self._write_ended or self._over:
+            return
+        if self.disconnecting and self.producer is None:
+            return
+        if self._shaken and not self._early:
+            self._encrypt(data)
+        else:
+            self._early.append(data)
+            if self.producer is not None and self.streamingProducer:
+                self.producerPaused = True
+                self.producer.pauseProducing()
+
+    def loseConnection(self) -> None:
+        """Say close_notify when everything written is sent, and close when the peer has said it too."""
+        if not self.connected or self.disconnecting:
+            return
+        if not self._shaken and not self._early:
+            self.abortConnection()
+        self.disconnecting = True
+        self._close_tls()
+
+    def abortConnection(self) -> None:
+        super().abortConnection()
+        self.disconnecting = True
+
+    def getHandle(self) -> Any:
+        """The `OpenSSL.SSL.Connection`; None when the connection is lost."""
+        return self._tls
+
+    # --- ISSLTransport, INegotiated ---
+
+    def getPeerCertificate(self) -> Any:
+        return self._tls.get_peer_certificate()
+
+    @property
+    def negotiatedProtocol(self) -> bytes | None:
+        return self._tls.get_alpn_proto_negotiated() or None
+
+    # --- IConsumer ---
+
+    def unregisterProducer(self) -> None:
+        super().unregisterProducer()
+        if self.disconnecting:
+            self._close_tls()
+
+    # --- what the reactor calls ---
+
+    def doRead(self) -> Any:
+        if self._aborting:
+            return None
+        try:
+            data = self.socket.recv(READ)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self._tls.bio_write(data)
+        # A whole record and nothing else is the rule for small messages, and then there is one read to make.
+        size = len(data)
+        single = size > 5 and (data[3] << 8 | data[4]) == size - 5 and not self._rest and not self._header
+        if not single:
+            self._follow(data)
+        if not self._shaken:
+            if len(self.first) < FIRST:
+                self.first = (self.first + data[:FIRST])[:FIRST]
+            self._shake()
+            if not self._shaken or self._aborting:
+                return None
+            single = False
+        self._decrypt(single)
+        return None
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """The socket has ended; whether TLS has is another question."""
+        self.connectionLost(reason)
+
+    def connectionLost(self, reason: Failure) -> None:
+        if not self.disconnected:
+            super().connectionLost(reason)
+            # No circle is left, so that its memory is free at once.
+            self._tls.set_app_data(None)
+            self._tls = self._reason = None
+
+    def _told(self, reason: Failure) -> Failure:
+        if self._reason is not None:
+            return self._reason
+        if not self._peer_ended and reason.check(ConnectionDone):
+            return Failure(CONNECTION_LOST)  # a socket's end without a close_notify may be anybody's cut
+        return reason
+
+    # --- TLS ---
+
+    def _shake(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except SSL.WantReadError:
+            self._flush()
+        except SSL.Error:
+            self._fail(Failure())
+        else:
+            self._shaken = True
+            self._flush()
+            self._send_early()
+            if IHandshakeListener.providedBy(self.protocol):
+                self.protocol.handshakeCompleted()
+
+    def _decrypt(self, single: bool) -> None:
+        """Give the protocol what OpenSSL has, in one piece."""
+        receive = self._tls.recv
+        pieces = []
+        ended = failure = None
+        try:
+            pieces.append(receive(RECORD))
+            while not single:
+                pieces.append(receive(RECORD))
+        except SSL.WantReadError:
+            self._flush()  # an answer of its own, to a request for new keys
+            if self._early:
+                self._send_early()
+        except SSL.ZeroReturnError:
+            ended = True
+        except SSL.Error:
+            failure = Failure()
+        if pieces:
+            self.protocol.dataReceived(pieces[0] if single else b"".join(pieces))
+        if self.connected and not self._aborting:
+            if ended:
+                self._peer_has_ended()
+            elif failure is not None:
+                self._fail(failure)
+
+    def _follow(self, data: bytes) -> None:
+        """Where do records end in what has come?"""
+        if self._header:
+            data, self._header = self._header + data, b""
+        at, size = self._rest, len(data)
+        while at + 5 <= size:
+            at += 5 + (data[at + 3] << 8 | data[at + 4])
+        if at < size:
+            self._header = data[at:]
+            at = size
+        self._rest = at - size
+
+    def _encrypt(self, data: bytes) -> None:
+        size = len(data)
+        send = self._tls.send
+        sent = 0
+        try:
+            if size <= RECORD:
+                sent = send(data)
+            if sent < size:
+                view = memoryview(data)
+                while sent < size:
+                    sent += send(view[sent : sent + RECORD])
+        except SSL.WantReadError:
+            self._early.append(data[sent:])
+        except SSL.Error:
+            self._fail(Failure())
+            return
+        self._flush(size + _AROUND * (size // RECORD + 1))
+
+    def _send_early(self) -> None:
+        early, self._early = self._early, []
+        for number, data in enumerate(early):
+            self._encrypt(data)
+            if self._early:  # refused again
+                self._early += early[number + 1 :]
+                return
+        if self.disconnecting:
+            self._close_tls()
+        elif self._write_ending or self.producerPaused:
+            self.reactor.addWriter(self)
+
+    def _flush(self, size: int = READ) -> None:
+        """Send what OpenSSL has to say: most often `size` bytes at most."""
+        read = self._tls.bio_read
+        try:
+            while True:
+                data = read(size)
+                self._transmit(data)
+                if len(data) < size:
+                    return
+        except SSL.WantReadError:
+            pass
+
+    def _peer_has_ended(self) -> None:
+        self._peer_ended = True
+        protocol = self.protocol
+        if self.disconnecting or self._write_ended or not IHalfCloseableProtocol.providedBy(protocol):
+            self._say_end()
+            self._over = True
+            self._close()
+            return
+        self.reactor.removeReader(self)
+        try:
+            protocol.readConnectionLost()
+        except BaseException:
+            log.err()
+            self.connectionLost(Failure())
+
+    def _close_tls(self) -> None:
+        """End TLS, if nothing is left to be sent before; then the socket, when the peer has ended it too."""
+        if self._early or self._aborting or self._over or self.producer is not None:
+            return
+        if self._write_ended:
+            both = self._peer_ended
+        else:
+            self._write_ended = True
+            both = self._say_end()
+        if both:
+            self._over = True
+            self._close()
+
+    def _end_writing(self) -> None:
+        if not self._shaken or self._early:
+            return  # `_send_early` comes back to it
+        self._write_ending = False
+        self._write_ended = True
+        both = self._say_end()
+        self._tell_write_ended()
+        if both and self.connected:
+            self._close()
+
+    def _say_end(self) -> bool:
+        """Send our close_notify; True: the peer has sent its own."""
+        try:
+            both = bool(self._tls.shutdown())
+        except SSL.Error:
+            both = False
+        self._flush()
+        return both or self._peer_ended
+
+    def _fail(self, failure: Failure) -> None:
+        """TLS is broken: an alert that says why leaves, then the socket is closed."""
+        if self._reason is None:
+            self._reason = Failure(CONNECTION_LOST) if _is_end_of_file(failure.value) else failure
+        self._over = True
+        self._early.clear()
+        self._flush()
+        self._close()
+
+
+def _is_end_of_file(error: Any) -> bool:
+    """Does OpenSSL only say that the connection has ended without a close_notify?"""
+    if isinstance(error, SSL.SysCallError):
+        reason = error.args[1]
+    else:
+        reason = error.args[0][-1][-1] if error.args and error.args[0] else "unexpected eof"
+    return str(reason).casefold().startswith("unexpected eof")
