@@ -16,7 +16,15 @@ from .steps import ROOT, WORK, Result, Step, run, summary
 
 BIN = Path(sys.executable).parent
 RESP = "examples/sslbroker-resp"
-CODE = ("sslbroker", "tests", "tools", "twisted/plugins", f"{RESP}/src/sslbroker_resp", f"{RESP}/tests")
+CODE = (
+    "sslbroker",
+    "tests",
+    "tools",
+    "bench",
+    "twisted/plugins",
+    f"{RESP}/src/sslbroker_resp",
+    f"{RESP}/tests",
+)
 
 
 def counted(output: str) -> str:

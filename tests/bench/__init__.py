@@ -1,0 +1,1 @@
+"""Tests of what the bench reads, counts and shows; nothing here measures time."""
