@@ -22,7 +22,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock
 
 from sslbroker.service import BrokerService
-from sslbroker.settings import Configuration, Listener, Log, Pool, Server
+from sslbroker.settings import Broker, Configuration, Listener, Log, Pool, Server
 
 COUNT = 5_000
 ROUNDS = 5
@@ -66,6 +66,7 @@ class Bench:
                 listeners=(Listener("plain", "tcp:80", "shop"),),
                 pools=(Pool("shop", (Server("10.0.0.1:80"), Server("10.0.0.2:80"))),),
                 log=Log("/dev/null"),
+                broker=Broker(transport="stock"),
             ),
             self.clock,
         )
