@@ -32,7 +32,8 @@ from .connection import (
 )
 from .grammar import CRLF, TOKEN_BYTES
 from .message import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, Request, Response
-from .parse import find_head_end, parse_request_head
+from .parse import find_head_end
+from .repeats import RequestHeads
 from .write import write_response_head
 
 REUSABLE: Final = After.REUSABLE
@@ -46,11 +47,12 @@ _RELAYED_ONCE: Final = {100: 1, 103: 2}
 class ClientCodec(Connection):
     """`ICodec` for a connection to a client."""
 
-    __slots__ = ("_blank_skipped", "_relayed", "_request", "_seen")
+    __slots__ = ("_blank_skipped", "_heads", "_relayed", "_request", "_seen")
 
     def __init__(self, head_size: int, headers: int) -> None:
         """A request's head, and its trailers, may have `head_size` bytes and `headers` fields."""
         super().__init__(head_size, headers)
+        self._heads = RequestHeads(headers)
         self._request: Request | None = None  # None: no exchange is open, or its head was malformed
         self._relayed = 0  # interim responses that the client has seen, as bits
         self._blank_skipped = False
@@ -116,7 +118,7 @@ class ClientCodec(Connection):
                 self._held = data
                 self._seen = len(data)
                 return b""
-            request = parse_request_head(data[:end], self._headers)
+            request = self._heads.parse(data[:end])
         except FramingError as error:
             self._exchange += 1
             events.append(self._broken(error))

@@ -2,8 +2,8 @@
 
 Decides, for the exchange under way, when a body that arrives ends and how a body that leaves is framed
 (RFC 9112 §6). Invariant: content is never longer or shorter than its head said without an `Error` (in)
-or a `ValueError` (out), and nothing is kept of an exchange that was released. Refuses to know heads:
-`ClientCodec` and `ServerCodec` do.
+or a `ValueError` (out), and nothing is kept of an exchange that was released but its heads, if they are
+small: the next ones may repeat them (`repeats`). Refuses to know heads: `ClientCodec` and `ServerCodec` do.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from .fields import (
     without_forgeries,
 )
 from .header_rules import own_headers
-from .message import CHUNKED, NONE, Field, Request, Response
+from .message import CHUNKED, NONE, Field, Memo, Request, Response
 
 _HTTP: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"http")
 _HTTPS: Field = (X_FORWARDED_PROTO, b"X-Forwarded-Proto", b"https")
@@ -100,29 +100,18 @@ class Forwarding:
 
         `origin` may be that of the connection or what `claims.claimed` made of it.
         """
-        trusted = origin.trusted
-        drop = self._drop_trusted if trusted else self._drop_untrusted
-        if request.options:
-            taken = named(request.options, self._kept)
-            if taken:
-                drop = drop.union(taken)
-        fields = [field for field in request.fields if field[0] not in drop]
-        if suspicious(fields, trusted):
-            fields = without_forgeries(fields, self._guarded, trusted)
-        if trusted:
-            origin = origin if isinstance(origin, ClaimedOrigin) else claimed(request.fields, origin)
-            fields = _with_one_scheme(fields, origin.secure)
-        method = request.method
-        if method in _MAX_FORWARDS_METHODS:
-            fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
-        framing = request.framing
-        if framing is CHUNKED:
-            fields += [field for field in request.fields if field[0] == b"trailer"]
-        told = _told_after(request, origin, fields) if trusted else _told(origin, request.host)
-        if self._unwritten:
-            told = [field for field in told if field[0] not in self._unwritten]
-        fields += told
-        fields += self._last_of_request[request.minor]
+        method, framing, memo = request.method, request.framing, None
+        last = None if method in _MAX_FORWARDS_METHODS else request.memo
+        given = self, origin, request.fields, request.options, framing, request.host, request.minor
+        if last is not None and last.given == given:
+            known, memo = last.made
+            fields = known.copy()
+        else:
+            fields = self._fields(request, origin)
+            if last is not None:
+                memo = Memo()
+                last.given = self, origin, request.fields.copy(), *given[3:]
+                last.made = fields.copy(), memo
         # A server that answers without reading the content takes it for its link's next request,
         # and the answer to that goes to the next client.
         content = framing is CHUNKED or request.length > 0
@@ -141,25 +130,48 @@ class Forwarding:
             expects_continue=request.expects_continue,
             accepts_trailers=request.accepts_trailers,
             guarded=self._guarded,
+            memo=memo,
         )
+
+    def _fields(self, request: Request, origin: Origin) -> list[Field]:
+        """Those that the server sees, in their order."""
+        trusted = origin.trusted
+        drop = self._drop_trusted if trusted else self._drop_untrusted
+        if request.options:
+            taken = named(request.options, self._kept)
+            if taken:
+                drop = drop.union(taken)
+        fields = [field for field in request.fields if field[0] not in drop]
+        if suspicious(fields, trusted):
+            fields = without_forgeries(fields, self._guarded, trusted)
+        if trusted:
+            origin = origin if isinstance(origin, ClaimedOrigin) else claimed(request.fields, origin)
+            fields = _with_one_scheme(fields, origin.secure)
+        if request.method in _MAX_FORWARDS_METHODS:
+            fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
+        if request.framing is CHUNKED:
+            fields += [field for field in request.fields if field[0] == b"trailer"]
+        told = _told_after(request, origin, fields) if trusted else _told(origin, request.host)
+        if self._unwritten:
+            told = [field for field in told if field[0] not in self._unwritten]
+        fields += told
+        fields += self._last_of_request[request.minor]
+        return fields
 
     def to_client(self, response: Response, request: Request) -> Response:
         """The response, interim or final, as the client that sent `request` shall see it."""
-        drop = _RESPONSE_DROP
-        if response.options:
-            taken = named(response.options, frozenset())
-            if taken:
-                drop = drop.union(taken)
-        fields = [field for field in response.fields if field[0] not in drop]
-        status = response.status
-        framing = response.framing
-        if framing is NONE:
-            # Of an answer to HEAD and of a 304 the length is a statement, not framing (RFC 9110 §8.6).
-            if status >= 200 and status != 204:
-                fields += [field for field in response.fields if field[0] == b"content-length"]
-        elif framing is CHUNKED and request.accepts_trailers and request.minor:
-            fields += [field for field in response.fields if field[0] == b"trailer"]
-        fields += self._last_of_response[response.minor]
+        status, framing, memo, last = response.status, response.framing, None, response.memo
+        trailers = framing is CHUNKED and request.accepts_trailers and request.minor > 0
+        given = self, response.fields, response.options, framing, status, trailers, response.minor
+        if last is not None and last.given == given:
+            known, memo = last.made
+            fields = known.copy()
+        else:
+            fields = self._fields_of_response(response, trailers)
+            if last is not None:
+                memo = Memo()
+                last.given = self, response.fields.copy(), *given[2:]
+                last.made = fields.copy(), memo
         return Response(
             status,
             response.reason,
@@ -168,7 +180,25 @@ class Forwarding:
             framing,
             response.length,
             upgrade=response.upgrade if status in _UPGRADE_ANSWERS else b"",
+            memo=memo,
         )
+
+    def _fields_of_response(self, response: Response, trailers: bool) -> list[Field]:
+        drop = _RESPONSE_DROP
+        if response.options:
+            taken = named(response.options, frozenset())
+            if taken:
+                drop = drop.union(taken)
+        fields = [field for field in response.fields if field[0] not in drop]
+        status = response.status
+        if response.framing is NONE:
+            # Of an answer to HEAD and of a 304 the length is a statement, not framing (RFC 9110 §8.6).
+            if status >= 200 and status != 204:
+                fields += [field for field in response.fields if field[0] == b"content-length"]
+        elif trailers:
+            fields += [field for field in response.fields if field[0] == b"trailer"]
+        fields += self._last_of_response[response.minor]
+        return fields
 
 
 def offered(upgrade: bytes) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 Field = tuple[bytes, bytes, bytes]
 """A header field: its name in lower case, its name as it came, its value without outer blanks."""
@@ -30,6 +30,19 @@ CHUNKED: Final = Framing.CHUNKED
 UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
 
 
+class Memo:
+    """What was last made of a message's fields, for messages that repeat them.
+
+    Whoever looks here compares `given`, all that the result depends on: it saves work, and decides nothing.
+    """
+
+    __slots__ = ("given", "made")
+
+    def __init__(self) -> None:
+        self.given: object = None
+        self.made: Any = None
+
+
 @dataclass(slots=True)
 class Request:
     """A request's head."""
@@ -47,6 +60,7 @@ class Request:
     expects_continue: bool = False
     accepts_trailers: bool = False  # TE: trailers
     guarded: frozenset[bytes] = frozenset()  # names, as `fields.dashed` gives them, for no trailer
+    memo: Memo | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -62,6 +76,7 @@ class Response:
     close: bool = False
     options: tuple[bytes, ...] = ()
     upgrade: bytes = b""
+    memo: Memo | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)

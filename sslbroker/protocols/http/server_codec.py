@@ -32,7 +32,8 @@ from .connection import (
 )
 from .grammar import STATUS_LINE_START, tokens
 from .message import CHUNKED, LENGTH, Request, Response
-from .parse import find_head_end, parse_response_head
+from .parse import find_head_end
+from .repeats import ResponseHeads
 from .trailers import for_server
 from .write import write_request_head
 
@@ -47,11 +48,12 @@ INTERIM_RESPONSES: Final = 32
 class ServerCodec(Connection):
     """`ICodec` for a link to a server."""
 
-    __slots__ = ("_interims", "_request", "response_begun")
+    __slots__ = ("_heads", "_interims", "_request", "response_begun")
 
     def __init__(self, head_size: int, headers: int) -> None:
         """A response's head, and its trailers, may have `head_size` bytes and `headers` fields."""
         super().__init__(head_size, headers)
+        self._heads = ResponseHeads(headers)
         self._incoming = IDLE
         self._outgoing = SEND_WHOLE
         self._request: Request | None = None  # None: not sent yet
@@ -162,7 +164,7 @@ class ServerCodec(Connection):
                 if end < 0:
                     self._held = data
                     return b""
-                response = parse_response_head(data[:end], self._headers, to_head=to_head)
+                response = self._heads.parse(data[:end], to_head)
                 data = data[end + 4 :]
                 seen = 0
                 if response.status >= 200:

@@ -29,7 +29,29 @@ def write_request_head(request: Request, *, close: bool = False) -> bytes:
     line = b"%b %b HTTP/1.1" % (request.method, request.target)
     if REQUEST_LINE.fullmatch(line) is None:
         raise ValueError(f"a blank or another byte that cannot stand in the request line {line[:60]!r}")
-    lines = [line, b"Host: " + (request.host or b"")]
+    given = (
+        request.fields,
+        request.host,
+        request.framing,
+        request.length,
+        request.expects_continue,
+        request.upgrade,
+        request.accepts_trailers,
+        close or request.close,
+    )
+    memo = request.memo
+    if memo is not None and memo.given == given:
+        rest: bytes = memo.made
+        return line + rest
+    rest = _after_request_line(request, close or request.close)
+    if memo is not None:
+        memo.given = request.fields.copy(), *given[1:]
+        memo.made = rest
+    return line + rest
+
+
+def _after_request_line(request: Request, close: bool) -> bytes:
+    lines = [b"", b"Host: " + (request.host or b"")]
     lines += [name + b": " + value for lower, name, value in request.fields if lower not in _NOT_IN_REQUEST]
     framing = request.framing
     if framing is LENGTH:
@@ -47,7 +69,7 @@ def write_request_head(request: Request, *, close: bool = False) -> bytes:
     if request.accepts_trailers:
         lines.append(b"TE: trailers")
         options.append(b"TE")
-    if close or request.close:
+    if close:
         # On a line of its own, and first: some servers know it only when it is all that they read.
         lines.append(b"Connection: close")
     if options:
@@ -72,6 +94,20 @@ def write_response_head(
     status = response.status
     if not 100 <= status <= 999:
         raise ValueError(f"status {status}; expected 100 to 999")
+    given = (
+        response.fields,
+        status,
+        response.reason,
+        response.upgrade,
+        length,
+        chunked,
+        keep_length,
+        connection,
+    )
+    memo = response.memo
+    if memo is not None and memo.given == given:
+        head: bytes = memo.made
+        return head
     lines = [b"HTTP/1.1 %d %b" % (status, response.reason)]
     lines += [
         name + b": " + value for lower, name, value in response.fields if lower not in CONNECTION_FIELDS
@@ -86,7 +122,11 @@ def write_response_head(
         lines.append(b"Connection: " + connection)
         if b"upgrade" in connection:
             lines.append(b"Upgrade: " + response.upgrade)
-    return _joined(lines)
+    head = _joined(lines)
+    if memo is not None:
+        memo.given = response.fields.copy(), *given[1:]
+        memo.made = head
+    return head
 
 
 def write_chunk(data: bytes) -> bytes:

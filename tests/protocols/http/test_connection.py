@@ -130,5 +130,5 @@ def test_a_released_exchange_leaves_nothing_behind() -> None:
     for used, fresh in ((client, fresh_client), (server, fresh_server)):
         for cls in type(used).__mro__[:2]:
             for name in vars(cls).get("__slots__", ()):
-                if name not in ("_exchange", "response_begun"):
+                if name not in ("_exchange", "response_begun", "_heads"):  # the last head may be repeated
                     assert getattr(used, name) == getattr(fresh, name), name

@@ -1,0 +1,115 @@
+"""Heads of one connection, most of which repeat what the head before them said.
+
+Decides when a head need not be read anew: when its bytes, but for a request's method and target, are those
+of the last one. Invariant: what it gives, a message or an error, is what `parse` gives for the same bytes,
+and no message is given twice, so that whoever changes one changes no other. Refuses to know what bytes mean:
+`parse` does, and a head that differs in a single byte goes there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .grammar import CRLF, REQUEST_LINE
+from .message import Memo, Request, Response
+from .parse import parse_request_head, parse_response_head
+
+#: Bytes of a head that are kept, with what they mean, as long as the connection lives.
+KEPT: Final = 2048
+
+_SLASH: Final = ord("/")
+
+
+class RequestHeads:
+    """Reads the heads of requests that one client sends."""
+
+    __slots__ = ("_headers", "_last", "_lines")
+
+    def __init__(self, headers: int) -> None:
+        """A head may have `headers` fields."""
+        self._headers = headers
+        self._lines = b""  # those of the last head's fields, with the line end before them
+        self._last: Request | None = None  # never given to anybody
+
+    def parse(self, head: bytes) -> Request:
+        """As `parse_request_head`."""
+        end = head.find(CRLF)
+        lines = head[end:]
+        last = self._last
+        if last is not None and lines == self._lines:
+            match = REQUEST_LINE.fullmatch(head, 0, end)
+            if match is not None:
+                method, target, major, digit = match.groups()
+                # Another form of target has a part in the host; another minor version, in the framing.
+                if (
+                    target[0] == _SLASH
+                    and method != b"CONNECT"
+                    and major == b"1"
+                    and (digit != b"0") == last.minor
+                ):
+                    return _again(last, method, target)
+        request = parse_request_head(head, self._headers)
+        if len(lines) <= KEPT and head[head.find(b" ") + 1] == _SLASH and request.method != b"CONNECT":
+            self._lines = lines
+            request.memo = Memo()
+            self._last = _again(request, request.method, request.target)
+        return request
+
+
+class ResponseHeads:
+    """Reads the heads of responses that one server sends."""
+
+    __slots__ = ("_head", "_headers", "_last", "_to_head")
+
+    def __init__(self, headers: int) -> None:
+        """A head may have `headers` fields."""
+        self._headers = headers
+        self._head = b""
+        self._to_head = False
+        self._last: Response | None = None  # never given to anybody
+
+    def parse(self, head: bytes, to_head: bool) -> Response:
+        """As `parse_response_head`."""
+        last = self._last
+        if last is not None and head == self._head and to_head is self._to_head:
+            return _given_again(last)
+        response = parse_response_head(head, self._headers, to_head=to_head)
+        if len(head) <= KEPT:
+            self._head, self._to_head = head, to_head
+            response.memo = Memo()
+            self._last = _given_again(response)
+        return response
+
+
+def _again(last: Request, method: bytes, target: bytes) -> Request:
+    return Request(
+        method,
+        target,
+        last.minor,
+        last.fields.copy(),
+        last.host,
+        last.framing,
+        last.length,
+        last.close,
+        last.options,
+        last.upgrade,
+        last.expects_continue,
+        last.accepts_trailers,
+        last.guarded,
+        last.memo,
+    )
+
+
+def _given_again(last: Response) -> Response:
+    return Response(
+        last.status,
+        last.reason,
+        last.minor,
+        last.fields.copy(),
+        last.framing,
+        last.length,
+        last.close,
+        last.options,
+        last.upgrade,
+        last.memo,
+    )
