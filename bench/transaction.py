@@ -40,6 +40,8 @@ ANSWER = (
 class Nothing:
     """A transport that takes everything."""
 
+    unsent = 0
+
     def __init__(self) -> None:
         self.written = 0
 
