@@ -152,7 +152,8 @@ class LeastTime:
         else:
             first, second = self._drawn(weights)
         one, other = members[first], members[second]
-        return one if self._score(one, now) <= self._score(other, now) else other
+        median = self._median
+        return one if one.burden(now, median, SHORTEST) <= other.burden(now, median, SHORTEST) else other
 
     def _drawn(self, weights: Weights) -> tuple[int, int]:
         """The numbers of two members, by their weights; the second as if the first was not there."""
@@ -165,17 +166,6 @@ class LeastTime:
         second = min(bisect_right(bounds, point), last)
         # The sums are rounded, so a point beside the gap may seem to be in it.
         return first, second if second != first else (first + 1) % (last + 1)
-
-    def _score(self, member: Member, now: float) -> float:
-        time = member.response_time(now)
-        if time is None:
-            time = self._median
-        elif time < SHORTEST:
-            time = SHORTEST
-        oldest = member.oldest(now)
-        if oldest > time:
-            time = oldest
-        return time * (member.load(now) + 1) / member.weight_at(now)
 
     def _compare(self, members: Sequence[Member], now: float) -> None:
         """Find the median, and tell the members what is typical."""

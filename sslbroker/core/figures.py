@@ -19,7 +19,10 @@ CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
 
 def count(counts: dict[str, int], word: str) -> None:
     """One more of `word`."""
-    counts[word] = counts.get(word, 0) + 1
+    try:
+        counts[word] += 1
+    except KeyError:
+        counts[word] = 1
 
 
 def count_status(statuses: dict[str, int], status: int) -> None:

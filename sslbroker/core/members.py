@@ -191,6 +191,23 @@ class Member:
         self._failed_now = 0
         return self.figures.outstanding + left
 
+    def burden(self, now: float, usual: float, shortest: float) -> float:
+        """Its response time (`usual` before the first, `shortest` at least) or the age of its oldest try
+        without an answer, whichever is more, times what it would have to do, by its weight."""
+        time = self.response_time(now)
+        if time is None:
+            time = usual
+        elif time < shortest:
+            time = shortest
+        for began in self._waiting.values():
+            if now - began > time:
+                time = now - began
+            break
+        figures = self.figures
+        load = self.load(now) if self._failed or self._failed_now else figures.outstanding
+        weight = figures.weight if self._back is None else self.weight_at(now)
+        return time * (load + 1) / weight
+
     # --- what a relay tells of its tries; `attempt` is any object that stands for one ---
 
     def began(self, attempt: object, now: float) -> None:

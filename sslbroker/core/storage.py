@@ -236,27 +236,30 @@ class Stored:
         storage = self._storage
         if storage._waiting:
             storage._waiting.pop(self, None)
-        unsent, self.unsent_size = self.unsent_size, 0
+        unsent = self.unsent_size
+        if not unsent and not self.replay_size:
+            return
+        self.unsent_size = 0
         if unsent:
             self._unsent = []
             storage.figures.unsent -= unsent
-        if unsent or self.replay_size:
+        if self.replay_size:
             self._drop_copies()
-            storage._eased()
+        storage._eased()
 
     def _give_up(self, reason: Replay) -> None:
         self.replay = reason
         if reason in _NOT_BY_CHOICE:
             self._storage.figures.given_up += 1
-        self._drop_copies()
+        if self.replay_size:
+            self._drop_copies()
 
     def _drop_copies(self) -> None:
-        size, self.replay_size = self.replay_size, 0
-        if size:
-            self._copies = []
-            storage = self._storage
-            storage._kept.discard(self)
-            storage.figures.replay -= size
+        self._copies = []
+        storage = self._storage
+        storage._kept.discard(self)
+        storage.figures.replay -= self.replay_size
+        self.replay_size = 0
 
 
 def _add(chunks: list[bytes], data: bytes) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 from ..errors import BrokerError
 from ..outcome import Cause, Phase, Replay
@@ -133,13 +134,13 @@ class Transaction:
     __slots__ = (
         "allowed",
         "attempts",
+        "began",
         "elsewhere",
         "ended_in",
         "error",
+        "left",
         "member",
         "now",
-        "since",
-        "spent",
         "state",
         "stored",
         "replay",
@@ -155,8 +156,8 @@ class Transaction:
         self.member: Member | None = None
         self.error: BrokerError | None = None
         self.ended_in = CHOOSE  # the state in which an error ended it
-        self.since = self.now = now
-        self.spent: dict[State, float] = {}
+        self.began = self.now = now
+        self.left: list[tuple[State, float]] = []  # the states that it has been in, and until when
 
     @property
     def attempt(self) -> Attempt:
@@ -181,47 +182,48 @@ class Transaction:
 
         Raises `KeyError` for an input that the state does not know: a mistake of the caller.
         """
-        change, following = TRANSITIONS[self.state, event]
+        state = self.state
+        change, following = TRANSITIONS[state, event]
         self.now = now
         change(self, subject)
+        self.left.append((state, now))
         return following[self.state]
 
     def timings(self) -> dict[str, float]:
         """Milliseconds for each phase that took part."""
-        return {_PHASES[state]: milliseconds(spent) for state, spent in self.spent.items()}
+        spent: dict[str, float] = {}
+        since = self.began
+        for state, until in self.left:
+            phase = _PHASES[state]
+            spent[phase] = spent.get(phase, 0.0) + until - since
+            since = until
+        return {phase: round(seconds * 1e6) / 1e3 for phase, seconds in spent.items()}
 
     def waited(self) -> float:
-        """Seconds from the request's head to the response's, or to the end when there was none."""
-        return sum(self.spent.values()) - self.spent.get(RELAY, 0.0)
+        """Of one that is over: seconds from the request to the response, or to the end without one."""
+        left = self.left
+        state, until = left[-1]
+        return (left[-2][1] if state is RELAY else until) - self.began
 
     # --- transitions ---
 
-    def _to(self, state: State) -> None:
-        spent = self.spent
-        spent[self.state] = spent.get(self.state, 0.0) + self.now - self.since
-        self.since = self.now
-        self.state = state
+    def _chosen(self, member: Member) -> None:
+        self.member = member
+        self.attempts.append(Attempt(member, self.now))
+        self.state = LINK
 
-    def _chosen(self, subject: object) -> None:
-        assert isinstance(subject, Member)
-        self.member = subject
-        self.attempts.append(Attempt(subject, self.now))
-        self._to(LINK)
-
-    def _no_server(self, subject: object) -> None:
-        assert isinstance(subject, BrokerError)
+    def _no_server(self, subject: BrokerError) -> None:
         self.error = self.error or subject  # how the last try failed tells more
         self.error.tries = self.tries
-        self._to(DONE)
+        self.state = DONE
 
-    def _linked(self, reused: object) -> None:
+    def _linked(self, reused: bool) -> None:
         attempt = self.attempts[-1]
-        attempt.reused = bool(reused)
+        attempt.reused = reused
         attempt.sent = self.now
-        self._to(WATCH)
+        self.state = WATCH
 
-    def _failed(self, subject: object) -> None:
-        assert isinstance(subject, BrokerError)
+    def _failed(self, subject: BrokerError) -> None:
         attempt = self.attempts[-1]
         decision = decide(
             sent=attempt.wrote or (self.state is LINK and not subject.nothing_sent),
@@ -241,10 +243,10 @@ class Transaction:
         self.error = subject
         if decision.again:
             self.stored.rewind()
-            self._to(CHOOSE)
+            self.state = CHOOSE
         else:
             subject.tries = self.tries
-            self._to(DONE)
+            self.state = DONE
 
     def _answered(self, subject: object) -> None:
         self.attempts[-1].outcome = Cause.OK
@@ -253,10 +255,9 @@ class Transaction:
     def _pass(self) -> None:
         self.error = None
         self.stored.give_up(Replay.RESPONSE_BEGUN)
-        self._to(RELAY)
+        self.state = RELAY
 
-    def _broke_off(self, subject: object) -> None:
-        assert isinstance(subject, BrokerError)
+    def _broke_off(self, subject: BrokerError) -> None:
         decision = decide(
             sent=True,
             done=True,
@@ -270,13 +271,12 @@ class Transaction:
 
     def _ended(self, subject: object) -> None:
         self.attempts[-1].ended = self.now
-        self._to(DONE)
+        self.state = DONE
 
     def _own(self, subject: object) -> None:
-        self._to(DONE)
+        self.state = DONE
 
-    def _left(self, subject: object) -> None:
-        assert isinstance(subject, BrokerError)
+    def _left(self, subject: BrokerError) -> None:
         self._end(subject, Replay.FINAL)
 
     def _end(self, error: BrokerError, reason: Replay) -> None:
@@ -287,7 +287,7 @@ class Transaction:
             attempt.detail = error.detail
         self.ended_in = self.state
         self.error = error
-        self._to(DONE)
+        self.state = DONE
 
 
 _NEXT_TRY = (Action.DROP, Action.CHOOSE)
@@ -298,7 +298,7 @@ _END = (Action.DROP, Action.FINISH)
 _PASS = (Action.PASS,)
 _FINISH = (Action.FINISH,)
 
-Change = Callable[[Transaction, object], None]
+Change = Callable[[Transaction, Any], None]
 
 TRANSITIONS: dict[tuple[State, Input], tuple[Change, dict[State, Actions]]] = {
     (CHOOSE, Input.CHOSEN): (Transaction._chosen, {LINK: (Action.LINK,)}),

@@ -61,7 +61,9 @@ class Download:
 
     def end(self, event: End) -> None:
         """The response is whole, or the server of a tunnel sends no more."""
-        self.out.append(self._connection.codec.send(event))
+        last = self._connection.codec.send(event)
+        if last:
+            self.out.append(last)
 
     # --- the broker's own ---
 
@@ -89,8 +91,9 @@ class Download:
 
     def flush(self) -> None:
         """Write it at once."""
-        data = b"".join(self.out)
-        self.out.clear()
+        out = self.out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
         if data:
             self._connection.write(data)
 

@@ -36,6 +36,10 @@ class Wait(Enum):
     __hash__ = object.__hash__  # Enum's own is written in Python, and every read looks one up
 
 
+# Bind once: a lookup in an Enum class costs more than the test it is made for.
+_CLOSE, _READ, _REST, _TUNNEL = Wait.CLOSE, Wait.READ, Wait.REST, Wait.TUNNEL
+_BODY, _SERVER, _HEAD, _IDLE = Wait.BODY, Wait.SERVER, Wait.HEAD, Wait.IDLE
+
 # A limit that a single byte renewed would be none against a client that sends one at a time.
 _NOT_RENEWED = frozenset({Wait.HANDSHAKE, Wait.HEAD, Wait.READ, Wait.CLOSE})
 # Here a client may still be taking what was written, slowly.
@@ -78,8 +82,14 @@ class Limit:
     def renew(self) -> None:
         """Look what the connection waits for now; a byte may have come."""
         connection = self._connection
-        if connection is not None:
-            self.set(_waits_for(connection))
+        if connection is None:
+            return
+        wait = _waits_for(connection)
+        if wait is not _SERVER:
+            self.set(wait)
+        elif self._wait is not _SERVER:
+            self._wait = _SERVER
+            self._deadline.clear()
 
     def set(self, wait: Wait) -> None:
         """This is waited for now; the same wait again begins anew, if it is one that a byte renews."""
@@ -94,7 +104,7 @@ class Limit:
 
     def met(self) -> None:
         """What was waited for has come: the next wait is a new one, even of the same kind."""
-        self._wait = Wait.SERVER
+        self._wait = _SERVER
         self._deadline.clear()
 
     def full(self) -> None:
@@ -138,14 +148,14 @@ class Limit:
 
 def _waits_for(connection: ClientConnection) -> Wait:
     if connection.closing:
-        return Wait.CLOSE
+        return _CLOSE
     if connection.full:
-        return Wait.READ
+        return _READ
     if connection.relays:
         if connection.tunnelled:
-            return Wait.REST if connection.answer_ended else Wait.TUNNEL
+            return _REST if connection.answer_ended else _TUNNEL
         for relay in connection.relays.values():
             if relay.upload.waits_for_client:
-                return Wait.BODY
-        return Wait.SERVER
-    return Wait.HEAD if connection.codec.held() else Wait.IDLE
+                return _BODY
+        return _SERVER
+    return _HEAD if connection.codec.held() else _IDLE

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .links import Links
     from .relay import Relay
 
+_CLOSE, _PINNED = After.CLOSE, After.PINNED
+
 
 @implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
 class Link(Protocol):
@@ -53,6 +55,7 @@ class Link(Protocol):
     def __init__(self, links: Links, codec: ICodec) -> None:
         self.links = links
         self.codec = codec
+        self.figures = links.member.figures
         self.secure = False
         self.state: dict[Link, None] | None = None  # which of the states of `Links`; None: not open
         self.exchanges = 0  # that it has carried
@@ -85,7 +88,9 @@ class Link(Protocol):
     def good(self) -> bool:
         """May an idle link serve another exchange? A secure one may have been ended by its server in this
         turn of the reactor (a plain one tells that at once)."""
-        return self.current and not (self.secure and has_ended(self.transport))
+        if not self.secure:
+            return self.links.mode.secure is False
+        return self.current and not has_ended(self.transport)
 
     @property
     def peer(self) -> str:
@@ -140,14 +145,15 @@ class Link(Protocol):
         """
         # While a part of the request has not left, the server answered without it (R8).
         open_still = self.state is not None and not self.full and not unsent(self.transport)
-        after = self.codec.after(exchange) if open_still else After.CLOSE
-        if after is After.CLOSE:
+        after = self.codec.after(exchange) if open_still else _CLOSE
+        if after is _CLOSE:
             self.close()
             return False
         self.codec.release(exchange)
         self._relay = None
-        self.resume()
-        if after is After.PINNED:
+        if not self._reading:
+            self.resume()
+        if after is _PINNED:
             self._deadline.clear()
             self._holder = client
             client.pinned = self

@@ -113,8 +113,7 @@ class Links(ClientFactory):
         self._waiting[waiting] = None
         if left > self._keep:
             return waiting  # clients that come and go must not pile calls up
-        self.calls += 1
-        self._count()
+        self._called(1)
         name = self._name
         if name is None or name.addresses:
             self._call()
@@ -181,7 +180,7 @@ class Links(ClientFactory):
             link.drop()
             self._call()
             return
-        self.calls -= 1
+        self._called(-1)
         if self._waiting:
             self._waiting.popitem(last=False)[0].callback(link)
         else:
@@ -189,8 +188,7 @@ class Links(ClientFactory):
 
     def not_made(self, error: AttemptError) -> None:
         """A call has failed."""
-        self.calls -= 1
-        self._count()
+        self._called(-1)
         # The call of somebody who has gone may have failed: it fails nobody whose own is under way.
         if len(self._waiting) > self.calls:
             self._waiting.popitem(last=False)[0].errback(error)
@@ -205,6 +203,10 @@ class Links(ClientFactory):
             link.idle()
             self.freed()
 
+    def _called(self, more: int) -> None:
+        self.calls += more
+        self.member.figures.links_connecting = self.calls
+
     def move(self, link: Link, state: dict[Link, None] | None) -> None:
         """The one place where a link changes its state; None: it is gone."""
         if link.state is not None:
@@ -212,7 +214,10 @@ class Links(ClientFactory):
         link.state = state
         if state is not None:
             state[link] = None
-        self._count()
+        figures = self.member.figures
+        figures.links_idle = len(self.idle)
+        figures.links_busy = len(self.busy)
+        figures.links_draining = len(self.draining)
         if state is None:
             self.freed()
 
@@ -237,13 +242,6 @@ class Links(ClientFactory):
     def _close_unfit(self) -> None:
         for link in [link for link in self.idle if not self._fits(link)]:
             link.close()
-
-    def _count(self) -> None:
-        figures = self.member.figures
-        figures.links_connecting = self.calls
-        figures.links_idle = len(self.idle)
-        figures.links_busy = len(self.busy)
-        figures.links_draining = len(self.draining)
 
     def _name_changed(self, name: Name) -> None:
         if name.addresses:

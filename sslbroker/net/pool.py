@@ -85,6 +85,7 @@ class Pool:
         self.storage = storage
         self.monitor = monitor
         self.clock = clock
+        self.now: Callable[[], float] = clock.seconds
         self.tries = settings.failover.tries
         self.members = [Member(server, settings.slow_start) for server in settings.servers]
         self.figures = PoolFigures(

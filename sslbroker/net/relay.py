@@ -114,7 +114,9 @@ class Relay:
         if self._over:
             return
         try:
-            refusal = self._misdirected() or self.pool.rules.admit(self.request, self.origin)
+            origin = self.origin
+            refusal = self._misdirected() if origin.misdirected is not None else None
+            refusal = refusal or self.pool.rules.admit(self.request, origin)
             if refusal is not None:
                 self._step(_REFUSED, refusal)
             elif self.pool.own_answers is None or not self._answered_by_ourselves():
@@ -170,7 +172,7 @@ class Relay:
         kind = type(event)
         event.exchange = self.exchange
         if kind is Body:
-            link.links.member.figures.bytes_in += len(event.data)  # type: ignore[attr-defined]
+            link.figures.bytes_in += len(event.data)  # type: ignore[attr-defined]
             if self.tunnel:
                 self.connection.touch()
             self.download.body(event)  # type: ignore[arg-type]
@@ -214,9 +216,9 @@ class Relay:
 
     def request_sent(self) -> None:
         """All of the request went to the link: from here on the server's time counts."""
-        attempt = self.transaction.attempt
+        attempt = self.transaction.attempts[-1]
         if not attempt.first_byte:  # it may answer earlier
-            attempt.sent = now = self.pool.clock.seconds()
+            attempt.sent = now = self.pool.now()
             attempt.member.asked(attempt, now)
 
     def stream_sent(self) -> None:
@@ -244,7 +246,7 @@ class Relay:
         except Exception:
             _log.failure("and the answer to its client by another", pool=self.pool.name)
         if self.transaction.state is not DONE:
-            self.transaction.receive(_LOST, self.pool.clock.seconds(), ClientGone("cut"))
+            self.transaction.receive(_LOST, self.pool.now(), ClientGone("cut"))
         self._drop()
         self._cut()
         self._finish()
@@ -252,7 +254,7 @@ class Relay:
     # --- what the state machine asks for ---
 
     def _step(self, event: Input, subject: object = None) -> None:
-        for action in self.transaction.receive(event, self.pool.clock.seconds(), subject):
+        for action in self.transaction.receive(event, self.pool.now(), subject):
             _DO[action](self)
 
     def _misdirected(self) -> BrokerError | None:
@@ -261,7 +263,8 @@ class Relay:
         Its client comes again on a connection for that name, and shows there what that name requires.
         """
         misdirected, hosts = self.origin.misdirected, self.pool.hosts
-        if misdirected is None or (hosts is not None and not misdirected(hosts.host(self.request))):
+        assert misdirected is not None
+        if hosts is not None and not misdirected(hosts.host(self.request)):
             return None
         return RequestRefused("this connection was made for another name", status=_MISDIRECTED)
 
@@ -285,9 +288,10 @@ class Relay:
         except NoServer as error:
             self._step(_NO_SERVER, error)
             return
-        if isinstance(chosen, Member):
+        if type(chosen) is Member:
             self._step(_CHOSEN, chosen)
             return
+        assert not isinstance(chosen, Member)
         self._choosing = chosen
         chosen.addCallbacks(self._chosen, self._not_chosen)
         chosen.addErrback(self.mistake)
@@ -306,7 +310,7 @@ class Relay:
             self.mistake(failure)
 
     def _get_link(self) -> None:
-        self._attempt = attempt = self.transaction.attempt
+        self._attempt = attempt = self.transaction.attempts[-1]
         member = attempt.member
         member.began(attempt, attempt.began)
         links = self.pool.links[member]
@@ -352,23 +356,22 @@ class Relay:
     def _send(self) -> None:
         link = self.link
         assert link is not None
-        rules = self.pool.rules
-        head = rules.to_server(self.request, self.origin, link.links.member.address, link.secure)
-        begun = Upgraded(self._link_exchange, head) if self.stream else Head(self._link_exchange, head)
-        sent = link.codec.send(begun)
+        rules, request, exchange, upload = self.pool.rules, self.request, self._link_exchange, self.upload
+        attempt = self.transaction.attempts[-1]
+        member = attempt.member
+        head = rules.to_server(request, self.origin, member.address, link.secure)
+        sent = link.codec.send(Upgraded(exchange, head) if self.stream else Head(exchange, head))
         replay = self.transaction.replay
         if replay is not _REPLAYABLE and (self.pool.judge.undone is None or replay is _PINNED):
-            self.upload.stored.give_up(replay)
-        wait = rules.go_ahead_wait(self.request)
-        attempt = self.transaction.attempt
-        self.upload.start(link, attempt, self._link_exchange, sent, wait)
-        if not self.upload.sent:
-            attempt.member.excuse(attempt)  # it waits for the client, too
+            upload.stored.give_up(replay)
+        upload.start(link, attempt, exchange, sent, rules.go_ahead_wait(request))
+        if not upload.sent:
+            member.excuse(attempt)  # it waits for the client, too
 
     def _judge(self, message: Any, upgraded: bool) -> None:
-        attempt, pool = self.transaction.attempt, self.pool
+        attempt, pool = self.transaction.attempts[-1], self.pool
         judge = pool.judge
-        attempt.first_byte = now = pool.clock.seconds()
+        attempt.first_byte = now = pool.now()
         attempt.status = judge.status(message)
         self.download.response = message
         failing = not upgraded and judge.failing(message)
@@ -386,7 +389,7 @@ class Relay:
             self._step(_ANSWERED)
 
     def _pass(self) -> None:
-        attempt = self.transaction.attempt
+        attempt = self.transaction.attempts[-1]
         if attempt.outcome is not _OK:
             self.download.begin(self.tunnel, self.transaction.tries, "")
         else:
@@ -444,8 +447,9 @@ class Relay:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.member.ended(attempt)
-            self.pool.monitor.heard(attempt)
-            self.pool.places.freed()
+            pool = self.pool
+            pool.monitor.heard(attempt)
+            pool.places.freed()
 
 
 _DO = {

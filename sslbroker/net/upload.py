@@ -122,7 +122,8 @@ class Upload:
 
     def answered(self) -> None:
         """The final answer is there; instead of the go-ahead, it refuses the body (RFC 9110 §10.1.1)."""
-        self._stop_waiting()
+        if self._ahead is not None:
+            self._stop_waiting()
         if self._withheld:
             self._wanted = False
             self.stored.close()
@@ -155,7 +156,8 @@ class Upload:
 
     def stop(self) -> None:
         """The try is over."""
-        self._stop_waiting()
+        if self._ahead is not None:
+            self._stop_waiting()
         self._link = None
         self.out.clear()
 
@@ -167,34 +169,39 @@ class Upload:
 
     def flush(self) -> None:
         """Write what this turn has gathered, at once."""
-        if self.out:
-            data = b"".join(self.out)
-            self.out.clear()
-            if self._link is not None and data:
+        out, link = self.out, self._link
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            if link is not None and data:
                 assert self._attempt is not None
                 self._attempt.wrote = True
-                self._link.write(data)
+                link.write(data)
 
     # --- small things ---
 
     def _send(self, link: Link) -> None:
         """Everything that is stored and not sent goes to the link; then the client may go on."""
-        exchange, codec, out = self._exchange, link.codec, self.out
-        for data in self.stored.take():
-            out.append(codec.send(Body(exchange, data)))
-            link.links.member.figures.bytes_out += len(data)
-        self._relay.connection.go_on()
+        exchange, codec, relay = self._exchange, link.codec, self._relay
+        if self.stored.unsent_size:
+            for data in self.stored.take():
+                self.out.append(codec.send(Body(exchange, data)))
+                link.figures.bytes_out += len(data)
+        if relay.connection.held:
+            relay.connection.go_on()
         if not self.ended:
             link.progress()
         elif not self.sent:
             self.sent = True
-            out.append(codec.send(End(exchange, self._trailers)))
+            last = codec.send(End(exchange, self._trailers))
+            if last:
+                self.out.append(last)
             if self._half_closed:
                 self.flush()
                 link.end_writing()
-                self._relay.stream_sent()
+                relay.stream_sent()
             else:
-                self._relay.request_sent()
+                relay.request_sent()
                 link.progress()
 
     def _waited(self) -> None:

@@ -238,7 +238,8 @@ def test_least_time_gives_who_is_not_measured_the_median() -> None:
         answered(member, seconds, 1.0)
     balancer = LeastTime(Drawn(0.0))
     choose(balancer, (fast, middle, slow), now=1.0)
-    assert balancer._score(new, 1.0) == balancer._score(middle, 1.0)
+    median = balancer._median
+    assert new.burden(1.0, median, SHORTEST) == middle.burden(1.0, median, SHORTEST)
 
 
 def test_least_time_has_the_lower_of_two_for_the_median() -> None:
@@ -275,12 +276,13 @@ def test_least_time_does_not_take_a_server_for_infinitely_fast() -> None:
 def test_least_time_draws_two_different_members_by_their_weights(weights: tuple[int, ...]) -> None:
     drawn: list[Member] = []
 
-    class Telling(LeastTime):
-        def _score(self, member: Member, now: float) -> float:
-            drawn.append(member)
+    class Telling(Member):
+        def burden(self, now: float, usual: float, shortest: float) -> float:
+            drawn.append(self)
             return 0.0
 
-    pool, balancer, pairs = members(*weights), Telling(Random(3)), Counter[tuple[Member, ...]]()
+    pool = tuple(Telling(member.settings) for member in members(*weights))
+    balancer, pairs = LeastTime(Random(3)), Counter[tuple[Member, ...]]()
     for _ in range(20_000):
         drawn.clear()
         balancer.choose(pool, ORIGIN, b"", 0.0)

@@ -131,7 +131,7 @@ class Life:
         self.stream = self.draw(st.booleans(), "stream")
         self.tries = self.draw(st.integers(1, 4), "tries")
         self.transaction = new(self.replay, self.tries)
-        self.now = self.began = self.transaction.since
+        self.now = self.began = self.transaction.began
         self.done: list[Action] = []
         self.undone = 0  # failing answers that proved that nothing was done
         self.received = b""

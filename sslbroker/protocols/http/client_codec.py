@@ -102,7 +102,7 @@ class ClientCodec(Connection):
         seen = self._seen
         if self._held:
             data = self._held + data
-        if data.startswith(CRLF) and not self._blank_skipped:
+        if data[:1] == b"\r" and data.startswith(CRLF) and not self._blank_skipped:
             self._blank_skipped = True  # one is forgiven (RFC 9112 §2.2)
             data = data[2:]
             seen = 0
@@ -123,14 +123,16 @@ class ClientCodec(Connection):
             self._exchange += 1
             events.append(self._broken(error))
             return b""
-        self._exchange += 1
+        self._exchange = exchange = self._exchange + 1
         self._request = request
         self._seen = 0
-        events.append(Head(self._exchange, request))
+        events.append(Head(exchange, request))
+        self._held = b""
         rest = data[end + 4 :]
-        if self._expect_body(request, events):
-            self._held = b""
+        if request.framing is not NONE and self._expect_body(request, events):
             return rest
+        if request.framing is NONE:
+            self._whole(events, None)
         self._held = rest
         return b""
 
@@ -151,20 +153,22 @@ class ClientCodec(Connection):
         """The event as the client shall see it; `ValueError` when it cannot follow what was sent."""
         if event.exchange != self._exchange or self._incoming is READ_HEAD:
             raise ValueError(f"exchange {event.exchange} is not open")
-        if isinstance(event, Body):
-            return self._send_body(event.data)
-        if isinstance(event, Head):
-            return self._send_head(event.message)
-        if isinstance(event, End):
+        kind = type(event)
+        if kind is Body:
+            return self._send_body(event.data)  # type: ignore[attr-defined]
+        if kind is Head:
+            return self._send_head(event.message)  # type: ignore[attr-defined]
+        if kind is End:
             if self._incoming is not READ_WHOLE:
                 self._persistent = False  # what is left of the request would be read as the next one
-            request = self._request
-            trailers = event.trailers if request is not None and request.accepts_trailers else None
+            trailers = event.trailers  # type: ignore[attr-defined]
+            if trailers is not None and (self._request is None or not self._request.accepts_trailers):
+                trailers = None
             return self._send_end(trailers)
-        if isinstance(event, Interim):
-            return self._send_interim(event.message)
-        if isinstance(event, Upgraded):
-            return self._send_upgraded(event.message)
+        if kind is Interim:
+            return self._send_interim(event.message)  # type: ignore[attr-defined]
+        if kind is Upgraded:
+            return self._send_upgraded(event.message)  # type: ignore[attr-defined]
         raise ValueError(f"{type(event).__name__} cannot be sent to a client")
 
     def _send_head(self, response: Response) -> bytes:

@@ -79,14 +79,16 @@ class ServerCodec(Connection):
         """The event as the server shall see it; `ValueError` when it cannot follow what was sent."""
         if event.exchange != self._exchange or self._incoming is IDLE:
             raise ValueError(f"exchange {event.exchange} is not open")
-        if isinstance(event, Body):
-            return self._send_body(event.data)
-        if isinstance(event, Head):
-            return self._send_head(event.message)
-        if isinstance(event, End):
+        kind = type(event)
+        if kind is Head:
+            return self._send_head(event.message)  # type: ignore[attr-defined]
+        if kind is Body:
+            return self._send_body(event.data)  # type: ignore[attr-defined]
+        if kind is End:
             if self._incoming is READ_WHOLE:
                 self._persistent = False  # the server answered before it had read the whole request
-            return self._send_end(for_server(event.trailers, self._request))
+            trailers = event.trailers  # type: ignore[attr-defined]
+            return self._send_end(trailers and for_server(trailers, self._request))
         raise ValueError(f"{type(event).__name__} cannot be sent to a server")
 
     def _send_head(self, request: Request) -> bytes:
