@@ -250,7 +250,7 @@ class MemoryTransport:
 class MemorySocket:
     """One end of a connection, as a socket for our transport; and the reactor of this one socket.
 
-    The kernel takes what the other end would read now, and nothing of what it would not.
+    The kernel takes what the other end would read now, at most `window`, and nothing of what it would not.
     """
 
     family = socket.AF_INET
@@ -267,6 +267,7 @@ class MemorySocket:
         self.got_reset = False
         self.ended = False  # we send no more
         self.resets = False  # closing resets (SO_LINGER)
+        self.window = WINDOW
         self.readers = self.writers = False
 
     # socket
@@ -286,7 +287,7 @@ class MemorySocket:
         other = self.other
         if self.got_reset or self.ended or not other.connected:
             raise BrokenPipeError(errno.EPIPE, "broken")
-        room = WINDOW - len(self.outbox) if other.reading else 0
+        room = self.window - len(self.outbox) if other.reading else 0
         if room <= 0:
             raise BlockingIOError
         taken = bytes(data[:room])
@@ -300,7 +301,7 @@ class MemorySocket:
         if not self.connected:
             return
         self.connected = self.readers = self.writers = False
-        if self.resets or self.inbox:
+        if self.resets or (self.inbox and not self.ended):
             self.outbox.clear()
             self.other.got_reset = True
         self.ended = True

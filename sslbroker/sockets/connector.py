@@ -20,6 +20,7 @@ from twisted.internet.error import (
 )
 from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IProtocol, IReadWriteDescriptor
 from twisted.internet.protocol import Protocol
+from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -59,7 +60,7 @@ class Connector:
         self._bind = bind
         self._creator = creator
         self._socket: socket.socket | None = None
-        self._timer: IDelayedCall | None = None
+        self._timers: list[IDelayedCall] = []
         self._started = False
 
     # --- IConnector ---
@@ -74,7 +75,7 @@ class Connector:
             self.factory.doStart()
         self._call()
         if self.timeout is not None:
-            self._timer = self.reactor.callLater(self.timeout, self._failed, TimeoutError())
+            self._later(self.timeout, TimeoutError())
         self.factory.startedConnecting(self)
 
     def stopConnecting(self) -> None:
@@ -129,7 +130,7 @@ class Connector:
             if self._bind is not None:
                 calling.bind(_socket_name(*self._bind)[1])
         except OSError as error:
-            self._later(ConnectBindError(error.errno, error.strerror))
+            self._later(0, ConnectBindError(error.errno, error.strerror))
             return
         code = calling.connect_ex(self._name)
         if code in _UNDER_WAY:
@@ -137,14 +138,12 @@ class Connector:
         elif code in (0, errno.EISCONN):
             self.reactor.addWriter(self)  # it can be written to: the next turn tells
         else:
-            self._later(getConnectError((code, os.strerror(code))))
+            self._later(0, getConnectError((code, os.strerror(code))))
 
-    def _later(self, error: Exception) -> None:
-        self.reactor.callLater(0, self._failed, error)
+    def _later(self, seconds: float, error: Exception) -> None:
+        self._timers.append(self.reactor.callLater(seconds, self._failed, error))
 
     def _failed(self, error: Exception) -> None:
-        if self.state != "connecting":
-            return
         self.state = "disconnected"
         self._stop_calling()
         if self._socket is not None:
@@ -169,8 +168,12 @@ class Connector:
         transport.ended = self._lost
         if protocol is None:
             transport.loseConnection()
-        else:
+            return
+        try:
             transport.start()
+        except BaseException:
+            log.err()
+            transport.connectionLost(Failure())
 
     def _make(self, connected: socket.socket, protocol: IProtocol | None, peer: IAddress) -> PlainTransport:
         if protocol is None:  # the connection ends as soon as it can, and somebody must hear of that
@@ -180,10 +183,10 @@ class Connector:
         return SecureTransport(self.reactor, connected, protocol, peer, self._creator, True)
 
     def _stop_calling(self) -> None:
-        if self._timer is not None:
-            if self._timer.active():
-                self._timer.cancel()
-            self._timer = None
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._timers.clear()
         if self._socket is not None:
             self.reactor.removeWriter(self)
 

@@ -125,15 +125,15 @@ class PlainTransport:
         """
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
-        if self.connected and data and not self._write_ended:
+        if self.connected and data and not self._write_ended and not self._aborting:
             self._transmit(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
 
     def loseConnection(self) -> None:
-        """Close when everything written is sent, and a producer has unregistered."""
-        if not self.connected or self.disconnecting:
+        """Close when everything written is sent; a producer that is paused or pulled is waited for."""
+        if not self.connected or self.disconnecting or self._aborting:
             return
         if self._write_ended:
             self.connectionLost(Failure(CONNECTION_DONE))
@@ -146,6 +146,10 @@ class PlainTransport:
         if self.disconnected or self._aborting:
             return
         self._aborting = True
+        with suppress(
+            OSError
+        ):  # at once: whatever closes the socket now, even the end of the process, resets
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.reactor.removeReader(self)
         self.reactor.removeWriter(self)
         self.reactor.callLater(0, self.connectionLost, Failure(ConnectionAborted()))
@@ -279,12 +283,16 @@ class PlainTransport:
         self.connected = False
         producer, self.producer = self.producer, None
         if producer is not None:
-            producer.stopProducing()
+            try:
+                producer.stopProducing()
+            except BaseException:
+                log.err()
         self.reactor.removeReader(self)
         self.reactor.removeWriter(self)
         self._waiting.clear()
-        if reason.check(ConnectionAborted):
-            self._reset_on_close()
+        if not self._aborting:
+            with suppress(OSError):  # closing alone resets, if the peer has sent what nobody has read
+                self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         protocol, self.protocol = self.protocol, None
         reason = self._told(reason)
@@ -381,10 +389,6 @@ class PlainTransport:
             except BaseException:
                 log.err()
                 self.connectionLost(Failure())
-
-    def _reset_on_close(self) -> None:
-        with suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def address_of(family: int, name: Any) -> IAddress:

@@ -15,7 +15,13 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IListeningPort, ILoggingContext, IReadDescriptor
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IListeningPort,
+    ILoggingContext,
+    IReadDescriptor,
+)
 from twisted.internet.main import CONNECTION_DONE
 from twisted.python import log
 from twisted.python.failure import Failure
@@ -29,8 +35,27 @@ TURN = 64
 
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
+#: What became of a connection before it was accepted (accept(2)): the next one may be well.
+_GONE = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EINTR,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENOPROTOOPT,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+    }
+)
+
 #: Seconds between two lines about connections that could not be accepted.
 _QUIET = 60.0
+
+#: Seconds without accepting, when there is nothing to turn a client away with.
+_REST = 1.0
 
 
 @implementer(IListeningPort, ILoggingContext, IReadDescriptor)
@@ -49,6 +74,7 @@ class Port:
         self._family = listening.family
         self._reserve = -1  # a file that is given up to turn a client away when there are no more
         self._tell_from = 0.0
+        self._rest: IDelayedCall | None = None
         self._listening = False
 
     def startListening(self) -> None:
@@ -63,7 +89,7 @@ class Port:
         if not self._listening:
             return succeed(None)
         self._listening = False
-        self.reactor.removeReader(self)
+        self._read(False)
         stopped: Deferred[None] = Deferred()
         self.reactor.callLater(0, self._stopped, stopped)
         return stopped
@@ -91,14 +117,16 @@ class Port:
 
     def doRead(self) -> None:
         for _ in range(TURN):
+            if not self._listening:
+                return  # the last one's protocol has stopped us
             try:
                 connected, name = self.socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno not in _NO_FILES:
-                    continue  # one that is gone already
-                self._turn_away(error)
+                if error.errno in _GONE:
+                    continue
+                self._failed(error)
                 return
             try:
                 self._accepted(connected, name)
@@ -108,7 +136,7 @@ class Port:
     def connectionLost(self, reason: Failure) -> None:
         self._listening = False
         log.msg(f"({type(self).__name__} {self._place()} closed)")
-        self.reactor.removeReader(self)
+        self._read(False)
         self.socket.close()
         if self._reserve >= 0:
             os.close(self._reserve)
@@ -138,17 +166,30 @@ class Port:
             transport.abortConnection()
             raise
 
-    def _turn_away(self, error: OSError) -> None:
-        """No file is left for a client; one that waits for ever would wake us for ever."""
+    def _failed(self, error: OSError) -> None:
+        """A client that waits for ever would wake us for ever: turn it away, or rest."""
+        out_of_files = error.errno in _NO_FILES
         now = self.reactor.seconds()
         if now >= self._tell_from:
             self._tell_from = now + _QUIET
-            log.msg(f"{self._factory_name()} turns clients away: {error.strerror}")
-        if self._reserve >= 0:
+            does = "turns clients away" if out_of_files else "cannot accept"
+            log.msg(f"{self._factory_name()} {does}: {error.strerror}")
+        if out_of_files and self._reserve >= 0:
             os.close(self._reserve)
             with suppress(OSError):
                 self.socket.accept()[0].close()
-        self._reserve = _open_reserve()
+            self._reserve = _open_reserve()
+            return
+        if self._reserve < 0:
+            self._reserve = _open_reserve()
+        self._read(False)
+        self._rest = self.reactor.callLater(_REST, self._read, True)
+
+    def _read(self, reading: bool) -> None:
+        if self._rest is not None and self._rest.active():
+            self._rest.cancel()
+        self._rest = None
+        (self.reactor.addReader if reading else self.reactor.removeReader)(self)
 
     def _factory_name(self) -> str:
         factory = self.factory

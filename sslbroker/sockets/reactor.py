@@ -34,16 +34,19 @@ class DirectEPollReactor(EPollReactor):
             selectable = find(descriptor)
             if selectable is None:
                 continue  # gone, by what was called before
-            if event != EPOLLIN:
-                self._doReadOrWrite(selectable, descriptor, event)  # type: ignore[no-untyped-call]
-                continue
             try:
-                why = selectable.doRead()
-            except BaseException:
-                why = sys.exc_info()[1]
+                if event != EPOLLIN:
+                    self._doReadOrWrite(selectable, descriptor, event)  # type: ignore[no-untyped-call]
+                    continue
+                try:
+                    why = selectable.doRead()
+                except BaseException:
+                    why = sys.exc_info()[1]
+                    log.err()
+                if why:
+                    self._disconnectSelectable(selectable, why, True)  # type: ignore[no-untyped-call]
+            except Exception:  # by who is told of its end: the others' events are still to come
                 log.err()
-            if why:
-                self._disconnectSelectable(selectable, why, True)  # type: ignore[no-untyped-call]
 
     doIteration = doPoll
 

@@ -99,7 +99,7 @@ class SecureTransport(PlainTransport):
     def write(self, data: bytes) -> None:
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
-        if not data or not self.connected or self._write_ended or self._over:
+        if not data or not self.connected or self._write_ended or self._over or self._aborting:
             return
         if self.disconnecting and self.producer is None:
             return
@@ -174,15 +174,19 @@ class SecureTransport(PlainTransport):
         return None
 
     def readConnectionLost(self, reason: Failure) -> None:
-        """The socket has ended; whether TLS has is another question."""
-        self.connectionLost(reason)
+        """The socket has ended; TLS has only by a close_notify, after which what we send may still arrive."""
+        if self._peer_ended and not self._write_ended and not self.disconnecting:
+            super().readConnectionLost(reason)
+        else:
+            self.connectionLost(reason)
 
     def connectionLost(self, reason: Failure) -> None:
         if not self.disconnected:
-            super().connectionLost(reason)
-            # No circle is left, so that its memory is free at once.
-            self._tls.set_app_data(None)
-            self._tls = self._reason = None
+            try:
+                super().connectionLost(reason)
+            finally:  # no circle is left, so that its memory is free at once
+                self._tls.set_app_data(None)
+                self._tls = self._reason = None
 
     def _told(self, reason: Failure) -> Failure:
         if self._reason is not None:
@@ -203,9 +207,10 @@ class SecureTransport(PlainTransport):
         else:
             self._shaken = True
             self._flush()
-            self._send_early()
             if IHandshakeListener.providedBy(self.protocol):
-                self.protocol.handshakeCompleted()
+                self.protocol.handshakeCompleted()  # who is told something only after it has judged the peer
+            if self.connected and not self._aborting:
+                self._send_early()
 
     def _decrypt(self, single: bool) -> None:
         """Give the protocol what OpenSSL has, in one piece."""
@@ -322,6 +327,7 @@ class SecureTransport(PlainTransport):
         both = self._say_end()
         self._tell_write_ended()
         if both and self.connected:
+            self._over = True
             self._close()
 
     def _say_end(self) -> bool:
