@@ -27,6 +27,9 @@ _log = Logger("sslbroker")
 class OperatedService(MultiService):
     """The side of a running broker that an operator's code calls. Call it in the reactor's thread."""
 
+    #: What the service is called among those of an application.
+    name = "broker"
+
     configuration: Configuration
     pools: Mapping[str, Pool]
     contexts: Mapping[str, ListenerContexts]
@@ -51,6 +54,7 @@ class OperatedService(MultiService):
         _log.info(
             "pools.{where}: links are {mode} from now on", where=_where(pool, server), mode=_MODES[mode]
         )
+        self.changed("link_mode", pool, server, mode)
         if mode:
             several = [
                 links.contexts for member, links in found.links.items() if server in (None, member.address)
@@ -72,8 +76,10 @@ class OperatedService(MultiService):
         found.set_server(server, state=state, weight=weight)
         if state is not None:
             _log.info("pools.{where}: {state}", where=_where(pool, server), state=state)
+            self.changed("state", pool, server, state)
         if weight is not None:
             _log.info("pools.{where}: weight {weight}", where=_where(pool, server), weight=weight)
+            self.changed("weight", pool, server, weight)
 
     def clear_pin(self, pool: str, server: str) -> None:
         """Forget what was found out about a server in mode "auto": it may be found plain again.
@@ -84,6 +90,7 @@ class OperatedService(MultiService):
         _check_known(found, server)
         found.clear_pin(server)
         _log.info("pools.{where}: what it speaks is found out anew", where=_where(pool, server))
+        self.changed("clear_pin", pool, server)
 
     def reload_certificates(self) -> None:
         """Read the files of all `tls` tables anew: certificates, keys and CAs of listeners and of links.
@@ -92,6 +99,13 @@ class OperatedService(MultiService):
         pool with a problem keeps what it had, and all others are reloaded: then `StartError` is raised, with
         every problem. It reads files, so it takes milliseconds.
         """
+        problems = self.read_certificates(_warn)
+        if problems:
+            raise StartError("\n".join(problems))
+        _log.info("certificates are read anew")
+
+    def read_certificates(self, read: Callable[[str, Sequence[_Warning]], None]) -> list[str]:
+        """Do it, and give the problems; `read` is told each place that has none."""
         problems: list[str] = []
         for place, reload, contexts in self._reloadable():
             try:
@@ -99,10 +113,11 @@ class OperatedService(MultiService):
             except StartError as error:
                 problems += [f"{place}: {line}" for line in str(error).splitlines()]
             else:
-                _warn(place, contexts)
-        if problems:
-            raise StartError("\n".join(problems))
-        _log.info("certificates are read anew")
+                read(place, contexts)
+        return problems
+
+    def changed(self, name: str, *values: Any) -> None:
+        """An operator's change has been carried out: one of `CHANGES`, with the values that it takes."""
 
     def _reloadable(self) -> Iterator[tuple[str, Callable[[], None], Sequence[_Warning]]]:
         for name, one in self.contexts.items():
@@ -115,6 +130,31 @@ class OperatedService(MultiService):
         if name not in self.pools:
             raise KeyError(_unknown("pool", name, list(self.pools)))
         return self.pools[name]
+
+
+def _link_mode(pool: Pool, server: str | None, mode: bool | str) -> None:
+    pool.set_link_mode(mode, server)
+
+
+def _state(pool: Pool, server: str, state: str) -> None:
+    pool.set_server(server, state=state)
+
+
+def _weight(pool: Pool, server: str, weight: int) -> None:
+    pool.set_server(server, weight=weight)
+
+
+def _pin_cleared(pool: Pool, server: str) -> None:
+    pool.links[pool.member(server)].mode.cleared()
+
+
+#: How a process carries out what was changed, checked and logged in its parent.
+CHANGES: Mapping[str, Callable[..., None]] = {
+    "link_mode": _link_mode,
+    "state": _state,
+    "weight": _weight,
+    "clear_pin": _pin_cleared,
+}
 
 
 class _Warning(Protocol):

@@ -17,6 +17,7 @@ from .net import tls
 from .net.link_tls import LinkContexts, Trust, of_pool
 from .net.pins import Pins
 from .settings import Configuration, LinkTLS, Pool
+from .workers import shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def prepare(configuration: Configuration, known: Extensions | None = None) -> Pr
     `ConfigurationError` with which a protocol refuses a pool's settings.
     """
     known = extensions() if known is None else known
-    problems: list[str] = []
+    problems = [str(problem) for problem in shares.problems(configuration)]
     pools = parts(known, configuration, problems)
     heard = observers(known, configuration, problems)
     if problems:  # without a whole protocol nothing more can be said of its listeners and links

@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succee
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
+from . import announce
 from .config import check, load
 from .core.figures import BrokerFigures, StorageFigures
 from .core.storage import Storage
@@ -44,20 +45,18 @@ from .operating import OperatedService
 from .prepared import prepare
 from .settings import Configuration
 from .settings import Pool as PoolSettings
+from .several import Several
 from .sockets import install_reactor_if_free
+from .workers import shares
+from .workers.turn import Turn
 
 DAY = 86_400.0  # seconds
-
-NAME = "broker"
-"""What the service is called among those of an application."""
 
 _log = Logger("sslbroker")
 
 
 class BrokerService(OperatedService):
     """The whole broker of one process: listeners, pools, monitor, observers."""
-
-    name = NAME
 
     def __init__(
         self,
@@ -66,11 +65,13 @@ class BrokerService(OperatedService):
         known: Extensions | None = None,
         *,
         transports: Transports | None = None,
+        alone: bool = True,
     ) -> None:
         """Build every object; `StartError` when a certificate, a plugin or the access log cannot be used.
 
         `known` has the extensions that the configuration, which has been checked, names. `transports` are
-        for who has connections of its own in place of what the configuration says.
+        for who has connections of its own in place of what the configuration says. One that is not alone is
+        a worker: its parent hears signals, and says what all workers would say.
         """
         super().__init__()
         self.configuration = configuration
@@ -85,7 +86,9 @@ class BrokerService(OperatedService):
         self.transports = transports or transports_of(configuration.broker.transport, reactor)
         self.names = Names(configuration.names, reactor)
         self.pools = {pool.name: self._pool_of(pool, name) for pool in configuration.pools}
-        self.access_log = AccessLog(configuration.log.access, reactor) if configuration.log.access else None
+        turn = None if alone else Turn()
+        log = configuration.log.access
+        self.access_log = AccessLog(log, reactor, turn=turn) if log else None
         own: list[IObserver] = [self.access_log] if self.access_log else []
         observers = [*own, *self.prepared.observers]
         self.room = sys.maxsize  # for clients of all listeners
@@ -109,6 +112,7 @@ class BrokerService(OperatedService):
         self._admin: ports.BoundPort | None = None
         self._listening: list[IListeningPort] = []
         self._admin_listening: IListeningPort | None = None  # to the end: a drain can be watched
+        self._alone = alone
         self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs, reload=self.reload)
 
     def _pool_of(self, pool: PoolSettings, broker_name: str) -> Pool:
@@ -150,6 +154,10 @@ class BrokerService(OperatedService):
         if problems:
             self._unbind()
             raise StartError("\n".join(problems))
+
+    def lend(self, bound: Mapping[str, ports.BoundPort]) -> None:
+        """Listen on these, by listener, which belong to the parent."""
+        self._bound = {name: port.lend() for name, port in bound.items()}
 
     def address(self, listener: str) -> str:
         """Where `listener` is bound, as "host:port"; `KeyError` before `bind`."""
@@ -195,20 +203,10 @@ class BrokerService(OperatedService):
     def startService(self) -> None:
         self.bind()
         super().startService()
-        wanted = descriptors.needed(self.configuration.listeners, self.configuration.pools)
-        granted = descriptors.provide(wanted)
-        if granted < wanted:
-            self.room = descriptors.clients(granted, self.configuration.pools)
-            _log.warn(
-                "only {granted} files may be open and {wanted} are needed for limits.connections of all "
-                "listeners, so at most {clients} clients are taken at once: raise the limit (ulimit -n, "
-                "LimitNOFILE) or lower limits.connections",
-                granted=granted,
-                wanted=wanted,
-                clients=self.room,
-            )
-        for warning in self.prepared.warnings():
-            _log.warn("{warning}", warning=warning)
+        if self._alone:
+            self.provide_files()
+            for warning in self.prepared.warnings():
+                _log.warn("{warning}", warning=warning)
         for pool in self.pools.values():
             pool.start()
         for frontend in self.frontends:
@@ -216,12 +214,8 @@ class BrokerService(OperatedService):
             contexts = self.contexts.get(name)
             place, bound = f"listeners.{name}", self._bound[name]
             self._listening.append(self._listen(place, bound, self.transports, frontend, contexts))
-            _log.info(
-                "listening on {address} for pool {pool} ({kind})",
-                address=self._bound[name].address,
-                pool=frontend.settings.pool,
-                kind="secure" if frontend.settings.secure else "plain",
-            )
+            if self._alone:
+                announce.listening(frontend.settings, bound.address)
         if self._admin is not None:
             site = admin_site(
                 lambda: self.figures,
@@ -231,10 +225,25 @@ class BrokerService(OperatedService):
                 servers=self.servers,
             )
             self._admin_listening = self._listen("admin", self._admin, StockTransports(self.reactor), site)
-            address = self._admin.address
-            url = f"the UNIX socket {address}" if address.startswith("/") else f"http://{address}/"
-            _log.info("admin pages on {url}", url=url)
-        self._signals.install()
+            announce.admin(self._admin.address)
+        if self._alone:
+            self._signals.install()
+
+    def provide_files(self) -> None:
+        """Make room for as many open files as the limits need, or for fewer clients."""
+        wanted = descriptors.needed(self.configuration.listeners, self.configuration.pools)
+        granted = descriptors.provide(wanted)
+        if granted >= wanted:
+            return
+        self.room = descriptors.clients(granted, self.configuration.pools)
+        _log.warn(
+            "only {granted} files may be open and {wanted} are needed for limits.connections of all "
+            "listeners, so at most {clients} clients are taken at once: raise the limit (ulimit -n, "
+            "LimitNOFILE) or lower limits.connections",
+            granted=granted,
+            wanted=wanted,
+            clients=self.room,
+        )
 
     def _listen(
         self,
@@ -250,7 +259,7 @@ class BrokerService(OperatedService):
             # Two that start at once can both bind, and one listens. `twistd` would log a traceback, or
             # stay up without a listener.
             self._unbind()
-            raise SystemExit(explain(StartError(f"{place}: {error}"))) from None
+            raise SystemExit(announce.explain(StartError(f"{place}: {error}"))) from None
 
     def stopService(self) -> Deferred[Any]:
         """Stop listening, let transactions end, and at the drain's deadline end what is left."""
@@ -267,16 +276,17 @@ class BrokerService(OperatedService):
     def _deadline_passed(self) -> None:
         left = sum(len(frontend.connections) for frontend in self.frontends)
         _log.warn("drain deadline passed: {left} connections are ended", left=left)
-        self._shut()
+        self.shut()
 
-    def _shut(self) -> None:
+    def shut(self) -> None:
+        """End every client's connection now."""
         for frontend in self.frontends:
             frontend.shut()
 
     def _stop_now(self) -> None:
         """A second signal: whoever sent it does not want to wait."""
         _log.warn("asked twice to stop: ending what is left now")
-        self._shut()
+        self.shut()
 
     def _drained(self, _: object, deadline: Any) -> Any:
         if deadline.active():
@@ -309,7 +319,7 @@ def broker(
     balancers: Mapping[str, IBalancer] | None = None,
     classifiers: Mapping[str, IResponseClassifier] | None = None,
     observers: Sequence[IObserver] = (),
-) -> BrokerService:
+) -> BrokerService | Several:
     """A broker that has checked everything and taken its addresses, ready to start.
 
     `configuration` is objects, or the path of a TOML file.
@@ -324,12 +334,18 @@ def broker(
         configuration = load(configuration, extensions=known.names)
     else:
         check(configuration, extensions=known.names)
-    service = BrokerService(configuration, reactor, known)
+    workers = shares.count(configuration)
+    service: BrokerService | Several
+    if workers == 1:
+        service = BrokerService(configuration, reactor, known)
+    else:
+        mine = shares.of_worker(configuration, workers)
+        service = Several(configuration, reactor, BrokerService(mine, reactor, known, alone=False), workers)
     service.bind()
     return service
 
 
-def demo(reactor: Any, *, https: int, http: int, admin: int) -> tuple[BrokerService, list[str]]:
+def demo(reactor: Any, *, https: int, http: int, admin: int) -> tuple[BrokerService | Several, list[str]]:
     """A broker with embedded servers behind it, and the lines that tell a user what to try.
 
     Raises `StartError` when a port is taken.
@@ -364,13 +380,8 @@ def application(configuration: Configuration | Path, **given: Any) -> Any:
     try:
         broker(configuration, reactor, **given).setServiceParent(made)
     except (ConfigurationError, StartError) as error:
-        raise SystemExit(explain(error)) from None
+        raise SystemExit(announce.explain(error)) from None
     return made
-
-
-def explain(error: ConfigurationError | StartError) -> str:
-    """The error for a terminal: each line says which program it comes from."""
-    return "\n".join(f"sslbroker: {line}" for line in str(error).splitlines())
 
 
 def _give_back(stopped: Any, bound: ports.BoundPort) -> Any:
@@ -379,7 +390,14 @@ def _give_back(stopped: Any, bound: ports.BoundPort) -> Any:
 
 
 def _identities() -> Callable[[], str]:
-    """Names for transactions, unique among all brokers that ever ran."""
-    prefix = f"{secrets.token_hex(4)}{os.getpid():x}-"
-    numbers = count(1)
-    return lambda: f"{prefix}{next(numbers):x}"
+    """Names for transactions, unique among all brokers that ever ran.
+
+    They begin with the first one, not here: a process that is forked has names of its own.
+    """
+
+    def names() -> Iterator[str]:
+        prefix = f"{secrets.token_hex(4)}{os.getpid():x}-"
+        for number in count(1):
+            yield f"{prefix}{number:x}"
+
+    return names().__next__

@@ -71,7 +71,8 @@ def makeService(options: Options) -> IService:
     install_reactor_if_free()
     from twisted.internet import reactor
 
-    from .service import broker, explain
+    from .announce import explain
+    from .service import broker
 
     try:
         return _demo(options, reactor) if options["demo"] else broker(Path(options["config"]), reactor)

@@ -21,12 +21,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from sslbroker import application
+from sslbroker.announce import explain
 from sslbroker.errors import ConfigurationError, StartError
 from sslbroker.interfaces import IBalancer, IObserver, IResponseClassifier
 from sslbroker.net import ports
 from sslbroker.net.transports import StockTransports
 from sslbroker.protocols.http.backend import HTTPProtocol
-from sslbroker.service import BrokerService, broker, demo, explain
+from sslbroker.service import BrokerService, broker, demo
 from sslbroker.settings import Admin, Broker, Configuration, Listener, Log, Pool, Server
 
 from .files import folder
@@ -120,6 +121,7 @@ class Wrong(SynchronousTestCase):
 class Running(TestCase):
     def start(self, made: Configuration, **given: Any) -> BrokerService:
         service = broker(made, reactor, **given)
+        assert isinstance(service, BrokerService)
         service.privilegedStartService()
         service.startService()
         self.service = service
@@ -308,6 +310,7 @@ class Running(TestCase):
 
     async def test_the_demo_serves_its_shop(self) -> None:
         service, lines = demo(reactor, https=0, http=0, admin=0)
+        assert isinstance(service, BrokerService)
         self.service = service
         service.privilegedStartService()
         service.startService()

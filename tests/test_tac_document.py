@@ -82,6 +82,7 @@ class Document(SynchronousTestCase):
             extensions=known.names,
         )
         service = broker(settings, reactor)
+        assert isinstance(service, BrokerService)
         self.addCleanup(service._unbind)
         pool = service.pools["shop"]
         self.assertTrue(pool.judge.classifier.failing(SimpleNamespace(status=404)))

@@ -269,7 +269,6 @@ NOT_BUILT: Mapping[str, NotBuilt] = {
     "pools.*.ejection": NotBuilt("ejecting servers that fail"),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
     "groups": NotBuilt("treating clients by group"),
-    "broker.workers": NotBuilt("more than one worker process", built=(1,)),
 }
 
 

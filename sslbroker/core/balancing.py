@@ -14,6 +14,7 @@ from hashlib import blake2b
 from itertools import accumulate
 from math import log
 from random import Random
+from random import random as random_of_all
 from typing import Protocol
 
 from zope.interface import implementer
@@ -131,7 +132,8 @@ class LeastTime:
     __slots__ = ("_median", "_random", "_until", "_weights")
 
     def __init__(self, random: Random | None = None) -> None:
-        self._random = (random or Random()).random
+        # The module's own is begun anew in a process that is forked: no two workers draw the same.
+        self._random = random_of_all if random is None else random.random
         self._weights = Weights()
         self._median = SHORTEST
         self._until = 0.0

@@ -159,8 +159,35 @@ class StorageFigures:
         self.given_up = 0  # transactions that lost their replay copy
 
 
+class WorkerFigures:
+    """One worker process, as its parent sees it."""
+
+    __slots__ = (
+        "connections",
+        "cpu",
+        "memory",
+        "number",
+        "pid",
+        "restarts",
+        "since",
+        "state",
+        "transactions",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number  # of its slot, from 1
+        self.pid = 0  # 0: there is none now
+        self.state = "starting"  # or "serving", "leaving"
+        self.since = 0.0  # seconds since the epoch: when it began
+        self.restarts = 0  # of its slot
+        self.connections = 0  # gauge: clients
+        self.transactions = 0
+        self.cpu = 0.0  # seconds
+        self.memory = 0  # gauge: resident bytes
+
+
 class BrokerFigures:
-    """Everything that is counted in one process."""
+    """Everything that is counted in one broker."""
 
     __slots__ = ("listeners", "pools", "started", "storage")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from math import exp
+from math import exp, inf
 
 from zope.interface import implementer
 
@@ -20,6 +20,9 @@ from .figures import ServerFigures
 
 #: The share of its weight that a server begins its slow start with.
 FIRST_SHARE = 0.1
+
+#: What a server may have a limit of.
+TRANSACTIONS, LINKS = "transactions", "links"
 
 #: Seconds in which the mean of server times forgets: what was known so long before an answer keeps 37 % (1/e)
 #: of its weight, as in Finagle's peak EWMA; and the drift toward what is typical takes so long.
@@ -49,6 +52,9 @@ class Member:
         "address",
         "figures",
         "key",
+        "lacking",
+        "most_links",
+        "most_transactions",
         "settings",
         "typical",
     )
@@ -62,6 +68,11 @@ class Member:
         #: The server time that is usual in its pool, toward which its own mean drifts. Whoever compares
         #: the members sets it; None: there is no drift.
         self.typical: float | None = None
+        #: How many transactions and links there may be; the settings', or this worker's part of them.
+        self.most_transactions: float = settings.maximum_transactions or inf
+        self.most_links: float = settings.maximum_links or inf
+        #: Told of which of them there was no place; None: nobody could do anything about it.
+        self.lacking: Callable[[str], None] | None = None
         self._slow_start = slow_start
         self._back: float | None = None  # when it was last open again
         self._draining = False
@@ -129,10 +140,16 @@ class Member:
 
     def has_place(self) -> bool:
         """Its limits of transactions and links leave room for one more try."""
-        settings, figures = self.settings, self.figures
-        if settings.maximum_transactions and figures.outstanding >= settings.maximum_transactions:
-            return False
-        return not settings.maximum_links or figures.links_idle > 0 or figures.links < settings.maximum_links
+        figures = self.figures
+        if figures.outstanding >= self.most_transactions:
+            lacking = TRANSACTIONS
+        elif figures.links_idle > 0 or figures.links < self.most_links:
+            return True
+        else:
+            lacking = LINKS
+        if self.lacking is not None:
+            self.lacking(lacking)
+        return False
 
     # --- how much does it count? ---
 

@@ -79,7 +79,7 @@ class LinkMode:
         self._pool = pool
         self._member = member
         self._pins = pins
-        self._probe = probe
+        self.probe = probe  # how the server is asked
         self._clock = clock
         self._changed = changed
         self._jitter = jitter
@@ -115,9 +115,18 @@ class LinkMode:
     def clear_pin(self) -> None:
         """The operator's word that the server may have become plain: what was found out is forgotten."""
         self._pins.clear(self._pool, self._member.address)
+        self.cleared()
+
+    def cleared(self) -> None:
+        """The pin was cleared, here or in the process that others belong to."""
         self._forget()
         self._hold(Finding.UNKNOWN, "what was known of it was cleared")
         self._begin()
+
+    def look(self) -> None:
+        """Another process may have found something out: see it now, and not at the next look."""
+        if self._running and self.mode == "auto":
+            self._tick_in(0.0)
 
     def spoke_tls(self) -> None:
         """The server has proved who it is on a link: whatever the mode, it has spoken TLS."""
@@ -221,7 +230,7 @@ class LinkMode:
         self._next = self._clock.callLater(seconds, self._tick)
 
     def _ask(self) -> None:
-        probing = self._probing = maybeDeferred(self._probe)
+        probing = self._probing = maybeDeferred(self.probe)
         probing.addErrback(self._mistaken, probing).addCallback(self._asked, probing)
 
     def _mistaken(self, failure: Failure, probing: Deferred[Found]) -> Found:

@@ -98,8 +98,13 @@ class Links(ClientFactory):
 
     def make_room(self) -> None:
         """A fresh link is wanted: at the limit an idle one gives its place."""
-        maximum = self.member.settings.maximum_links
-        if maximum and self.idle and self.member.figures.links >= maximum:
+        if self.idle and self.member.figures.links >= self.member.most_links:
+            next(iter(self.idle)).drop()
+
+    def trim(self) -> None:
+        """There may be fewer links than before: idle ones above that are closed."""
+        figures = self.member.figures
+        while self.idle and figures.links - figures.links_draining > self.member.most_links:
             next(iter(self.idle)).drop()
 
     def connect(self) -> Deferred[Link]:

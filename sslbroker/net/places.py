@@ -9,7 +9,7 @@ to know by which law a server is chosen.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -52,6 +52,8 @@ class Places:
         self._settings = queue
         self._figures = figures
         self._clock = clock
+        #: Called when a place may have become free, before who waits is served.
+        self.settle: Callable[[], None] | None = None
         self._limited = any(member.limited for member in members)
         self._keys = {member.key for member in members}
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
@@ -87,6 +89,8 @@ class Places:
 
     def freed(self) -> None:
         """A place may have become free, or nobody may be open any more: serve who waits."""
+        if self.settle is not None:
+            self.settle()
         if self._serving:
             self._again = True  # not by recursion: who is served may fail at once, and free the place again
         elif self._waiting:

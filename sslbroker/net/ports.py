@@ -20,18 +20,19 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from ..errors import StartError
-from .transports import Transports
-
-#: Connections that the kernel holds for us until we accept them.
-BACKLOG = 1024
+from .transports import BACKLOG, Transports
 
 
 class BoundPort:
-    """A socket that has its address and does not listen yet."""
+    """A socket that has its address and does not listen yet.
 
-    def __init__(self, bound: socket.socket, endpoint: str) -> None:
+    One that is `lent` belongs to another process: when it is closed here, that one goes on.
+    """
+
+    def __init__(self, bound: socket.socket, endpoint: str, *, lent: bool = False) -> None:
         self.endpoint = endpoint
         self._socket = bound
+        self._lent = lent
         self._path: str | None = None
         #: The number of a TCP port, 0 of a UNIX socket.
         self.port = 0
@@ -50,34 +51,61 @@ class BoundPort:
         `StartError` when another program was faster.
         """
         try:
-            if self._path is not None:
-                return self._listen_at(self._path, transports, factory, creator)
             self._socket.listen(BACKLOG)
         except OSError as error:
             raise _unusable(self.endpoint, error) from None
         return transports.listen(self._socket, factory, creator)
 
-    def _listen_at(self, path: str, transports: Transports, factory: Any, creator: Any) -> IListeningPort:
-        """Twisted makes a UNIX socket that it adopts open to everybody, and its backlog its own."""
-        mode = stat.S_IMODE(os.stat(path).st_mode)
-        inherited = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        port = transports.listen(self._socket, factory, creator)
-        os.chmod(path, mode)
-        if not inherited:
-            with suppress(OSError):  # BlockingIOError: nobody came while it was open
-                while True:
-                    self._socket.accept()[0].close()
-        self._socket.listen(BACKLOG)
-        return port
+    def listen_early(self) -> None:
+        """Let the kernel take clients, before a reactor accepts them; as `listen` it can fail.
+
+        Only from here on do others of `beside` listen too: a second broker that has bound the address
+        meanwhile is told, and does not get half of the clients.
+        """
+        try:
+            self._socket.listen(BACKLOG)
+            if self._path is None:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        except OSError as error:
+            raise _unusable(self.endpoint, error) from None
+
+    def beside(self) -> BoundPort:
+        """Another socket at this address, to which the kernel gives a share of the clients.
+
+        Where there can be one only (a UNIX socket, one that was given to this process) it is this one.
+        """
+        if self._path is not None or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return self
+        other = socket.socket(self._socket.family, socket.SOCK_STREAM)
+        other.setblocking(False)
+        try:
+            if other.family == socket.AF_INET6:
+                only = self._socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                other.setsockopt(socket.SOL_SOCKET, option, 1)
+            other.bind(self._socket.getsockname())
+        except OSError as error:
+            other.close()
+            raise _unusable(self.endpoint, error) from None
+        return BoundPort(other, self.endpoint)
+
+    def let_go(self) -> None:
+        """Close it in this process; the address stays that of others who have the same socket."""
+        self._socket.close()
+
+    def lend(self) -> BoundPort:
+        """The same socket, for a process that was forked from the one that owns it."""
+        return BoundPort(self._socket, self.endpoint, lent=True)
 
     def close(self) -> None:
         """Give the address back; again: nothing happens, for the path may be another's by now."""
         if self._socket.fileno() < 0:
             return
-        if self._path is not None:
+        if self._path is not None and not self._lent:
             with suppress(OSError):
                 os.unlink(self._path)
-        self._socket.close()
+        self.let_go()
 
 
 def bind(endpoint: str) -> BoundPort:

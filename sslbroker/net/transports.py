@@ -12,12 +12,16 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from twisted.internet import unix
 from twisted.internet.interfaces import IAddress, IConnector, IListeningPort
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 
 from ..sockets.connector import Connector
 from ..sockets.port import Port
 from ..sockets.secure import FIRST
+
+#: Connections that the kernel holds for us until we accept them.
+BACKLOG = 1024
 
 
 class Transports(Protocol):
@@ -62,6 +66,8 @@ class StockTransports:
     def listen(self, listening: socket.socket, factory: Any, creator: Any = None) -> IListeningPort:
         if creator is not None:
             factory = Wrapping(creator, False, factory, clock=self._reactor)
+        if listening.family == socket.AF_UNIX:
+            return _at_a_path(self._reactor, listening, factory)
         port: IListeningPort = self._reactor.adoptStreamPort(listening.fileno(), listening.family, factory)
         return port
 
@@ -78,6 +84,17 @@ _KINDS: Mapping[str, Callable[[Any], Transports]] = {"own": OwnTransports, "stoc
 def transports(kind: str, reactor: Any) -> Transports:
     """What the setting `broker.transport` names."""
     return _KINDS[kind](reactor)
+
+
+def _at_a_path(reactor: Any, listening: socket.socket, factory: Any) -> IListeningPort:
+    """The path and its mode belong to who bound it, and the socket to other processes too: Twisted would open
+    it to everybody at first, and in the end remove the one and shut down the other."""
+    port = unix.Port._fromListeningDescriptor(reactor, listening.fileno(), factory)
+    port._bindPath = b"\0"  # a name without a file
+    port._shouldShutdown = False
+    port.backlog = BACKLOG
+    port.startListening()
+    return port  # type: ignore[no-any-return]
 
 
 class _Layer(BufferingTLSTransport):

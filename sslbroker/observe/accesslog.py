@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -35,6 +35,8 @@ WAITING_LIMIT: Final = 8 * 1024 * 1024
 """Bytes kept while the file takes nothing; lines above it are lost."""
 LINE_LIMIT: Final = 64 * 1024
 """Bytes of a line; a longer record has its texts and lists cut."""
+LAST_PATIENCE: Final = 0.1
+"""Seconds that a process which ends waits for its turn to write its last lines."""
 QUIET: Final = 60.0
 """Seconds between two complaints of the same kind."""
 
@@ -52,12 +54,24 @@ _PLAIN: Final = (
 _PIPE_PIECE: Final = 4096
 
 
+class ITurn(Protocol):
+    """Which of several processes may write to a pipe or a terminal that they have in common."""
+
+    def take(self, patience: float = 0.0) -> bool:
+        """Is it this one now, or in so many seconds?"""
+
+    def give(self) -> None:
+        """Another one may write."""
+
+
 @implementer(IObserver)
 class AccessLog:
     """Writes each transaction's record to a file, or to standard output when `path` is "-".
 
-    `stdout` is the descriptor that "-" means, 1 when it is None. `write` is `os.write` but in tests.
-    Raises `StartError` when the file cannot be opened. To be used in the reactor's thread only.
+    Several processes may have the same one. To a file each batch is one write in append mode, which Linux
+    never mixes with another; to anything else a process writes when it has the `turn`, which it keeps
+    within a line. `stdout` is the descriptor that "-" means, 1 when it is None. `write` is `os.write` but
+    in tests. Raises `StartError` when the file cannot be opened. To be used in the reactor's thread only.
     """
 
     _log = Logger()
@@ -70,6 +84,7 @@ class AccessLog:
         stdout: int | None = None,
         write: Callable[[int, memoryview], int] = os.write,
         limit: int = WAITING_LIMIT,
+        turn: ITurn | None = None,
     ) -> None:
         self.path = path
         self.lines = 0  # accepted since the start, lost ones too
@@ -77,6 +92,8 @@ class AccessLog:
         self.waiting = 0  # bytes accepted and not written yet
         self._clock = clock
         self._write = write
+        self._patience = 0.0  # seconds to wait for a turn
+        self._turn = turn  # to write to what is no file, where other processes do
         self._limit = limit
         self._encode = LineEncoder()
         self._fresh: list[bytes] = []  # lines of the batch that is filling
@@ -162,6 +179,7 @@ class AccessLog:
         """Write what waits and close the file; what the file does not take now is counted in `lost`."""
         if self._closed:
             return
+        self._patience = LAST_PATIENCE  # nobody comes back to write these lines
         self.flush()
         self._closed = True
         self._stop_timer()
@@ -200,6 +218,7 @@ class AccessLog:
             else:
                 self._blocks[0] = block[done:]
         self._stuck = False
+        self._give_turn()
         if self._failing:
             self._failing = False
             self._say("again", "writing works again; lost since the start: {detail} lines", str(self.lost))
@@ -207,19 +226,28 @@ class AccessLog:
     def _write_some(self, block: memoryview) -> int:
         """Bytes that the file took; 0: none now."""
         if self._polled:
+            if self._turn is not None and not self._turn.take(self._patience):
+                return 0
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)
             if not poll.poll(0):
+                self._give_turn()
                 return 0
             block = block[:_PIPE_PIECE]
         try:
             return self._write(self._descriptor, block)
         except BlockingIOError:
+            self._give_turn()
             return 0
         except OSError as error:
+            self._give_turn()
             self._failing = True
             self._say("write", "writing failed ({detail}); lines wait in memory for now", str(error))
             return 0
+
+    def _give_turn(self) -> None:
+        if self._turn is not None and not self._torn:
+            self._turn.give()
 
     def _drop_torn(self) -> None:
         block = self._blocks.popleft()

@@ -13,13 +13,14 @@ that is not this machine's, so that a web page somewhere cannot read these throu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from twisted.internet.address import IPv4Address as TCP4
 from twisted.internet.address import IPv6Address as TCP6
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -28,7 +29,7 @@ from twisted.web.http import Request as ChannelRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from ..core.figures import BrokerFigures
+from ..core.figures import BrokerFigures, WorkerFigures
 from .metrics import LogFigures, broker_registry, exposition
 from .state import Servers, state
 
@@ -73,13 +74,16 @@ def admin_site(
     access_log: LogFigures | None = None,
     extra: Callable[[], Mapping[str, Any]] | None = None,
     servers: Callable[[], Servers] | None = None,
+    workers: Callable[[], Sequence[WorkerFigures]] | None = None,
+    fresh: Callable[[], Deferred[None]] | None = None,
     registry: CollectorRegistry | None = None,
     hosts: Collection[str] = (),
 ) -> Site:
     """The admin pages as a factory for the admin endpoint.
 
     `extra` gives what `/state` shows beside the figures, and `servers` how each server stands, by pool and
-    address; `registry` replaces the one with the broker's
+    address; `workers` tells of each worker process, and `fresh` fires when the figures are as of now, where
+    they are those of other processes; `registry` replaces the one with the broker's
     own metrics; `hosts` are further names that may stand in `Host` on a loopback address.
     """
     pages = _Pages(
@@ -87,7 +91,9 @@ def admin_site(
         clock,
         extra or dict,
         servers or dict,
-        registry or broker_registry(figures, access_log, servers or dict),
+        workers or tuple,
+        fresh or (lambda: succeed(None)),
+        registry or broker_registry(figures, access_log, servers or dict, workers or tuple),
         frozenset(hosts),
     )
     return _AdminSite(pages, clock)
@@ -104,6 +110,8 @@ class _Pages(Resource):
         clock: IReactorTime,
         extra: Callable[[], Mapping[str, Any]],
         servers: Callable[[], Servers],
+        workers: Callable[[], Sequence[WorkerFigures]],
+        fresh: Callable[[], Deferred[None]],
         registry: CollectorRegistry,
         hosts: frozenset[str],
     ) -> None:
@@ -112,6 +120,8 @@ class _Pages(Resource):
         self._clock = clock
         self._extra = extra
         self._servers = servers
+        self._workers = workers
+        self._fresh = fresh
         self._registry = registry
         self._hosts = hosts
         self._pages: dict[bytes, _Page] = {
@@ -130,7 +140,8 @@ class _Pages(Resource):
             _answer(request, _TEXT, text)
         else:
             kind, pieces = self._pages[request.path]
-            _Rendering(request, self._clock, kind, pieces())
+            rendering = _Rendering(request, self._clock, kind, pieces())
+            self._fresh().addCallbacks(lambda _: rendering.begin(), rendering.failed)
         return NOT_DONE_YET
 
     def _refusal(self, request: Request) -> _Refusal | None:
@@ -147,7 +158,7 @@ class _Pages(Resource):
         return None
 
     def _state(self) -> Iterator[bytes]:
-        shown = state(self._figures(), self._clock.seconds(), self._extra(), self._servers())
+        shown = state(self._figures(), self._clock.seconds(), self._extra(), self._servers(), self._workers())
         yield json.dumps(shown, separators=(",", ":"), default=str).encode() + b"\n"
 
     def _is_ours(self, host: bytes, arrived_at: IAddress) -> bool:
@@ -168,8 +179,17 @@ class _Rendering:
         self._kind = kind
         self._pieces = pieces
         self._done: list[bytes] = []
-        self._next: IDelayedCall = clock.callLater(0, self._step)
+        self._next: IDelayedCall | None = None
+        self._left = False  # who asked is gone
         request.notifyFinish().addErrback(self._gone)
+
+    def begin(self) -> None:
+        if not self._left:
+            self._next = self._clock.callLater(0, self._step)
+
+    def failed(self, failure: Failure) -> None:
+        if not self._left:
+            self._request.processingFailed(failure)
 
     def _step(self) -> None:
         try:
@@ -184,7 +204,9 @@ class _Rendering:
         self._next = self._clock.callLater(0, self._step)
 
     def _gone(self, reason: Failure) -> None:
-        self._next.cancel()
+        self._left = True
+        if self._next is not None:
+            self._next.cancel()
 
 
 def _answer(request: Request, kind: bytes, content: bytes) -> None:

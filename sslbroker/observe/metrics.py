@@ -8,7 +8,7 @@ touch the data path: it only reads, and a long page is made in pieces between wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -28,6 +28,7 @@ from ..core.figures import (
     PoolFigures,
     ServerFigures,
     StorageFigures,
+    WorkerFigures,
 )
 from ..version import __version__
 from .families import (
@@ -99,6 +100,17 @@ _STORAGE_COUNTERS: Final[Columns[StorageFigures]] = (
 )
 
 
+_WORKER_GAUGES: Final[Columns[WorkerFigures]] = (
+    ("worker_connections", "Client connections of the worker that are open now.", lambda f: f.connections),
+    ("worker_resident_memory_bytes", "Memory of the worker.", lambda f: f.memory),
+    ("worker_start_time_seconds", "When the worker began to serve, since the epoch.", lambda f: f.since),
+)
+_WORKER_COUNTERS: Final[Columns[WorkerFigures]] = (
+    ("worker_transactions", "Transactions of the worker.", lambda f: f.transactions),
+    ("worker_cpu_seconds", "Processor time of the worker.", lambda f: f.cpu),
+)
+
+
 class LogFigures(Protocol):
     """What an access log counts (`AccessLog` does)."""
 
@@ -127,8 +139,10 @@ class FiguresCollector(Collector):
         figures: Callable[[], BrokerFigures],
         access_log: LogFigures | None = None,
         servers: Callable[[], Servers] = dict,
+        workers: Callable[[], Sequence[WorkerFigures]] = tuple,
     ) -> None:
         self._figures = figures
+        self._workers = workers
         self._access_log = access_log
         self._servers = servers
 
@@ -142,6 +156,8 @@ class FiguresCollector(Collector):
         yield from _of_servers(figures.pools)
         yield from _of_standing(self._servers())
         yield from _of_storage(figures.storage)
+        if workers := self._workers():
+            yield from _of_workers(workers)
         if self._access_log is not None:
             log: Rows[LogFigures] = [((), self._access_log)]
             yield from gauges((), log, _LOG_GAUGES)
@@ -152,10 +168,11 @@ def broker_registry(
     figures: Callable[[], BrokerFigures],
     access_log: LogFigures | None = None,
     servers: Callable[[], Servers] = dict,
+    workers: Callable[[], Sequence[WorkerFigures]] = tuple,
 ) -> CollectorRegistry:
     """A registry of its own, with the broker's figures and those of the process and of Python."""
     registry = CollectorRegistry()
-    registry.register(FiguresCollector(figures, access_log, servers))
+    registry.register(FiguresCollector(figures, access_log, servers, workers))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -329,4 +346,20 @@ def _of_storage(storage: StorageFigures) -> Iterator[Metric]:
         ("direction",),
         rows,
         lambda f: {"up": f.grown, "down": f.shrunk},
+    )
+
+
+def _of_workers(workers: Sequence[WorkerFigures]) -> Iterator[Metric]:
+    """One row for each process: two of one slot while one of them leaves."""
+    labels = ("worker", "pid")
+    rows: Rows[WorkerFigures] = [((str(worker.number), str(worker.pid)), worker) for worker in workers]
+    yield info("worker", "How the worker stands.", labels, rows, lambda f: {"state": f.state})
+    yield from gauges(labels, rows, _WORKER_GAUGES)
+    yield from counters(labels, rows, _WORKER_COUNTERS)
+    slots = {worker.number: worker for worker in workers}
+    yield counter(
+        "worker_restarts",
+        "How often the worker was replaced.",
+        labels[:1],
+        lambda: (((str(number),), worker.restarts) for number, worker in slots.items()),
     )

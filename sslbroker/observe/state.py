@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from ..core.figures import TIME_BUCKETS, BrokerFigures, ListenerFigures, PoolFigures, ServerFigures, Times
+from ..core.figures import (
+    TIME_BUCKETS,
+    BrokerFigures,
+    ListenerFigures,
+    PoolFigures,
+    ServerFigures,
+    Times,
+    WorkerFigures,
+)
 from ..version import __version__
 
 LIST_LIMIT: Final = 1000
@@ -30,11 +38,12 @@ def state(
     now: float,
     extra: Mapping[str, Any] | None = None,
     servers: Servers | None = None,
+    workers: Sequence[WorkerFigures] = (),
 ) -> dict[str, Any]:
     """The broker's state at `now` (seconds since the epoch).
 
     What only the service knows is shown too: `extra` beside it, where it cannot replace anything, and
-    `servers` in each server.
+    `servers` in each server; and `workers`, where there are several.
     """
     listeners = [_listener(listener) for listener in figures.listeners[:LIST_LIMIT]]
     pools: list[dict[str, Any]] = []
@@ -62,6 +71,7 @@ def state(
             "shrunk": storage.shrunk,
             "given_up": storage.given_up,
         },
+        **({"workers": [_worker(worker) for worker in workers]} if workers else {}),
     }
 
 
@@ -118,6 +128,20 @@ def _server(server: ServerFigures, known: Mapping[str, Any]) -> dict[str, Any]:
         "last_failure": server.last_failure or None,
         "last_failure_at": server.last_failure_at or None,
         "server_time": summary(server.server_times),
+    }
+
+
+def _worker(worker: WorkerFigures) -> dict[str, Any]:
+    return {
+        "number": worker.number,
+        "pid": worker.pid or None,
+        "state": worker.state,
+        "since": worker.since or None,
+        "restarts": worker.restarts,
+        "connections": worker.connections,
+        "transactions": worker.transactions,
+        "cpu": round(worker.cpu, 3),
+        "memory": worker.memory,
     }
 
 

@@ -86,7 +86,6 @@ WISHES = {
     "pools.*.ejection": MINIMAL + "ejection = { failures = 5 }",
     "pools.*.pacing": MINIMAL + "pacing = { breaches = 1 }",
     "groups": MINIMAL + '[groups.gold]\nnetworks = ["192.0.2.0/24"]\npriority = 5\nthreshold = "10ms"',
-    "broker.workers": MINIMAL + '[broker]\nworkers = "auto"',
     "broker.transport": MINIMAL + '[broker]\ntransport = "own"',
 }
 
@@ -122,7 +121,6 @@ def pool(**changes: Any) -> settings.Configuration:
         ("pools.shop.health", pool(health=settings.Health("/healthz"))),
         ("pools.shop.pacing", pool(pacing=settings.Pacing(breaches=2))),
         ("groups", replace(OBJECTS, groups=(settings.Group("gold", (), 5),))),
-        ("broker.workers", replace(OBJECTS, broker=settings.Broker(workers=2))),
     ],
 )
 def test_objects_that_ask_for_what_is_not_built_yet_are_refused_too(

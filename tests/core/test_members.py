@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
-from sslbroker.core.members import FIRST_SHARE, LINGERS, MEMORY, Member
+from sslbroker.core.members import FIRST_SHARE, LINGERS, LINKS, MEMORY, TRANSACTIONS, Member
 from sslbroker.interfaces import IMember
 from sslbroker.settings import Server
 
@@ -341,3 +341,17 @@ def test_what_failed_now_adds_to_what_is_left() -> None:
     assert one.load(10.0) == 1
     measured(one, 0.01, 10.0 + LINGERS, good=False)
     assert one.load(10.0 + LINGERS) == pytest.approx(1 + exp(-1))
+
+
+def test_whoever_can_do_something_about_it_is_told_which_place_was_lacking() -> None:
+    told: list[str] = []
+    one = Member(Server("a:1", maximum_transactions=2, maximum_links=1))
+    one.lacking = told.append
+    assert one.has_place()
+    one.figures.links_busy = 1
+    assert not one.has_place()
+    one.figures.links_idle = 1
+    assert one.has_place()
+    one.most_transactions = 0
+    assert not one.has_place()
+    assert told == [LINKS, TRANSACTIONS]

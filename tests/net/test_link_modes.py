@@ -333,7 +333,7 @@ class FindingOut(LinkModeCase):
         self.probing.errback(ZeroDivisionError())
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.holds(None, UNKNOWN)
-        with mock.patch.object(self.links, "_probe", return_value=fail(ZeroDivisionError())):
+        with mock.patch.object(self.links, "probe", return_value=fail(ZeroDivisionError())):
             self.wait(1)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.wait(2)
@@ -343,7 +343,7 @@ class FindingOut(LinkModeCase):
     def test_a_probe_that_does_not_even_begin_is_logged(self) -> None:
         self.begin()
         self.found(UNKNOWN)
-        with mock.patch.object(self.links, "_probe", side_effect=ZeroDivisionError):
+        with mock.patch.object(self.links, "probe", side_effect=ZeroDivisionError):
             self.wait(1)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertIn("see the log", self.member.bars[BAR])

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sslbroker.errors import StartError
 from sslbroker.net import ports
-from sslbroker.net.transports import StockTransports
+from sslbroker.net.transports import OwnTransports, StockTransports
 
 from ..files import folder
 
@@ -120,7 +120,7 @@ class UnixSockets(SynchronousTestCase):
     def test_one_that_answers_is_not(self) -> None:
         live = ports.bind(f"unix:{self.path}")
         self.addCleanup(live.close)
-        live.listen(StockTransports(Adopting()), Factory())
+        live.listen_early()
         self.assertRaises(StartError, ports.bind, f"unix:{self.path}")
         self.assertTrue(os.path.exists(self.path))
 
@@ -159,25 +159,13 @@ class ListeningUnixSockets(TestCase):
             client.setblocking(False)
             client.connect(self.path)  # BlockingIOError when nobody more may wait
 
-    def test_who_slipped_in_while_it_was_open_is_let_go(self) -> None:
+    async def test_it_is_open_to_nobody_else_at_any_time(self) -> None:
         port = ports.bind(f"unix:{self.path}:mode=600")
         self.addCleanup(port.close)
-        client = socket.socket(socket.AF_UNIX)
-        self.addCleanup(client.close)
-        path = self.path
-
-        class Open(Adopting):
-            def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> object:
-                os.chmod(path, 0o666)
-                with socket.socket(fileno=os.dup(descriptor)) as listening:
-                    listening.listen(5)
-                client.connect(path)
-                return super().adoptStreamPort(descriptor, family, factory)
-
-        port.listen(StockTransports(Open()), Factory())
-        client.settimeout(1)
-        self.assertEqual(client.recv(1), b"")
-        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        self.patch(os, "chmod", lambda *_: self.fail("its mode was changed"))
+        listening = port.listen(StockTransports(real_reactor), Factory())
+        self.addCleanup(listening.stopListening)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
 
 
 class Inherited(SynchronousTestCase):
@@ -191,3 +179,81 @@ class Inherited(SynchronousTestCase):
         port = ports.BoundPort(binder.bound, "systemd:")
         self.assertEqual(port.port, listening.getsockname()[1])
         port.close()
+
+
+class Together(TestCase):
+    """Sockets of several processes at one address."""
+
+    def bound(self, endpoint: str) -> ports.BoundPort:
+        port = ports.bind(endpoint)
+        self.addCleanup(port.close)
+        return port
+
+    def several(self, endpoint: str = "tcp:0:interface=127.0.0.1") -> list[ports.BoundPort]:
+        first = self.bound(endpoint)
+        others = [first.beside(), first.beside()]
+        for other in others:
+            self.addCleanup(other.close)
+        return [first, *others]
+
+    def test_each_gets_a_share_of_the_clients(self) -> None:
+        for endpoint in ("tcp:0:interface=127.0.0.1", "tcp:0", r"tcp6:0:interface=\:\:"):
+            several = self.several(endpoint)
+            self.assertEqual(len({port.port for port in several}), 1)
+            for port in several:
+                port.listen_early()
+            clients = [socket.create_connection(("127.0.0.1", several[0].port)) for _ in range(120)]
+            shares = [self.accepted(port) for port in several]
+            self.assertEqual(sum(shares), 120)
+            self.assertTrue(all(shares), shares)
+            for client in clients:
+                client.close()
+
+    def accepted(self, port: ports.BoundPort) -> int:
+        """How many wait at this one."""
+        count = 0
+        try:
+            while True:
+                port._socket.accept()[0].close()
+                count += 1
+        except BlockingIOError:
+            return count
+
+    def test_another_broker_that_is_as_fast_is_told(self) -> None:
+        ours = self.several()
+        theirs = [self.bound(f"tcp:{ours[0].port}:interface=127.0.0.1")]
+        theirs.append(theirs[0].beside())
+        self.addCleanup(theirs[1].close)
+        for port in ours:
+            port.listen_early()
+        error = self.assertRaises(StartError, theirs[0].listen_early)
+        self.assertIn("something listens there already", str(error))
+        self.assertRaises(StartError, ports.bind, theirs[0].endpoint)
+
+    def test_an_address_that_another_has_not_shared_is_refused(self) -> None:
+        first = self.bound("tcp:0:interface=127.0.0.1")
+        first.listen(StockTransports(Adopting()), Factory())
+        copy = ports.BoundPort(first._socket, first.endpoint)
+        self.assertIs(copy.beside(), copy)  # it was given to us: there is one only
+
+    async def test_a_unix_socket_is_one_for_all_and_who_has_lent_it_changes_nothing(self) -> None:
+        path = folder(self) / "socket"
+        owned = self.bound(f"unix:{path}:mode=600")
+        self.assertIs(owned.beside(), owned)
+        owned.listen_early()
+        for transports in (StockTransports(real_reactor), OwnTransports(real_reactor)):
+            listening = owned.lend().listen(transports, Factory())
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+            await listening.stopListening()  # type: ignore[misc]
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))  # the owner goes on
+            self.assertTrue(path.exists())
+        owned.close()
+        self.assertFalse(path.exists())
+
+    def test_what_is_lent_is_closed_without_its_path(self) -> None:
+        path = folder(self) / "socket"
+        owned = self.bound(f"unix:{path}")
+        owned.lend().close()
+        self.assertTrue(path.exists())
+        os.unlink(path)

@@ -23,7 +23,7 @@ from zope.interface.verify import verifyObject
 
 from sslbroker.errors import StartError
 from sslbroker.interfaces import IObserver
-from sslbroker.observe.accesslog import BATCH, DELAY, LINE_LIMIT, QUIET, AccessLog, LineEncoder
+from sslbroker.observe.accesslog import BATCH, DELAY, LAST_PATIENCE, LINE_LIMIT, QUIET, AccessLog, LineEncoder
 from sslbroker.outcome import Cause
 
 RECORD: dict[str, Any] = {
@@ -603,3 +603,82 @@ class StandardOutput(AccessLogCase):
         assert "Broken pipe" in heard[0]
         log.close()
         assert log.lost == 1
+
+
+class Turn:
+    """Whose turn it is, as a test says."""
+
+    def __init__(self) -> None:
+        self.ours = True
+        self.taken = False
+        self.patience = 0.0
+
+    def take(self, patience: float = 0.0) -> bool:
+        self.patience = patience
+        self.taken = self.taken or self.ours
+        return self.ours
+
+    def give(self) -> None:
+        self.taken = False
+
+
+class Sharing(StandardOutput):
+    """Several processes write to one pipe."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.turn = Turn()
+        self.shared = AccessLog("-", self.clock, stdout=self.writer, turn=self.turn)
+
+    def tell(self, *numbers: int) -> None:
+        for number in numbers:
+            self.shared.transaction_ended(numbered(number))
+
+    def test_nothing_is_written_before_it_is_our_turn(self) -> None:
+        self.turn.ours = False
+        self.tell(1)
+        self.clock.advance(DELAY)
+        assert self.read() == b""
+        self.turn.ours = True
+        self.clock.advance(DELAY)
+        assert [json.loads(line)["id"] for line in self.read().splitlines()] == [1]
+        assert not self.turn.taken
+
+    def test_within_a_line_the_turn_is_kept(self) -> None:
+        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
+        self.shared.transaction_ended({"time": 0.0, "id": "x" * 9000})
+        self.shared.flush()
+        assert self.turn.taken
+        data = self.read()
+        while not data.endswith(b"\n"):
+            self.clock.advance(DELAY)
+            data += self.read()
+        assert len(json.loads(data)["id"]) == 9000
+        assert not self.turn.taken
+
+    def test_a_full_pipe_leaves_the_turn_to_others(self) -> None:
+        size = fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(self.writer, b"\n" * size)
+        self.tell(1)
+        self.shared.flush()
+        assert not self.turn.taken
+        self.read()
+        self.clock.advance(DELAY)
+
+    def test_at_the_end_a_turn_is_waited_for_a_moment(self) -> None:
+        self.tell(1)
+        self.shared.close()
+        assert self.turn.patience == LAST_PATIENCE
+        assert [json.loads(line)["id"] for line in self.read().splitlines()] == [1]
+
+    def test_an_error_leaves_the_turn_to_others(self) -> None:
+        for error in (BlockingIOError(), OSError(errno.EIO, "broken")):
+
+            def refuse(descriptor: int, data: memoryview, error: OSError = error) -> int:
+                raise error
+
+            log = AccessLog("-", self.clock, stdout=self.writer, turn=self.turn, write=refuse)
+            log.transaction_ended(numbered(1))
+            log.flush()
+            assert not self.turn.taken
+            log.close()

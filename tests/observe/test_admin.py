@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
@@ -86,6 +87,7 @@ class AdminCase(SynchronousTestCase):
         extra: Callable[[], Mapping[str, Any]] | None = None,
         registry: CollectorRegistry | None = None,
         access_log: AccessLog | None = None,
+        fresh: Callable[[], Deferred[None]] | None = None,
     ) -> Site:
         return admin_site(
             lambda: self.figures,
@@ -93,6 +95,7 @@ class AdminCase(SynchronousTestCase):
             access_log=access_log,
             extra=extra,
             registry=registry,
+            fresh=fresh,
             hosts=["broker.test"],
         )
 
@@ -217,6 +220,29 @@ class Pages(AdminCase):
         assert b"Traceback" not in answer.received
         assert len(self.flushLoggedErrors(RuntimeError)) == 1
         self.finish(answer)
+
+    def test_a_page_waits_until_the_figures_are_those_of_now(self) -> None:
+        asked: list[Deferred[None]] = []
+
+        def fresh() -> Deferred[None]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        site = self.pages(fresh=fresh)
+        waiting, failing, leaving, left = (self.ask("/state", site=site) for _ in range(4))
+        self.figures.listeners[0].transactions = 4321
+        self.assertEqual(waiting.received, b"")
+        for connection in (leaving, left):
+            connection.lose()
+        asked[0].callback(None)
+        asked[1].errback(ZeroDivisionError())
+        asked[2].callback(None)
+        asked[3].errback(ZeroDivisionError())
+        self.clock.pump([0] * 100)
+        self.assertIn(b'"transactions":4321', waiting.content)
+        self.assertEqual(failing.status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.finish(waiting, failing)
 
 
 class Refusals(AdminCase):

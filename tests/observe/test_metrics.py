@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -17,6 +17,7 @@ from sslbroker.core.figures import (
     PoolFigures,
     ServerFigures,
     StorageFigures,
+    WorkerFigures,
 )
 from sslbroker.observe.metrics import PIECE, FiguresCollector, broker_registry, exposition
 
@@ -33,9 +34,11 @@ class Log:
     waiting = 14
 
 
-def figures_only(figures: BrokerFigures, log: Log | None = None) -> CollectorRegistry:
+def figures_only(
+    figures: BrokerFigures, log: Log | None = None, workers: Sequence[WorkerFigures] = ()
+) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(FiguresCollector(lambda: figures, log, lambda: STANDING))
+    registry.register(FiguresCollector(lambda: figures, log, lambda: STANDING, lambda: workers))
     return registry
 
 
@@ -231,8 +234,39 @@ def test_each_metric_is_explained_to_operators() -> None:
     explained = set(re.findall(r"`(sslbroker_\w+)`", OPERATIONS.read_text()))
     made = {
         re.sub(r"_(bucket|count|sum)$", "", sample.name) if metric.type == "histogram" else sample.name
-        for metric in scraped(figures_only(busy_broker(), Log()))
+        for metric in scraped(figures_only(busy_broker(), Log(), [WorkerFigures(1)]))
         for sample in metric.samples
     }
 
     assert explained == made
+
+
+def test_each_worker_has_rows_of_its_own() -> None:
+    worker = WorkerFigures(2)
+    worker.pid, worker.state, worker.since = 77, "serving", 9.0
+    worker.connections, worker.transactions, worker.restarts = 5, 6, 3
+    worker.cpu, worker.memory = 1.5, 4096
+    found = values(scraped(figures_only(busy_broker(), None, [worker])))
+    assert {name: value for name, value in found.items() if "_worker_" in name} == {
+        "sslbroker_worker_info pid=77 state=serving worker=2": 1,
+        "sslbroker_worker_connections pid=77 worker=2": 5,
+        "sslbroker_worker_transactions_total pid=77 worker=2": 6,
+        "sslbroker_worker_restarts_total worker=2": 3,
+        "sslbroker_worker_cpu_seconds_total pid=77 worker=2": 1.5,
+        "sslbroker_worker_resident_memory_bytes pid=77 worker=2": 4096,
+        "sslbroker_worker_start_time_seconds pid=77 worker=2": 9,
+    }
+
+
+def test_restarts_are_told_once_for_each_slot() -> None:
+    several = [WorkerFigures(1), WorkerFigures(2), WorkerFigures(1)]
+    for pid, worker in enumerate(several, 70):
+        worker.pid = pid
+        worker.restarts = 1
+    several[2].state = "leaving"
+    found = values(scraped(figures_only(busy_broker(), None, several)))
+    restarts = {name: value for name, value in found.items() if "restarts" in name}
+    assert restarts == {
+        "sslbroker_worker_restarts_total worker=1": 1,
+        "sslbroker_worker_restarts_total worker=2": 1,
+    }

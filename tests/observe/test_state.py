@@ -6,7 +6,14 @@ import json
 import os
 
 from sslbroker import __version__
-from sslbroker.core.figures import BrokerFigures, ListenerFigures, PoolFigures, ServerFigures, Times
+from sslbroker.core.figures import (
+    BrokerFigures,
+    ListenerFigures,
+    PoolFigures,
+    ServerFigures,
+    Times,
+    WorkerFigures,
+)
 from sslbroker.observe.state import LIST_LIMIT, state, summary
 
 from .samples import STANDING, busy_broker
@@ -143,3 +150,21 @@ def test_a_quantile_above_the_last_bucket_is_unknown() -> None:
     times.add(31.0)
 
     assert summary(times) == {"count": 1, "mean": 31.0, "p50": None, "p99": None}
+
+
+def test_each_worker_is_shown_where_there_are_several() -> None:
+    assert "workers" not in state(busy_broker(), now=0)
+    worker = WorkerFigures(1)
+    worker.restarts = 3
+    (shown,) = state(busy_broker(), now=0, workers=[worker])["workers"]
+    assert shown == {
+        "number": 1,
+        "pid": None,
+        "state": "starting",
+        "since": None,
+        "restarts": 3,
+        "connections": 0,
+        "transactions": 0,
+        "cpu": 0.0,
+        "memory": 0,
+    }

@@ -1,0 +1,342 @@
+"""One broker of several processes: the parent, which a program and an operator talk to.
+
+Decides what the parent does of a broker's work, and what workers do: it owns sockets, admin pages, findings
+and an operator's changes; they serve. Invariant: everything that can be wrong with a start is found before
+anything listens, as with one process; no listening socket is closed before the broker stops. Refuses to serve
+anybody, and to know how workers come and go.
+
+The parent and all workers are made from the same objects, which are built once: the parent's pools serve
+nobody, but an operator changes them first, so a mistake is told where it was made; and they find out what
+servers speak. The workers' are forked with all that a ``.tac`` file gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from . import announce
+from .core.figures import BrokerFigures, WorkerFigures
+from .errors import StartError
+from .net import ports
+from .net.names import Names
+from .net.pool import Pool
+from .net.signals import Signals
+from .net.tls import ListenerContexts
+from .net.transports import StockTransports
+from .observe.accesslog import AccessLog
+from .observe.admin import admin_site
+from .operating import CHANGES, OperatedService
+from .prepared import Prepared
+from .settings import Configuration
+from .workers import lent, told
+from .workers.findings import Findings
+from .workers.leases import Leases
+from .workers.parent import Workers
+from .workers.reports import LogCounts, ProcessCounts, Totals, parts
+from .workers.template import Template
+from .workers.worker import work
+
+_log = Logger("sslbroker")
+
+
+class IBroker(Protocol):
+    """The broker that each worker is (`service.BrokerService`), as far as this file needs to know."""
+
+    pools: Mapping[str, Pool]
+    contexts: Mapping[str, ListenerContexts]
+    prepared: Prepared
+    names: Names
+    access_log: AccessLog | None
+    figures: BrokerFigures
+
+    def provide_files(self) -> None: ...
+    def lend(self, bound: Mapping[str, ports.BoundPort]) -> None: ...
+    def privilegedStartService(self) -> None: ...
+    def startService(self) -> None: ...
+    def stopService(self) -> Deferred[Any]: ...
+    def shut(self) -> None: ...
+    def reopen_logs(self) -> None: ...
+    def read_certificates(self, read: Any) -> list[str]: ...
+    def servers(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]: ...
+
+
+class Several(OperatedService):
+    """The parent of a broker with workers; used like a `BrokerService`."""
+
+    def __init__(self, configuration: Configuration, reactor: Any, broker: IBroker, workers: int) -> None:
+        """`broker` is what each worker is, by its share of the configuration; nothing of it has begun."""
+        super().__init__()
+        self.configuration = configuration
+        self.reactor = reactor
+        self.pools = broker.pools
+        self.contexts = broker.contexts
+        self.log_counts = LogCounts()
+        self._broker = broker
+        self._count = workers
+        self._bound: dict[str, list[ports.BoundPort]] = {}  # by listener, one for each slot
+        self._admin: ports.BoundPort | None = None
+        self._admin_listening: IListeningPort | None = None
+        self._listening = self._draining = False
+        counted = [ProcessCounts(), *parts(broker.figures), self.log_counts]
+        self._findings = Findings(self.pools, broker.prepared.pins, reactor, self._pinned)
+        limits = {
+            (name, member.address, kind): limit
+            for name, pool in self.pools.items()
+            for member in pool.members
+            for kind, limit in lent.limits(member).items()
+        }
+        self._workers = Workers(
+            reactor,
+            workers,
+            self._template,
+            Leases(limits, workers),
+            Totals(counted),
+            self._findings.find,
+        )
+        self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs, reload=self.reload)
+
+    def _template(self, **heard: Any) -> Template:
+        calls = {
+            "reload": self._reload_template,
+            "reopen": self._broker.reopen_logs,
+            "close": self._let_go,
+        }
+        return Template(self.reactor, self._work, calls, **heard)
+
+    # --- addresses ---
+
+    def bind(self) -> None:
+        """Take every address, once for each worker; `StartError` with every one that cannot be had."""
+        if self._bound or self._admin:
+            return
+        problems: list[str] = []
+        for listener in self.configuration.listeners:
+            try:
+                first = ports.bind(listener.endpoint)
+                self._bound[listener.name] = [first]
+                self._bound[listener.name] += [first.beside() for _ in range(self._count - 1)]
+            except StartError as error:
+                problems.append(f"listeners.{listener.name}: {error}")
+        if self.configuration.admin is not None:
+            try:
+                self._admin = ports.bind(self.configuration.admin.endpoint)
+            except StartError as error:
+                problems.append(f"admin: {error}")
+        if problems:
+            self._unbind()
+            raise StartError("\n".join(problems))
+
+    def address(self, listener: str) -> str:
+        """Where `listener` is bound, as "host:port"; `KeyError` before `bind`."""
+        return self._bound[listener][0].address
+
+    @property
+    def admin_address(self) -> str:
+        """Where the admin pages are, as "host:port"; "" when there are none."""
+        return self._admin.address if self._admin else ""
+
+    def _unbind(self) -> None:
+        for several in self._bound.values():
+            for bound in several:
+                bound.close()
+        self._bound = {}
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+
+    # --- what is shown ---
+
+    @property
+    def figures(self) -> BrokerFigures:
+        """The sums over all workers, as of the last page that was asked for."""
+        return self._broker.figures
+
+    def servers(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """How each server stands, by pool and address, beside the figures (`Pool.describe`)."""
+        return self._broker.servers()
+
+    def workers(self) -> Sequence[WorkerFigures]:
+        """How each worker stands."""
+        return self._workers.shown()
+
+    def state(self) -> Mapping[str, Any]:
+        """What `/state` shows beside the figures."""
+        addresses = {name: several[0].address for name, several in self._bound.items() if self._listening}
+        return {
+            "configuration": self.configuration.source,
+            "listening": addresses,
+            "draining": self._draining,
+        }
+
+    # --- what an operator changes, beside `OperatedService` ---
+
+    def changed(self, name: str, *values: Any) -> None:
+        self._workers.change(name, values)
+
+    def clear_pin(self, pool: str, server: str) -> None:
+        self._findings.forget(pool, server)
+        super().clear_pin(pool, server)
+
+    def reload_certificates(self) -> None:
+        quiet = False
+        try:
+            super().reload_certificates()
+        except StartError:
+            quiet = True  # workers find the same problems
+            raise
+        finally:
+            self._workers.reload(quiet=quiet)
+
+    def reopen_logs(self) -> None:
+        """After a rotation: go on in a new file of the same name."""
+        self._broker.reopen_logs()
+        self._workers.reopen()
+
+    def reload(self) -> None:
+        """SIGHUP: logs are opened and certificates read anew. Problems are logged, and nothing is lost."""
+        self.reopen_logs()
+        try:
+            self.reload_certificates()
+        except StartError as error:
+            for line in str(error).splitlines():
+                _log.error("kept as it was: {line}", line=line)
+
+    def _pinned(self, pool: str, server: str) -> None:
+        mode = self.pools[pool].links[self.pools[pool].member(server)].mode
+        mode.look()
+        self._workers.look(pool, server)
+
+    # --- what Twisted calls ---
+
+    def privilegedStartService(self) -> None:
+        self.bind()
+        super().privilegedStartService()
+
+    def startService(self) -> None:
+        self.bind()
+        super().startService()
+        self._broker.provide_files()  # each worker inherits the limit
+        for warning in self._broker.prepared.warnings():
+            _log.warn("{warning}", warning=warning)
+        self._listen()
+        self._workers.start()
+        for pool in self.pools.values():
+            pool.start()
+        for listener in self.configuration.listeners:
+            announce.listening(listener, self.address(listener.name))
+        if self._admin is not None:
+            site = admin_site(
+                lambda: self.figures,
+                self.reactor,
+                access_log=self.log_counts if self.configuration.log.access else None,
+                extra=self.state,
+                servers=self.servers,
+                workers=self.workers,
+                fresh=self._workers.report,
+            )
+            self._admin_listening = self._admin.listen(StockTransports(self.reactor), site)
+            announce.admin(self._admin.address)
+        self._signals.install()
+
+    def _listen(self) -> None:
+        """The kernel takes clients from here on; they wait until the first worker accepts them."""
+        try:
+            for several in self._bound.values():
+                for bound in dict.fromkeys(several):  # a UNIX socket is there once for all
+                    bound.listen_early()
+        except StartError as error:
+            # Two that start at once can both bind, and one listens.
+            self._unbind()
+            raise SystemExit(announce.explain(error)) from None
+        self._listening = True
+
+    def stopService(self) -> Deferred[Any]:
+        """Let all workers drain, and end those that do not."""
+        self._draining = True
+        listening, self._listening = self._listening, False
+        for several in self._bound.values():
+            for bound in several:
+                bound.close()
+        timeout = self.configuration.broker.drain_timeout
+        ended = self._workers.drain(timeout) if listening else succeed(None)
+        return ended.addCallback(self._drained)
+
+    def _stop_now(self) -> None:
+        """A second signal: whoever sent it does not want to wait."""
+        _log.warn("asked twice to stop: ending what is left now")
+        self._workers.end()
+
+    def _drained(self, _: object) -> Any:
+        admin, self._admin_listening = self._admin_listening, None
+        closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
+        self._findings.stop()
+        for pool in self.pools.values():
+            pool.close()
+        self._broker.names.stop()
+        self._unbind()
+        self._signals.remove()
+        if self._broker.access_log is not None:
+            self._broker.access_log.close()
+        return DeferredList([closed, maybeDeferred(super().stopService)])
+
+    # --- what the template and the workers do, each in its own process ---
+
+    def _work(self, slot: int, descriptor: int) -> None:
+        mine = {name: several[slot] for name, several in self._bound.items()}
+        self._let_go(but=[*mine.values()])
+        if self._admin is not None:
+            self._admin.let_go()
+        work(self.reactor, _Serving(self._broker, mine), slot, descriptor)
+
+    def _let_go(self, but: Sequence[ports.BoundPort] = ()) -> None:
+        """Close the sockets of this process: the addresses are the parent's."""
+        for several in self._bound.values():
+            for bound in several:
+                if bound not in but:
+                    bound.let_go()
+
+    def _reload_template(self) -> None:
+        told.silence()  # the parent tells
+        self._broker.read_certificates(lambda place, contexts: None)
+
+
+class _Serving:
+    """The broker that a worker is (`workers.worker.IServing`)."""
+
+    def __init__(self, broker: IBroker, bound: Mapping[str, ports.BoundPort]) -> None:
+        self.pools = broker.pools
+        self._broker = broker
+        self._bound = bound
+
+    def serve(self, slot: int) -> None:
+        self._broker.lend(self._bound)
+        try:
+            self._broker.privilegedStartService()
+            self._broker.startService()
+        except SystemExit as error:  # what a process would end with that is a broker alone
+            raise StartError(str(error)) from None
+
+    def drain(self) -> Deferred[Any]:
+        return self._broker.stopService()
+
+    def end(self) -> None:
+        self._broker.shut()
+
+    def counted(self) -> Sequence[Any]:
+        log = self._broker.access_log
+        return [*parts(self._broker.figures), *([log] if log is not None else [])]
+
+    def change(self, name: str, values: list[Any]) -> None:
+        pool, *said = values
+        CHANGES[name](self.pools[pool], *said)
+
+    def read_certificates(self) -> Sequence[str]:
+        return self._broker.read_certificates(lambda place, contexts: None)
+
+    def reopen_logs(self) -> None:
+        self._broker.reopen_logs()
