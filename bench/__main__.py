@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from . import site
-from .programs import CannotRun, install
+from .programs import CannotRun, install, open_files
 from .proxies import Proxy
 from .proxies.broker import Broker
 from .proxies.haproxy import HAProxy
 from .proxies.nginx import Nginx
 from .proxies.stock import Stock
 from .report import row_lines
-from .rows import ROWS
+from .rows.table import ROWS
 from .running import Plan, measure_row
 
 #: What `--quick` chooses: the rows that say most, in two minutes.
@@ -95,6 +95,7 @@ def machine() -> dict[str, Any]:
 def main() -> int:
     said = options()
     install()
+    open_files()
     rows = [row for row in ROWS if row.name in chosen(said.rows, [row.name for row in ROWS], "--rows")]
     python = Path(os.path.abspath(said.python))
     everyone: dict[str, Proxy] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -47,6 +48,12 @@ def install() -> None:
     print(f"installing {', '.join(sorted(absent))} …", flush=True)
     for words in (("update",), ("install", "-y", "--no-install-recommends", *sorted(absent))):
         subprocess.run(("apt-get", "-q", *words), env=env, stdin=DEVNULL, stdout=DEVNULL, check=False)
+
+
+def open_files() -> None:
+    """As many files as the system lets a process have, for this one and all that it starts."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _there(name: str) -> bool:

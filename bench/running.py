@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def measure_row(row: Row, plan: Plan, site: Site) -> dict[str, Any]:
         "title": row.title,
         "conditions": row.conditions,
         "main": row.main,
-        "reach": row.reach,
+        "aims": [asdict(aim) for aim in row.aims],
         "rounds": rounds,
         "not_run": not_run,
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.report import ratios, row_lines, values, verdict
+from bench.report import aim_text, ratios, row_lines, values
+
+AIM = {"figure": "cpu_us", "limit": 2.5, "relative": True, "at_least": False}
 
 
 def result(**changed: Any) -> dict[str, Any]:
@@ -14,7 +16,7 @@ def result(**changed: Any) -> dict[str, Any]:
         {"broker": {"cpu_us": 90.0, "rate": 11.0}},
     ]
     return {
-        "title": "1 KiB", "conditions": "kept alive", "main": "cpu_us", "reach": 2.5,
+        "title": "1 KiB", "conditions": "kept alive", "main": "cpu_us", "aims": [AIM],
         "rounds": rounds, "not_run": {}, **changed,
     }  # fmt: skip
 
@@ -25,10 +27,12 @@ def test_a_ratio_is_of_two_figures_of_one_round() -> None:
 
 
 def test_the_median_is_held_against_the_aim() -> None:
-    assert verdict(result(), "broker") == "reached"
-    assert verdict(result(reach=2.4), "broker") == "not reached"
-    assert verdict(result(reach=None), "broker") == ""
-    assert verdict(result(rounds=[]), "broker") == ""
+    said = "CPU µs at most 2.5 of haproxy's: 2.50 (2.00 to 3.00), reached"
+    assert aim_text(result(), AIM) == said
+    assert aim_text(result(), {**AIM, "limit": 2.4}).endswith(", not reached")
+    absolute = {"figure": "rate", "limit": 11.0, "relative": False, "at_least": True}
+    assert aim_text(result(), absolute) == "a second at least 11: 10.00 (5.00 to 11.00), not reached"
+    assert aim_text(result(rounds=[]), AIM) == ""
 
 
 def test_a_row_shows_spread_aim_and_who_could_not_run() -> None:
@@ -38,7 +42,7 @@ def test_a_row_shows_spread_aim_and_who_could_not_run() -> None:
         "           CPU µs  a second  ÷ haproxy (least to most)",
         "   broker     100        10        2.50 (2.00 to 3.00)",
         "  haproxy      75        15        1.00 (1.00 to 1.00)",
-        "  to reach: 2.5 of haproxy's: reached",
+        "  to reach: CPU µs at most 2.5 of haproxy's: 2.50 (2.00 to 3.00), reached",
         "  NOT RUN: nginx: nginx is not installed",
     ]
 
