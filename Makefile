@@ -3,8 +3,9 @@
 #   make test       every check that needs nothing but Python; the last line counts the tests
 #   make demo       a shop of three servers behind the broker; DEMO= adds options
 #   make test-all   make test, real programs, other Pythons, packaging
-#   make bench      the broker beside HAProxy, nginx and stock Twisted, every row; BENCH= adds options
+#   make bench      the broker beside HAProxy, nginx and stock Twisted, every row, for the documents; BENCH= is other options
 #   make bench-quick    the main rows in two minutes
+#   make bench-offload  what clients and a server gain when the broker does the TLS
 #   make clean      remove what these made
 #
 # PYTHON=python3.12 chooses the interpreter. Paths are relative, so a checkout may have a space in its path.
@@ -13,7 +14,7 @@ PYTHON ?= python3
 DEMO ?=
 BENCH ?=
 
-.PHONY: help test demo test-all bench bench-quick clean
+.PHONY: help test demo test-all bench bench-quick bench-offload clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -30,9 +31,13 @@ test-all:
 	@$(PYTHON) tools/environment.py --extra dev
 	@.venv/bin/python -m tools.test_all
 
-bench bench-quick:
+bench bench-quick bench-offload:
 	@$(PYTHON) tools/environment.py --venv .cache/venv-bench --extra bench
-	@.cache/venv-bench/bin/python -m bench $(if $(filter bench-quick,$@),--quick) $(BENCH)
+	@.cache/venv-bench/bin/python -m $(BENCH_$@)
+
+BENCH_bench = bench $(or $(BENCH),--publish)
+BENCH_bench-quick = bench --quick $(BENCH)
+BENCH_bench-offload = bench.offload $(or $(BENCH),--publish)
 
 clean:
 	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

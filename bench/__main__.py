@@ -1,7 +1,7 @@
-"""``python -m bench``: choose rows, proxies, rounds and seconds; measure; show, and write what was found.
+"""``python -m bench``: measure rows, show them, and write what was found.
 
-Decides what a run is, and what of it is kept. Invariant: the result says what it was measured with (versions,
-machine, settings), and rows of an earlier run are kept only on demand (``--add``). Exit code 0: measured.
+Decides what a result is. Invariant: it says what it was measured with (versions, machine), is written after
+each row, and keeps rows of an earlier run only on demand (``--add``). Exit code 0: measured.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import site
+from . import document, plot, profiling, site
+from .options import ORDER, chosen, options
 from .programs import CannotRun, install, open_files
 from .proxies import Proxy
 from .proxies.broker import Broker
@@ -27,51 +27,6 @@ from .proxies.stock import Stock
 from .report import row_lines
 from .rows.table import ROWS
 from .running import Plan, measure_row
-
-#: What `--quick` chooses: the rows that say most, in two minutes.
-QUICK = {"rows": "1k,64k,1m,new-ecdsa,reencrypted", "rounds": 3, "seconds": 1}
-ORDER = ("broker", "haproxy", "nginx", "stock")
-
-
-def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    names = ",".join(row.name for row in ROWS)
-    parser = argparse.ArgumentParser(prog="python -m bench", description="The broker beside its peers.")
-    parser.add_argument("--rows", default=names, help="which, with commas; all: %(default)s")
-    parser.add_argument("--proxies", default=",".join(ORDER), help="which; all: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds of a row (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5, help="of load for a figure (%(default)s)")
-    parser.add_argument(
-        "--python", default=sys.executable, help="the broker's interpreter, with its packages"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        dest="sets",
-        help="a setting of the broker, as in broker.transport=stock; may be repeated",
-    )
-    parser.add_argument("-r", "--reactor", default="", help="the broker's reactor, as in epoll")
-    parser.add_argument(
-        "--profile",
-        type=Path,
-        metavar="FILE",
-        help="run the broker under cProfile and leave its profile there (it is slower so)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
-    parser.add_argument("--add", action="store_true", help="keep the other rows that FILE has")
-    parser.add_argument("--quick", action="store_true", help="some rows, two minutes; others may be chosen")
-    if parser.parse_known_args(arguments)[0].quick:
-        parser.set_defaults(**QUICK)
-    return parser.parse_args(arguments)
-
-
-def chosen(said: str, there: Sequence[str], what: str) -> list[str]:
-    names = [name.strip() for name in said.split(",") if name.strip()]
-    unknown = [name for name in names if name not in there]
-    if unknown or not names:
-        raise CannotRun(f"found {what} {said!r}, expected some of {', '.join(there)}")
-    return names
 
 
 def present(proxies: Sequence[Proxy]) -> tuple[list[Proxy], dict[str, str], dict[str, str]]:
@@ -86,17 +41,30 @@ def present(proxies: Sequence[Proxy]) -> tuple[list[Proxy], dict[str, str], dict
     return found, versions, absent
 
 
-def machine() -> dict[str, Any]:
-    text = Path("/proc/cpuinfo").read_text()
-    model = next((line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line), "")
-    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release()}
+def begin(said: argparse.Namespace, versions: Mapping[str, str], proxies: Sequence[Proxy]) -> dict[str, Any]:
+    """A result without the rows of this run."""
+    before: dict[str, Any] = {}
+    if said.add and said.json.exists():
+        before = json.loads(said.json.read_text())
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": site.machine(),
+        "versions": {**before.get("versions", {}), **versions},
+        "lacks": {**before.get("lacks", {}), **{each.name: each.lacks for each in proxies if each.lacks}},
+        "rows": before.get("rows", {}),
+    }
+
+
+def write(result: dict[str, Any], file: Path) -> None:
+    order = [row.name for row in ROWS]
+    result["rows"] = dict(sorted(result["rows"].items(), key=lambda item: order.index(item[0])))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> int:
     said = options()
-    install()
-    open_files()
-    rows = [row for row in ROWS if row.name in chosen(said.rows, [row.name for row in ROWS], "--rows")]
+    wanted = chosen(said.rows, [row.name for row in ROWS], "--rows")
     python = Path(os.path.abspath(said.python))
     everyone: dict[str, Proxy] = {
         "broker": Broker(python, said.sets, said.reactor),
@@ -104,27 +72,39 @@ def main() -> int:
         "nginx": Nginx(),
         "stock": Stock(python),
     }
-    proxies, versions, absent = present([everyone[name] for name in chosen(said.proxies, ORDER, "--proxies")])
-    plan = Plan(proxies, said.rounds, said.seconds, said.profile and said.profile.absolute())
-    result: dict[str, Any] = {"rows": {}}
-    if said.add and said.json and said.json.exists():
-        result = json.loads(said.json.read_text())
-    result["date"] = time.strftime("%Y-%m-%d")
-    result["machine"] = machine()
-    result["versions"] = {**result.get("versions", {}), **versions}
-    result["lacks"] = {name: everyone[name].lacks for name in ORDER if everyone[name].lacks}
+    asked = [everyone[name] for name in chosen(said.proxies, ORDER, "--proxies")]
+    install()
+    open_files()
+    proxies, versions, absent = present(asked)
+    folder = said.profile or said.perf
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder = folder.absolute()
+    plan = Plan(proxies, said.rounds, said.seconds, folder, perf=said.perf is not None)
+    result = begin(said, versions, proxies)
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as made,
         site.started(Path(made)) as ready,
     ):
-        for row in rows:
+        for row in ROWS:
+            if row.name not in wanted:
+                continue
             measured = measure_row(row, plan, ready)
             measured["not_run"] |= absent
             result["rows"][row.name] = measured
             print("\n".join(row_lines(measured)), flush=True)
-    if said.json:
-        said.json.parent.mkdir(parents=True, exist_ok=True)
-        said.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+            if file := plan.profile("broker", row.name, "cprofile"):
+                print(profiling.by_functions(file))
+            if file := plan.profile("broker", row.name, "perf"):
+                print(profiling.samples(file))
+            write(result, said.json)
+    try:
+        plot.draw(result, said.json.with_suffix(".png"))
+    except CannotRun as error:
+        print(error)
+    if said.publish:
+        document.update()
+    print(f"written to {os.path.relpath(said.json)}")
     return 0
 
 

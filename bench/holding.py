@@ -16,7 +16,7 @@ from .measuring import family
 from .programs import CannotRun
 from .proxies import Running
 
-_PERIOD = 20_000  # microseconds: short, so that a worker is never away for long
+_PERIOD = 5_000  # microseconds: short, so that a worker is never away for long
 
 
 @contextlib.contextmanager

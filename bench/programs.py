@@ -21,7 +21,13 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk", "taskset": "util-linux"}
+PACKAGES = {
+    "haproxy": "haproxy",
+    "nginx": "nginx",
+    "wrk": "wrk",
+    "ab": "apache2-utils",
+    "taskset": "util-linux",
+}
 _ELSEWHERE = "/usr/sbin:/usr/local/sbin:/sbin"
 _LISTENING = "0A"
 

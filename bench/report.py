@@ -84,6 +84,8 @@ def row_lines(result: Mapping[str, Any]) -> Iterator[str]:
             line.append(COLUMNS[name][1].format(found.median) if found else "-")
         table.append([*line, ratio_text(spread(ratios(result, proxy, result["main"])))])
     yield from columns(table)
+    if result.get("profiled"):
+        yield "  PROFILED: the broker's figures are worse for it"
     for aim in result["aims"]:
         if said := aim_text(result, aim):
             yield f"  to reach: {said}"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .profiling import by_machine
 from .programs import CannotRun
 from .proxies import Proxy, Running, Setting
 from .rows import Figures, Row, Stage
@@ -24,7 +25,14 @@ class Plan:
     proxies: Sequence[Proxy]
     rounds: int
     seconds: float
-    profile: Path | None = None  # where the broker's profile is left
+    profiles: Path | None = None  # the folder for the broker's profiles
+    perf: bool = False  # by perf, instead of cProfile
+
+    def profile(self, proxy: str, row: str, kind: str) -> Path | None:
+        """Where this row's profile goes, if there is one of this kind."""
+        if self.profiles is None or proxy != "broker" or self.perf is not (kind == "perf"):
+            return None
+        return self.profiles / f"{row}.{kind}"
 
 
 def measure_row(row: Row, plan: Plan, site: Site) -> dict[str, Any]:
@@ -44,11 +52,13 @@ def measure_row(row: Row, plan: Plan, site: Site) -> dict[str, Any]:
                 try:
                     if row.anew:
                         with ExitStack() as once:
-                            figures[proxy.name] = row.measure(stage, _start(row, proxy, plan, stage, once))
+                            figures[proxy.name] = _measure(
+                                row, plan, stage, _start(row, proxy, plan, stage, once)
+                            )
                     else:
                         if proxy.name not in kept:
                             kept[proxy.name] = _start(row, proxy, plan, stage, stack)
-                        figures[proxy.name] = row.measure(stage, kept[proxy.name])
+                        figures[proxy.name] = _measure(row, plan, stage, kept[proxy.name])
                 except CannotRun as error:
                     not_run[proxy.name] = str(error)
     return {
@@ -56,9 +66,16 @@ def measure_row(row: Row, plan: Plan, site: Site) -> dict[str, Any]:
         "conditions": row.conditions,
         "main": row.main,
         "aims": [asdict(aim) for aim in row.aims],
+        "profiled": plan.profiles is not None,
         "rounds": rounds,
         "not_run": not_run,
     }
+
+
+def _measure(row: Row, plan: Plan, stage: Stage, runs: Sequence[Running]) -> Figures:
+    file = plan.profile(runs[-1].proxy, row.name, "perf")
+    with by_machine(runs[-1].pid, file) if file else nullcontext():
+        return row.measure(stage, runs)
 
 
 def _start(row: Row, proxy: Proxy, plan: Plan, stage: Stage, stack: ExitStack) -> list[Running]:
@@ -67,8 +84,8 @@ def _start(row: Row, proxy: Proxy, plan: Plan, stage: Stage, stack: ExitStack) -
     for workers in row.workers:
         directory = Path(tempfile.mkdtemp(prefix=f"{proxy.name}-", dir=stage.directory))
         directory.chmod(0o755)
-        profile = plan.profile if proxy.name == "broker" else None
-        run = proxy.start(stage.site, directory, Setting(workers, profile))
+        setting = Setting(workers, plan.profile(proxy.name, row.name, "cprofile"))
+        run = proxy.start(stage.site, directory, setting)
         stack.enter_context(run.program)
         runs.append(run)
     row.warm(stage, runs)

@@ -36,7 +36,8 @@ class Arriving:
 
     @property
     def conditions(self) -> str:
-        return f"{self.rate:.0f} clients a second for {SECONDS:.0f} s at random times; {SAME_TLS}"
+        clients = f"{self.rate:.0f} clients a second for {SECONDS:.0f} s at random times"
+        return f"{clients}, no session resumed; {SAME_TLS}"
 
     def warm(self, stage: Stage, runs: Sequence[Running]) -> None:
         self._ask(stage, runs[0], self.rate / 4, 1.0)

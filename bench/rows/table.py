@@ -26,6 +26,9 @@ ROWS: Sequence[Row] = (
     Throughput("1m", "1 MB over TLS, kept alive", "ecdsa", "1m", _cost(1.5), connections=16),
     Throughput("new-ecdsa", "new TLS connection + 1 KiB, ECDSA P-256", "ecdsa", "1k", _cost(1.3), close=True),
     Throughput("new-rsa", "new TLS connection + 1 KiB, RSA-2048", "rsa", "1k", _cost(1.3), close=True),
+    Throughput(
+        "resumed", "resumed TLS connection + 1 KiB, ECDSA P-256", "ecdsa", "1k", close=True, resume=True
+    ),
     Throughput("reencrypted", "1 KiB over TLS, link TLS too, kept alive", "reencrypted", "1k", _cost(2.5)),
     Throughput("plain", "1 KiB without TLS, kept alive", "plain", "1k"),
     Idle("idle", "10,000 idle TLS connections: memory each", 10_000, (Aim("memory_kib", 60.0),)),

@@ -1,7 +1,8 @@
 """Rows of throughput: as many transactions as the proxy does on its core, and what one costs it.
 
-Decides the load: wrk, as fast as it is answered. Invariant: the cost is divided by the transactions that wrk
-counted in the same time. What is sent before and after (handshakes of kept connections) is in it too.
+Decides the load: wrk or, for connections without a session to resume, ab, as fast as it is answered.
+Invariant: the cost is divided by the transactions that were counted in the same time. What is sent before and
+after (handshakes of kept connections) is in it too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import wrk
+from .. import ab, wrk
 from ..measuring import Disturbance, cost
 from ..proxies import DOORS, Running
 from ..site import SAME_TLS
@@ -24,14 +25,17 @@ class Throughput:
     file: str
     aims: Sequence[Aim] = ()
     connections: int = 32
-    close: bool = False
+    close: bool = False  # the clients' connections
+    resume: bool = False  # whether those that are made anew resume a session
     main: str = "cpu_us"
     workers: Sequence[int] = (1,)
     anew: bool = False
 
     @property
     def conditions(self) -> str:
-        how = "a new connection each" if self.close else "kept alive"
+        how = "kept alive"
+        if self.close:
+            how = f"a new one for each request, {'sessions resumed' if self.resume else 'no session resumed'}"
         tls = SAME_TLS if DOORS[self.door][0] else "no TLS"
         return f"{self.connections} connections, {how}; {tls}"
 
@@ -56,11 +60,9 @@ class Throughput:
         }
 
     def _load(self, stage: Stage, run: Running, seconds: float) -> wrk.Load:
-        return wrk.load(
-            run.url(self.door, self.file),
-            connections=self.connections,
-            seconds=seconds,
-            cores=stage.site.load_cores,
-            directory=stage.directory,
-            close=self.close,
-        )
+        url, cores = run.url(self.door, self.file), stage.site.load_cores
+        count, place = self.connections, stage.directory
+        if self.close and not self.resume:
+            return ab.load(url, connections=count, seconds=seconds, cores=cores, directory=place)
+        close = self.close
+        return wrk.load(url, connections=count, seconds=seconds, cores=cores, directory=place, close=close)
