@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .link import Link
 
 _log = Logger("sslbroker.client")
+_REUSABLE = After.REUSABLE
 
 #: Bytes of pipelined requests that are held while one is under way; above, the client must wait.
 PIPELINED = 64 * KiB
@@ -291,9 +292,11 @@ class ClientConnection(Protocol):
         finally:
             self._feeding = self._again = False
         if not self.closing:
-            self._apply_hold()
+            if self.held or self._paused or self.codec.held():
+                self._apply_hold()
             self._limit.renew()
-            self._close_if_ended()
+            if self._ended:
+                self._close_if_ended()
 
     def _events(self, events: Sequence[Event]) -> None:
         begun: list[Relay] = []
@@ -307,7 +310,7 @@ class ClientConnection(Protocol):
                 if kind is Head or kind is Upgraded:
                     self._limit.met()
                     self.tunnelled = stream = kind is Upgraded
-                    now = self.frontend.clock.seconds()
+                    now = self.frontend.pool.now()
                     relay = Relay(self, exchange, event.message, stream, now)  # type: ignore[attr-defined]
                     self.relays[exchange] = relay
                     self.frontend.began()
@@ -352,20 +355,22 @@ class ClientConnection(Protocol):
     def _next(self) -> None:
         """The client has taken the answer: what it sent meanwhile is the next request."""
         exchange, self._answered = self._answered, 0
+        codec = self.codec
         try:
-            reusable = not self._pin_lost and self.codec.after(exchange) is After.REUSABLE
+            reusable = not self._pin_lost and codec.after(exchange) is _REUSABLE
             if reusable:
-                self.codec.release(exchange)
+                codec.release(exchange)
         except Exception:
             self._mistake()
             return
         if not reusable:
             self.close()
             return
-        self._apply_hold()
+        if self._paused:
+            self._apply_hold()
         if self._feeding:
             self._again = True
-        elif self.codec.held() or self._ended:
+        elif codec.held() or self._ended:
             self._feed(b"")
         else:
             self._limit.renew()

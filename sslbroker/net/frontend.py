@@ -134,18 +134,19 @@ class Frontend(Factory):
 
     def ended(self, relay: Relay) -> None:
         """A transaction is over: count it, and tell the observers."""
-        figures, transaction = self.figures, relay.transaction
+        figures, transaction, download = self.figures, relay.transaction, relay.download
         figures.bytes_in += relay.upload.bytes_in
-        figures.bytes_out += relay.download.bytes_out
+        figures.bytes_out += download.bytes_out
         count(figures.ends, transaction.end)
-        if relay.download.response is not None:
+        if download.response is not None:
             figures.client_times.add(transaction.waited())
-            count_status(figures.statuses, self.pool.judge.status_told(relay.download.response))
-        for attempt in transaction.attempts[:-1]:
-            if attempt.reason is not None:
-                count(self.pool.figures.failovers, attempt.reason.value)
+            count_status(figures.statuses, self.pool.judge.status_told(download.response))
+        if len(transaction.attempts) > 1:
+            for attempt in transaction.attempts[:-1]:
+                if attempt.reason is not None:
+                    count(self.pool.figures.failovers, attempt.reason.value)
         if self._observers:
-            began = time.time() - (transaction.now - relay.arrived)
+            began = time.time() - (transaction.now - transaction.began)
             self._tell(record(relay, self._identities(), began))
 
     def refused(self, origin: Origin, error: BrokerError, answer: Any) -> None:
@@ -160,15 +161,16 @@ class Frontend(Factory):
     def _tell(self, fields: Mapping[str, Any]) -> None:
         for observer in self._observers:
             try:
-                self._tell_one(observer, fields)
+                later = observer.transaction_ended(fields)
+                if later is not None:
+                    self._listen(later)
             except Exception:
                 self._not_heard(Failure())
 
-    def _tell_one(self, observer: IObserver, fields: Mapping[str, Any]) -> None:
-        later = observer.transaction_ended(fields)
-        if later is not None:  # nobody waits for it, but a failure is told
-            heard: Deferred[Any] = as_future(lambda: later)  # type: ignore[no-untyped-call]
-            heard.addErrback(self._not_heard)
+    def _listen(self, later: Any) -> None:
+        """Nobody waits for what an observer does later, but a failure is told."""
+        heard: Deferred[Any] = as_future(lambda: later)  # type: ignore[no-untyped-call]
+        heard.addErrback(self._not_heard)
 
     def _not_heard(self, failure: Failure) -> None:
         _log.failure("An observer of listener {name} failed", failure, name=self.settings.name)

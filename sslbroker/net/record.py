@@ -20,22 +20,32 @@ if TYPE_CHECKING:
 
 _log = Logger("sslbroker.record")
 
-_NO_TIMINGS: Mapping[str, float] = {}
-
 
 def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
     """The fields of `relay`'s transaction; `time` is when its head came, in seconds since the epoch."""
-    transaction = relay.transaction
+    transaction, origin, download = relay.transaction, relay.origin, relay.download
     attempts = transaction.attempts
-    fields = _fields(relay.origin, relay.pool, identity, time, transaction.end)
-    if attempts:
-        fields["server"] = attempts[-1].member.address
-        fields["tries"] = [attempt.log_fields() for attempt in attempts]
-    fields["link"] = relay.link_kind
-    fields["bytes_in"] = relay.upload.bytes_in
-    fields["bytes_out"] = relay.download.bytes_out
-    fields["timings"] = transaction.timings()
-    _add_protocol(fields, relay.pool, relay.request, relay.download.response)
+    fields = {
+        "time": time,
+        "id": identity,
+        "client": origin.address,
+        "group": None,
+        "priority": 1,
+        "listener": origin.listener,
+        "secure": origin.secure,
+        "method": None,
+        "target": None,
+        "status": None,
+        "pool": relay.pool.name,
+        "server": attempts[-1].member.address if attempts else None,
+        "link": relay.link_kind,
+        "tries": [attempt.log_fields() for attempt in attempts],
+        "bytes_in": relay.upload.bytes_in,
+        "bytes_out": download.bytes_out,
+        "timings": transaction.timings(),
+        "end": transaction.end,
+    }
+    _add_protocol(fields, relay.pool, relay.request, download.response)
     return fields
 
 
@@ -43,15 +53,7 @@ def refusal(
     pool: Pool, origin: Origin, error: BrokerError, answer: Any, identity: str, time: float
 ) -> Mapping[str, Any]:
     """The fields of what a client sent that could not be framed as a request."""
-    fields = _fields(origin, pool, identity, time, error.end)
-    fields["detail"] = error.detail
-    _add_protocol(fields, pool, None, answer)
-    return fields
-
-
-def _fields(origin: Origin, pool: Pool, identity: str, time: float, end: str) -> dict[str, Any]:
-    """Every field, in the order of spec §5; those of the tries and of the protocol are empty."""
-    return {
+    fields = {
         "time": time,
         "id": identity,
         "client": origin.address,
@@ -68,9 +70,12 @@ def _fields(origin: Origin, pool: Pool, identity: str, time: float, end: str) ->
         "tries": [],
         "bytes_in": 0,
         "bytes_out": 0,
-        "timings": _NO_TIMINGS,
-        "end": end,
+        "timings": {},
+        "end": error.end,
+        "detail": error.detail,
     }
+    _add_protocol(fields, pool, None, answer)
+    return fields
 
 
 def _add_protocol(fields: dict[str, Any], pool: Pool, request: Any, response: Any) -> None:

@@ -60,7 +60,6 @@ class Relay:
         "_over",
         "_stuck",
         "answer_time",
-        "arrived",
         "connection",
         "download",
         "exchange",
@@ -90,7 +89,6 @@ class Relay:
         pinned = connection.pinned is not None
         replay = _PINNED if pinned else pool.rules.replay(request)
         self.transaction = Transaction(replay, stored, pool.tries, now)
-        self.arrived = now
         self.stream = stream  # from its beginning
         self.tunnel = stream  # or since the final answer
         within = pool.answer_times.answer_within(request) if pool.answer_times is not None else None
@@ -431,7 +429,8 @@ class Relay:
 
     def _finish(self) -> None:
         """The transaction is over: everything it held goes back, and its record is written."""
-        self.flush()
+        if self.upload.out or self.download.out:
+            self.flush()
         link = self.link
         if link is not None:
             kept = link.leave(self._link_exchange, self.connection)

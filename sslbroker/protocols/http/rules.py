@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from zope.interface import implementer
 
@@ -42,6 +43,7 @@ _MOST_TRIES = 1000  # that another broker is believed to have made
 _HEDGED = frozenset((b"GET", b"HEAD", b"OPTIONS"))  # safe methods without content (RFC 9110 §9.2.1)
 _TRIES = re.compile(rb"[1-9][0-9]{0,3}")
 _MISDIRECTED = 421
+_NAME = itemgetter(0)  # of a field
 
 
 @implementer(IExchangeRules, IHosts, IStickiness, ICascades)
@@ -81,18 +83,17 @@ class HTTPRules:
         CONNECT is 405 and not 501: the method is known, and that it is not carried is no failure of
         a server, so it should not be counted with the 5xx.
         """
-        if request.method == b"CONNECT":
+        method = request.method
+        if method == b"CONNECT":
             return RequestRefused("CONNECT asks for a forward proxy, and this is none")
-        if request.method in (b"TRACE", b"OPTIONS"):
+        if method == b"TRACE" or method == b"OPTIONS":
             refused = _meant_for_us(request)
             if refused is not None:
                 return refused
-        passed = 0
-        for name, _, value in request.fields:
-            if name == VIA:
-                passed += len(self._passed.findall(value))
-        if passed > 1:
-            return LoopDetected("Via names this broker twice")
+        if VIA in map(_NAME, request.fields):
+            passed = [self._passed.findall(value) for name, _, value in request.fields if name == VIA]
+            if sum(map(len, passed)) > 1:
+                return LoopDetected("Via names this broker twice")
         return None
 
     def host(self, request: Request) -> bytes:
@@ -167,12 +168,8 @@ class HTTPRules:
     def to_client(self, response: Response, request: Request, origin: Origin) -> Response:
         """The response as the client shall see it; a final one without Date gets it (RFC 9110 §6.6.1)."""
         forwarded = self._forwarding.to_client(response, request)
-        if response.status >= 200:
-            for field in forwarded.fields:
-                if field[0] == b"date":
-                    break
-            else:
-                forwarded.fields += self._answers.date()
+        if response.status >= 200 and b"date" not in map(_NAME, forwarded.fields):
+            forwarded.fields += self._answers.date()
         if self._sticky is not None:
             forwarded.fields = self._sticky.kept_from_client(forwarded.fields)
         return forwarded
@@ -189,7 +186,7 @@ class HTTPRules:
                 "method": request.method.decode("latin-1"),
                 "target": request.target[:_TARGET].decode("latin-1"),
                 "host": (request.host or b"")[:_TARGET].decode("latin-1"),
-                "version": f"1.{request.minor}",
+                "version": "1.1" if request.minor else "1.0",
             }
         if response is not None:
             fields["status"] = response.status
