@@ -16,10 +16,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from twisted.application.internet import TimerService
 from twisted.application.service import Application
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from . import announce
@@ -103,11 +103,10 @@ class BrokerService(OperatedService):
             self.storage.figures,
             time.time(),
         )
-        for contexts in self.contexts.values():
-            # Whoever steals a ticket key reads the recorded sessions of its day, and no others.
-            renewal = TimerService(DAY, contexts.renew_ticket_keys)
+        # Whoever steals a ticket key reads the recorded sessions of its day, and no others.
+        self._renewals = [LoopingCall(contexts.renew_ticket_keys) for contexts in self.contexts.values()]
+        for renewal in self._renewals:
             renewal.clock = reactor
-            renewal.setServiceParent(self)
         self._bound: dict[str, ports.BoundPort] = {}
         self._admin: ports.BoundPort | None = None
         self._listening: list[IListeningPort] = []
@@ -207,6 +206,8 @@ class BrokerService(OperatedService):
             self.provide_files()
             for warning in self.prepared.warnings():
                 _log.warn("{warning}", warning=warning)
+        for renewal in self._renewals:
+            renewal.start(DAY, now=False)  # those of the start are all workers'
         for pool in self.pools.values():
             pool.start()
         for frontend in self.frontends:
@@ -291,6 +292,9 @@ class BrokerService(OperatedService):
     def _drained(self, _: object, deadline: Any) -> Any:
         if deadline.active():
             deadline.cancel()
+        for renewal in self._renewals:
+            if renewal.running:
+                renewal.stop()
         admin, self._admin_listening = self._admin_listening, None
         closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
         for pool in self.pools.values():

@@ -21,14 +21,16 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from sslbroker import application
+from sslbroker import service as service_module
 from sslbroker.announce import explain
 from sslbroker.errors import ConfigurationError, StartError
 from sslbroker.interfaces import IBalancer, IObserver, IResponseClassifier
 from sslbroker.net import ports
+from sslbroker.net.tls import ListenerContexts
 from sslbroker.net.transports import StockTransports
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.service import BrokerService, broker, demo
-from sslbroker.settings import Admin, Broker, Configuration, Listener, Log, Pool, Server
+from sslbroker.settings import Admin, Broker, Configuration, Listener, ListenerTLS, Log, Pool, Server
 
 from .files import folder
 
@@ -295,6 +297,17 @@ class Running(TestCase):
         await service.stopService()
         self.assertEqual(await answer, b"")
         self.assertEqual(service.frontends[0].figures.ends, {"watch:shutdown": 1})
+
+    async def test_ticket_keys_are_new_each_day_and_not_at_the_start(self) -> None:
+        renewed: list[object] = []
+        self.patch(ListenerContexts, "renew_ticket_keys", lambda contexts: renewed.append(contexts))
+        self.patch(service_module, "DAY", 0.05)
+        listener = Listener("secure", LOOPBACK, "shop", tls=ListenerTLS((Path("throwaway"),)))
+        service = self.start(configuration(listeners=(listener,)))
+        self.assertEqual(renewed, [])
+        while len(renewed) < 2:
+            await deferLater(reactor, 0.005)
+        await service.stopService()
 
     async def test_asked_twice_it_ends_at_once(self) -> None:
         service = self.start(configuration(self.serve(lambda server: None), broker=Broker(drain_timeout=600)))

@@ -49,7 +49,7 @@ application = sslbroker.application(Configuration(
                 tls=LinkTLS(ca=Path({authority!r}))),),
     log=Log(access=str(HERE / "access.log")),
     admin=Admin(f"tcp:{{PORTS['admin']}}:interface=127.0.0.1"),
-    broker=Broker(state_directory=HERE / "state"),
+    broker=Broker(state_directory=HERE / "state", workers={workers}),
 ))
 broker = IServiceCollection(application).getServiceNamed("broker")
 
@@ -78,8 +78,9 @@ SECONDS = 0.5  # from one change to the next
 class Operated:
     """Three servers that count and speak both plain and TLS, a broker before them, and its operator."""
 
-    def __init__(self, directory: Path, certificates: Certificates) -> None:
+    def __init__(self, directory: Path, certificates: Certificates, workers: int) -> None:
         self.directory = directory
+        self.workers = workers
         self.certificates = certificates
         self._programs = ExitStack()
         self._counting: dict[int, Program] = {}
@@ -110,7 +111,7 @@ class Operated:
         (self.directory / "ports.json").write_text(json.dumps({**ports, "told": self.operator_port}))
         file = self.directory / "broker.tac"
         paths = {"certificate": str(self.certificates.server), "authority": str(self.certificates.authority)}
-        file.write_text(TAC.format(**paths))
+        file.write_text(TAC.format(**paths, workers=self.workers))
         argv: list[str | Path] = [TWISTD, "-n", "--pidfile=", "-y", file]
         listening = [self.https, self.http, self.admin, self.operator_port]
         return self._keep(Program("sslbroker", argv, self.directory, ports=listening))
@@ -133,9 +134,11 @@ class Operated:
         return plain + [Client(self.https, self.certificates.authority) for _ in range(CLIENTS // 2)]
 
 
-@pytest.fixture
-def operated(tmp_path: Path, certificates: Certificates) -> Iterator[Operated]:
-    operated = Operated(tmp_path, certificates)
+@pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
+def operated(
+    request: pytest.FixtureRequest, tmp_path: Path, certificates: Certificates
+) -> Iterator[Operated]:
+    operated = Operated(tmp_path, certificates, request.param)
     yield operated
     operated.close()
     assert "Traceback" not in operated.broker.output()
