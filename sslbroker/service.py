@@ -24,7 +24,7 @@ from twisted.logger import Logger
 
 from . import announce
 from .config import check, load
-from .core.figures import BrokerFigures, StorageFigures
+from .core.figures import BrokerFigures, StorageFigures, WorkerFigures
 from .core.storage import Storage
 from .demo.configuration import configuration as demo_configuration
 from .demo.servers import DemoServers
@@ -170,6 +170,10 @@ class BrokerService(OperatedService):
     def servers(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
         """How each server stands, by pool and address, beside the figures (`Pool.describe`)."""
         return {name: pool.describe() for name, pool in self.pools.items()}
+
+    def workers(self) -> Sequence[WorkerFigures]:
+        """Nobody: it serves by itself."""
+        return ()
 
     def reopen_logs(self) -> None:
         """After a rotation: go on in a new file of the same name."""

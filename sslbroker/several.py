@@ -90,12 +90,13 @@ class Several(OperatedService):
             for member in pool.members
             for kind, limit in lent.limits(member).items()
         }
+        self._totals = Totals(counted)
         self._workers = Workers(
             reactor,
             workers,
             self._template,
             Leases(limits, workers),
-            Totals(counted),
+            self._totals,
             self._findings.find,
         )
         self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs, reload=self.reload)
@@ -153,7 +154,8 @@ class Several(OperatedService):
 
     @property
     def figures(self) -> BrokerFigures:
-        """The sums over all workers, as of the last page that was asked for."""
+        """The sums over all workers, as they have told them: at most a second old."""
+        self._totals.add_up()
         return self._broker.figures
 
     def servers(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:

@@ -18,6 +18,7 @@ from sslbroker.core.members import Member
 from sslbroker.interfaces import IBalancer, IMember, IResponseClassifier, Origin
 from sslbroker.service import BrokerService, broker
 from sslbroker.settings import Server
+from sslbroker.several import Several
 
 from .config.support import LISTENER
 
@@ -35,11 +36,12 @@ def section(heading: str) -> str:
 class Document(SynchronousTestCase):
     def test_every_method_of_the_running_broker_is_there_as_it_is_told(self) -> None:
         told = re.findall(r"^\| `(\w+)\((.*?)\)", section("The running broker"), flags=re.MULTILINE)
-        self.assertEqual(len(told), 8)
+        self.assertEqual(len(told), 9)
         for name, arguments in told:
-            signature = inspect.signature(getattr(BrokerService, name))
-            real = str(signature).partition(") ->")[0].replace("(self", "", 1).removeprefix(", ")
-            self.assertEqual(arguments.replace("\\|", "|"), real.replace("'", ""), name)
+            for kind in (BrokerService, Several):
+                signature = inspect.signature(getattr(kind, name))
+                real = str(signature).partition(") ->")[0].replace("(self", "", 1).removeprefix(", ")
+                self.assertEqual(arguments.replace("\\|", "|"), real.replace("'", ""), name)
 
     def test_application_takes_what_is_told(self) -> None:
         told = re.findall(r"^\| `(\w+)` \|", section("`sslbroker.application`"), flags=re.MULTILINE)

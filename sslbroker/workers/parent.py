@@ -97,11 +97,11 @@ class Workers:
         self._tell(Look, pool=pool, server=server)
 
     def report(self) -> Deferred[None]:
-        """Fires when all have told their figures of now, and they are added up."""
+        """Fires when all have told their figures of now."""
         told = [worker.ask(Report) for worker in self._living if worker.standing != "starting"]
         all_told: Deferred[Any] = DeferredList(told, consumeErrors=True)
         all_told.addTimeout(PATIENCE, self._reactor, onTimeoutCancel=lambda *_: None)
-        return all_told.addCallback(lambda _: self._totals.add_up())
+        return all_told.addCallback(lambda _: None)
 
     def shown(self) -> list[WorkerFigures]:
         """How each worker stands, by slot, those that leave after the others; a slot without one too."""
@@ -251,7 +251,6 @@ class Workers:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        self._totals.add_up()
         empty, self._empty = self._empty, []
         for waiting in empty:
             waiting.callback(None)

@@ -113,12 +113,13 @@ class Case(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = Reactor()
         self.sums = Serving().figures
+        self.totals = Totals([ProcessCounts(), *parts(self.sums)])
         self.workers = Workers(
             self.reactor,
             2,
             self.reactor.template,
             Leases({KEY: 10}, 2),
-            Totals([ProcessCounts(), *parts(self.sums)]),
+            self.totals,
             lambda pool, server: succeed(None),
         )
         self.template = self.reactor.templates[0]
@@ -271,6 +272,7 @@ class Telling(Case):
         told = self.workers.report()
         self.reactor.flush()
         self.successResultOf(told)
+        self.totals.add_up()
         self.assertEqual(self.sums.listeners[0].transactions, 8)
         self.assertEqual([one.transactions for one in self.workers.shown()], [4, 4])
 
@@ -352,4 +354,5 @@ class Ending(Case):
             process.serving.drained.callback(None)
         self.reactor.flush()
         self.successResultOf(gone)
+        self.totals.add_up()
         self.assertEqual(self.sums.listeners[0].transactions, 4)
