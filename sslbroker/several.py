@@ -33,7 +33,7 @@ from .observe.admin import admin_site
 from .operating import CHANGES, OperatedService
 from .prepared import Prepared
 from .settings import Configuration
-from .workers import lent, told
+from .workers import lent
 from .workers.findings import Findings
 from .workers.leases import Leases
 from .workers.parent import Workers
@@ -303,7 +303,6 @@ class Several(OperatedService):
                     bound.let_go()
 
     def _reload_template(self) -> None:
-        told.silence()  # the parent tells
         self._broker.read_certificates(lambda place, contexts: None)
 
 

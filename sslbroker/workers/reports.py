@@ -119,13 +119,15 @@ def row(counted: Any, shape: Shape) -> Row:
     ]
 
 
-def changed(objects: Iterable[Any], before: Rows) -> Iterator[tuple[int, Row]]:
-    """The rows that are not as they were; they are noted in `before`."""
+def changed(objects: Iterable[Any], before: Rows) -> Iterator[tuple[int, Row] | None]:
+    """For each object its row, or None where it is as it was; rows are noted in `before`."""
     for number, counted in enumerate(objects):
         now = row(counted, SHAPES[_kind(counted)])
         if before.get(number) != now:
             before[number] = now
             yield number, now
+        else:
+            yield None
 
 
 @dataclass(slots=True, eq=False)

@@ -31,6 +31,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from . import told
+
 Work = Callable[[int, int], None]
 """What a worker does: given the number of its slot, and the descriptor of its end of the pipe to the
 parent."""
@@ -177,6 +179,7 @@ class _Forking:
         self._finishing = False
 
     def run(self) -> None:
+        told.silence()  # only the parent writes the log, which it rotates
         for number in _PARENTS:
             signal.signal(number, signal.SIG_IGN)
         self._woken, waking = os.pipe()
@@ -245,7 +248,7 @@ def _run_and_exit(work: Callable[[], None]) -> NoReturn:
         work()
         status = 0
     except BaseException:
-        traceback.print_exc()
+        traceback.print_exc(file=sys.__stderr__)  # what twistd put in its place is the log of the parent
     finally:
         with suppress(Exception):
             sys.stdout.flush()

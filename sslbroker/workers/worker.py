@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,6 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, connectionDone
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -52,16 +50,10 @@ from .messages import (
     Report,
     Said,
 )
-from .reports import ProcessCounts, Rows, changed
-
-#: Seconds from one report of figures to the next, unasked.
-INTERVAL = 1.0
+from .reporting import Reporting
 
 #: Seconds that the parent may take to read what a worker says last.
 LAST = 5.0
-
-#: Bytes of rows in one message, which may have 65535.
-PIECE = 32 * 1024
 
 _log = Logger("sslbroker.workers")
 
@@ -102,11 +94,8 @@ class Worker(PipeEnd):
         self._slot = slot
         self._serving = serving
         self._stop = stop
-        self._cost = ProcessCounts()
-        self._sent: Rows = {}
-        self._reporting = LoopingCall(self.report)
-        self._reporting.clock = reactor
-        self._began = self._leaving = False
+        self._reporting = Reporting(serving.counted(), reactor, lambda rows: self.tell(Figures, rows=rows))
+        self._began = self._leaving = self._drains = False
         self._last: IDelayedCall | None = None  # the end of waiting for the parent to read
         self._lent = Lent(serving.pools, reactor, self._need, self._give_back)
         for name, pool in serving.pools.items():
@@ -125,7 +114,7 @@ class Worker(PipeEnd):
             _log.failure("A worker cannot start")
             raise NotStarted(f"{type(error).__name__}: {error}"[:LONGEST_TEXT]) from None
         self._began = True
-        self._reporting.start(INTERVAL)
+        self._reporting.start()
         return {"pid": os.getpid()}
 
     @Change.responder
@@ -149,9 +138,8 @@ class Worker(PipeEnd):
         return {}
 
     @Report.responder
-    def asked_to_report(self) -> dict[str, Any]:
-        self.report()
-        return {}
+    def asked_to_report(self) -> Deferred[Any]:
+        return self._reporting.soon().addCallback(lambda _: {})
 
     @Allow.responder
     def allow(self, pool: str, server: str, kind: str, places: int) -> dict[str, Any]:
@@ -179,27 +167,6 @@ class Worker(PipeEnd):
         return {}
 
     # --- what the parent is told ---
-
-    def report(self) -> None:
-        """Tell the figures that have changed since the last time."""
-        if not self.open:
-            return
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        self._cost.cpu = usage.ru_utime + usage.ru_stime
-        self._cost.memory = _resident()
-        rows: list[str] = []
-        size = 0
-        for row in changed([self._cost, *self._serving.counted()], self._sent):
-            rows.append(json.dumps(row))
-            size += len(rows[-1])
-            if size > PIECE:
-                self._tell(rows)
-                rows, size = [], 0
-        if rows:
-            self._tell(rows)
-
-    def _tell(self, rows: list[str]) -> None:
-        self.tell(Figures, rows=f"[{','.join(rows)}]".encode())
 
     def say(self, level: str, namespace: str, text: str) -> None:
         """A line for the log."""
@@ -237,15 +204,15 @@ class Worker(PipeEnd):
     def drain(self) -> None:
         """End with the last transaction."""
         if not self._leaving:
-            self._leaving = True
+            self._leaving = self._drains = True
             drained = self._serving.drain() if self._began else succeed(None)
             drained.addErrback(lambda failure: _log.failure("A worker ends by a mistake", failure))
             drained.addCallback(self._drained)
 
     def _drained(self, _: object) -> None:
-        if self._reporting.running:
-            self._reporting.stop()
-        self.report()
+        self._drains = False
+        self._reporting.stop()
+        self._reporting.now()
         if self.open:
             transport: Any = self.transport
             # When all is written; but a parent that reads nothing holds nobody up.
@@ -261,7 +228,7 @@ class Worker(PipeEnd):
         if self._last is not None and self._last.active():
             self._last.cancel()
         if self._leaving:
-            if not self._reporting.running:  # else it drains still, and `_drained` follows
+            if not self._drains:  # else `_drained` follows
                 self._stop()
         else:
             self.drain()
@@ -284,14 +251,6 @@ def work(reactor: Any, serving: IServing, slot: int, descriptor: int) -> None:
 
 def _found(answer: Mapping[str, Any]) -> Found:
     return Found(Finding(answer["finding"]), answer["detail"])
-
-
-def _resident() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * resource.getpagesize()
 
 
 def _name(name: str) -> None:

@@ -54,11 +54,11 @@ class Process:
     """A worker that was forked."""
 
     def __init__(self, slot: int) -> None:
-        clock = Clock()
+        self.clock = Clock()
         self.slot = slot
         self.serving = Serving()
         self.stopped = False
-        self.worker = Worker(clock, slot, self.serving, self._stop)
+        self.worker = Worker(self.clock, slot, self.serving, self._stop)
         self.pump: Any = None
         self.pipe: Any = None
 
@@ -270,6 +270,9 @@ class Telling(Case):
         for process in self.processes.values():
             process.serving.figures.listeners[0].transactions = 4
         told = self.workers.report()
+        self.reactor.flush()
+        for process in self.processes.values():
+            process.clock.pump([0, 0])
         self.reactor.flush()
         self.successResultOf(told)
         self.totals.add_up()

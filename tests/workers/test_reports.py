@@ -40,7 +40,7 @@ class Counting:
         self.objects = [ProcessCounts(), *parts(self.figures), LogCounts()]
 
     def report(self) -> int:
-        rows = json.loads(json.dumps(list(changed(self.objects, self.sent))))
+        rows = json.loads(json.dumps([row for row in changed(self.objects, self.sent) if row]))
         self.account.rows.update(dict(rows))
         return len(rows)
 
