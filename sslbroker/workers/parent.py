@@ -178,7 +178,14 @@ class Workers:
     def _fill(self, slot: Slot) -> None:
         self._waiting.pop(slot.number, None)
         slot.began(self._reactor.seconds())
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:  # too many open files
+            _log.error(
+                "worker {number} cannot be forked: {error}", number=slot.number + 1, error=error.strerror
+            )
+            self._replace(slot.number)
+            return
         child = self._template.fork(slot.number, theirs.fileno())
         theirs.close()
         ours.setblocking(False)

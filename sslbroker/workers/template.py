@@ -77,8 +77,7 @@ class Template:
     def start(self) -> None:
         """Fork it. Call it while nothing is open that a worker should not have."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         self.pid = os.fork()
         if not self.pid:
             _run_and_exit(lambda: _Forking(theirs, self._work, self._calls, ours).run())
@@ -228,7 +227,11 @@ class _Forking:
         return True
 
     def _fork(self, slot: int, number: int, descriptor: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # too many processes: the end of its pipe tells the parent
+            os.close(descriptor)
+            return
         if pid:
             self._living[pid] = number
             os.close(descriptor)
@@ -250,7 +253,12 @@ def _run_and_exit(work: Callable[[], None]) -> NoReturn:
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)  # what twistd put in its place is the log of the parent
     finally:
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         os._exit(status)
+
+
+def _flush() -> None:
+    """What waits to be written would be written by the forked process too."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # closed, or somebody else's
+            stream.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionLost
@@ -235,6 +236,16 @@ class Living(Case):
         self.reactor.advance(0)
         self.reactor.flush()
         self.assertEqual(len(self.processes), 4)
+
+    def test_while_no_more_files_may_be_open_it_is_tried_again(self) -> None:
+        with mock.patch("socket.socketpair", side_effect=OSError(24, "Too many open files")):
+            lines = self.lines(self.start)
+            self.reactor.advance(0)
+        self.assertEqual(lines[0], "worker 1 cannot be forked: Too many open files")
+        self.assertEqual(self.standing(), [(1, "starting", 2), (2, "starting", 2)])
+        self.reactor.advance(FIRST)
+        self.reactor.flush()
+        self.assertEqual(self.standing(), [(1, "serving", 2), (2, "serving", 2)])
 
     def test_its_lines_are_in_the_log(self) -> None:
         self.start()

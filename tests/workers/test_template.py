@@ -36,13 +36,27 @@ class TemplateCase(TestCase):
         self.template = Template(
             reactor,
             self.work,
-            {"change": self.change},
+            {
+                "change": self.change,
+                "starve": self.starve,
+                "feed": lambda: setattr(os, "fork", self.real_fork),
+            },
             died=lambda child, status: self.ends[child].callback(status),
             lost=lambda: self.lost.callback(None),
         )
         self.template.start()
         self.addCleanup(self.template.finish)
         return self.template
+
+    real_fork = staticmethod(os.fork)
+
+    def starve(self) -> None:
+        """In the template: there may be no more processes."""
+
+        def fail() -> int:
+            raise BlockingIOError("no more")
+
+        os.fork = fail
 
     def change(self) -> None:
         self.said = "changed"
@@ -109,6 +123,20 @@ class Forking(TemplateCase):
         self.assertEqual(self.said, "as it was")
         pipe.send(b"end")
         await self.ended(child)
+
+    async def test_where_nobody_can_be_forked_the_pipe_ends_and_it_goes_on(self) -> None:
+        self.start()
+        self.template.do("starve")
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        ours.settimeout(PATIENCE)
+        self.template.fork(0, theirs.fileno())
+        theirs.close()
+        self.assertEqual(ours.recv(10), b"")
+        self.template.do("feed")
+        child, pipe, _ = self.fork(0)
+        pipe.send(b"end")
+        self.assertEqual(await self.ended(child), 0)
 
     async def test_signals_of_a_terminal_end_neither(self) -> None:
         template = self.start()
