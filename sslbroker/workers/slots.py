@@ -8,10 +8,10 @@ a slot is filled again whatever happens. Refuses to start anybody.
 from __future__ import annotations
 
 #: Seconds after which a worker is not said to have died at once.
-SETTLED = 10.0
+SETTLED = 5.0
 
 #: Seconds that a slot is empty: after the second death at once, and at most.
-FIRST, LONGEST = 0.25, 30.0
+FIRST, LONGEST = 0.25, 5.0
 
 
 class Slot:
