@@ -85,8 +85,8 @@ def offload(result: Mapping[str, Any]) -> Iterator[str]:
                 cells.append("-" if found is None else f"{found:.1f}")
         yield f"| {' | '.join(cells)} |"
     yield ""
-    headings = ("CPU of the server, own TLS, µs", "behind the broker", "times less: p50, p99, CPU")
-    yield f"| new clients a second | {' | '.join(headings)} |"
+    columns = ("CPU of the server, own TLS, µs", "behind the broker", "times less: p50, p99, CPU")
+    yield f"| new clients a second | {' | '.join(columns)} |"
     yield "|---:" * 4 + "|"
     for point in result["points"]:
         spent = [middle(point, way, "server_us") for way in WAYS]

@@ -335,7 +335,17 @@ class MemorySocket:
     # the network's side
     @property
     def protocol(self) -> Any:
-        return self.transport.protocol
+        return None if self.transport is None else self.transport.protocol
+
+    @protocol.setter
+    def protocol(self, protocol: None) -> None:
+        self.transport = None  # which alone knows it
+
+    @property
+    def out(self) -> bytes:
+        """What was written and has not come to the other end."""
+        transport = self.transport
+        return bytes(self.outbox) + b"".join(transport._waiting)[transport._offset :]
 
     @property
     def reading(self) -> bool:
@@ -347,16 +357,10 @@ class MemorySocket:
 
     def step(self) -> bool:
         """Do one thing that can be done now; False when there is none."""
+        moved = self.deliver()
         if self.outbox:
-            other = self.other
-            if other.connected and not other.reading:
-                return False
-            data = bytes(self.outbox)
-            self.outbox.clear()
-            if other.connected:
-                other.receives(data)
-            else:
-                self.got_reset = True
+            return False
+        if moved and not self.writers:
             return True
         if self.ended and not self.resets and not self.other.got_eof and not self.other.got_reset:
             self.other.got_eof = True
@@ -365,11 +369,27 @@ class MemorySocket:
             return False
         if self.writers and (self.other.reading or not self.transport.unsent or not self.other.connected):
             self.ready(False)
+            self.deliver()
+            return True
+        if moved:
             return True
         if self.readers and (self.inbox or self.got_eof or self.got_reset):
             self.ready(True)
             return True
         return False
+
+    def deliver(self) -> bool:
+        """Give the other end what the kernel has taken for it; False: it does not read, or there is nothing."""
+        other = self.other
+        if not self.outbox or (other.connected and not other.reading):
+            return False
+        data = bytes(self.outbox)
+        self.outbox.clear()
+        if other.connected:
+            other.receives(data)
+        else:
+            self.got_reset = True
+        return True
 
     def ready(self, to_read: bool) -> None:
         """As a reactor tells a selectable, and ends it."""
@@ -430,6 +450,16 @@ class OwnTransports(StockTransports):
 
     def connect(self, host: str, port: int, factory: Any, timeout: float, creator: Any = None) -> Any:
         return super().connect(host, port, OwnFactory(factory, creator, True), timeout)
+
+
+def transports(clock: MemoryReactorClock) -> StockTransports:
+    """Of the kind under test; each call of a server is in `clock.tcpClients`."""
+    return OwnTransports(clock) if TRANSPORT == "own" else StockTransports(clock)
+
+
+def other_end(transport: Any) -> Any:
+    """The transport, or the socket, at the other end of a connection in memory."""
+    return getattr(transport, "socket", transport).other
 
 
 def _as_a_kernel_tells(address: str, port: int) -> Address:
@@ -654,9 +684,8 @@ class BrokerCase(SynchronousTestCase):
             broker=Broker(name="test-broker", transport=TRANSPORT),
         )
         known = extensions(protocols=protocols) if protocols else None
-        kind = OwnTransports if TRANSPORT == "own" else StockTransports
-        transports = kind(self.clock)
-        self.broker = BrokerService(self.configuration, self.clock, known, transports=transports)
+        made = transports(self.clock)
+        self.broker = BrokerService(self.configuration, self.clock, known, transports=made)
         self.pool = self.broker.pools["shop"]
         self.frontends = {frontend.settings.name: frontend for frontend in self.broker.frontends}
         for frontend in self.broker.frontends:

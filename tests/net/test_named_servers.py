@@ -13,7 +13,7 @@ from sslbroker.net.names import arranged
 from sslbroker.service import BrokerService
 from sslbroker.settings import Server
 
-from ..memory import BrokerCase
+from ..memory import BrokerCase, transports
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -30,7 +30,7 @@ class NamedServers(BrokerCase):
         (pool,) = self.configuration.pools
         named = replace(pool, servers=tuple(Server(f"{host}:80") for host in hosts))
         self.configuration = replace(self.configuration, pools=(named,))
-        self.broker = BrokerService(self.configuration, self.clock)
+        self.broker = BrokerService(self.configuration, self.clock, transports=transports(self.clock))
         self.broker.names.lookup = self.look_up
         self.pool = self.broker.pools["shop"]
         self.frontends = {frontend.settings.name: frontend for frontend in self.broker.frontends}

@@ -11,7 +11,7 @@ from sslbroker.core.members import Member
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Failover, Queue, Sticky
 
-from ..memory import BrokerCase, Peer
+from ..memory import BrokerCase, Peer, other_end
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
@@ -236,7 +236,7 @@ class Waiting(BrokerCase):
     def answer(self, number: int) -> None:
         """The server of that number answers on a link that waits for it."""
         (used,) = list(self.pool.links[self.pool.members[number]].busy)[:1]
-        used.transport.other.protocol.sends(OK)
+        other_end(used.transport).protocol.sends(OK)
         self.settle()
 
     def test_above_the_limits_transactions_wait_in_their_order(self) -> None:
@@ -294,7 +294,7 @@ class Waiting(BrokerCase):
         self.answer(0)
         self.settle()
         (used,) = self.pool.links[self.pool.members[0]].busy
-        self.assertTrue(used.transport.other.protocol.takes().endswith(b"hi"))
+        self.assertTrue(other_end(used.transport).protocol.takes().endswith(b"hi"))
         self.answer(0)
         self.assertTrue(client.takes().endswith(b"ok"))
 

@@ -10,7 +10,7 @@ from sslbroker.interfaces import Origin
 from sslbroker.protocols.http.message import NONE, Request
 from sslbroker.settings import Sticky
 
-from ..memory import BrokerCase
+from ..memory import BrokerCase, other_end
 
 REQUEST = Request(b"GET", b"/", 1, [], b"a", NONE, 0)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -65,7 +65,7 @@ class Choosing(BrokerCase):
         for _ in range(3):
             client.sends(GET.replace(b"\r\n\r\n", b"\r\nCookie: SRV=" + key + b"\r\n\r\n"))
             (used,) = self.pool.links[self.pool.members[0]].busy
-            used.transport.other.protocol.sends(OK)
+            other_end(used.transport).protocol.sends(OK)
             self.assertNotIn(b"Set-Cookie", client.takes())
 
     def test_whose_server_is_gone_is_told_of_another(self) -> None:
@@ -90,7 +90,7 @@ class Operated(BrokerCase):
         for _ in range(3):
             client.sends(GET)
             (used,) = self.pool.links[self.pool.members[1]].busy
-            used.transport.other.protocol.sends(OK)
+            other_end(used.transport).protocol.sends(OK)
             client.takes()
         self.pool.set_server("10.0.0.1:80", "up")
         self.assertEqual(self.pool.describe()["10.0.0.1:80"]["state"], "up")

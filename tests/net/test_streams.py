@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.internet.protocol import Protocol
 
+from sslbroker.net.transport import unsent
 from sslbroker.settings import Failover, Limits
 
-from ..memory import BrokerCase, Peer
+from ..memory import TRANSPORT, BrokerCase, Peer
 
 
 class StreamCase(BrokerCase):
@@ -62,7 +63,7 @@ class Bytes(StreamCase):
                 self.settle()
             (connection,) = self.frontends["plain"].connections
             (used,) = self.pool.links[self.pool.members[0]].busy
-            held = sum(len(end.transport.out) for end in (connection, used))
+            held = sum(unsent(end.transport) for end in (connection, used))
             self.assertLess(held + self.broker.storage.used, 400_000)
             reader.reads_on()
             self.assertEqual(len(reader.takes()), 6_000_000)
@@ -201,6 +202,7 @@ class Ends(StreamCase):
         client.closes()
         self.assertEqual(link.takes(), b"QUIT")
         self.assertTrue(link.closed)
+        link.closes()
         self.assertEqual(self.end, "ok")
 
     def test_an_upload_that_breaks_off_does_not_look_whole_to_the_server(self) -> None:
@@ -245,12 +247,14 @@ class Ends(StreamCase):
                 else:
                     client.transport.transport.loseConnection()  # type: ignore[union-attr]
                 self.settle()
-                self.assertEqual(self.frontends["secure"].connections, set())
+                # Twisted's transport cannot wait for an answer once its client has said close_notify.
+                waits = closes and TRANSPORT == "own"
+                self.assertEqual(len(self.frontends["secure"].connections), int(waits))
                 self.servers[0].behaviour = "accept" if behaviour == "wait" else behaviour
                 link = self.servers[0 if behaviour == "wait" else 1].link()
                 self.assertEqual(link.takes(), b"a line for the log")
                 self.assertTrue(link.ended)
-                self.assertEqual(self.end, "watch:client-gone")
+                self.assertEqual(self.end, "watch:empty" if waits else "watch:client-gone")
                 self.assertEqual(self.records.all[-1]["bytes_in"], 18)
                 self.tearDown()
 

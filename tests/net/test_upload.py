@@ -227,12 +227,12 @@ class Uploads(BrokerCase):
         self.servers[0].behaviour = "silent"
         self.servers[0].starts_deaf = True
         client = self.client()
-        client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100000)
+        client.sends(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + b"x" * 200000)
         self.servers[0].behaviour = "accept"
         link = self.servers[0].link()
         self.wait(15)
         link.reads_on()
-        client.sends(b"x" * 100000)
+        client.sends(b"x" * 200000)
         link.sends(OK)
         self.assertEqual(self.end, "ok")
 
