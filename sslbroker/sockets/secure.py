@@ -341,6 +341,7 @@ class SecureTransport(PlainTransport):
 
     def _fail(self, failure: Failure) -> None:
         """TLS is broken: an alert that says why leaves, then the socket is closed."""
+        failure.cleanFailure()  # its traceback would keep us, in a circle
         if self._reason is None:
             self._reason = Failure(CONNECTION_LOST) if _is_end_of_file(failure.value) else failure
         self._over = True
