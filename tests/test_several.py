@@ -35,13 +35,16 @@ PATIENCE = 20.0
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from twisted.internet import reactor, stdio, defer
+from twisted.internet import reactor, stdio
+from twisted.internet.utils import getProcessValue
+from zope.interface import implementer
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.protocols.basic import LineOnlyReceiver
 from sslbroker.errors import ConfigurationError, StartError
 from sslbroker.net import ports
 from sslbroker.net.transports import StockTransports
+from sslbroker.interfaces import IObserver
 from sslbroker.service import broker
 from sslbroker.settings import *
 
@@ -52,6 +55,12 @@ class Answering(Protocol):
     def dataReceived(self, data):
         if b"/silent" not in data:
             self.transport.write(ANSWER * data.count(b"\\r\\n\\r\\n"))
+
+@implementer(IObserver)
+class Asks:
+    async def transaction_ended(self, record):
+        if record["target"] == "/program":
+            (here / "program").write_text(str(await getProcessValue(sys.executable, ["-c", "exit(7)"])))
 
 class Operator(LineOnlyReceiver):
     delimiter = b"\\n"
@@ -74,7 +83,7 @@ made = broker(Configuration(
     log=Log(str(here / "access.log")),
     admin=Admin("tcp:0:interface=127.0.0.1"),
     broker=Broker(workers=2, drain_timeout=2.0, state_directory=here / "state"),
-), reactor)
+), reactor, observers=[Asks()])
 made.set_server("shop", "127.0.0.1:9", "down")  # before the start: every worker is so from the beginning
 made.startService()
 factory = Factory.forProtocol(Answering)
@@ -219,6 +228,11 @@ class Running(SynchronousTestCase):
         self.assertEqual(self.ask(20), [200] * 20)
         self.assertEqual(self.operate("clear_pin", "shop", server), ["done", None])
         self.assertEqual(self.operate("reload_certificates"), ["done", None])
+
+    def test_observers_of_the_program_are_in_each_worker_with_all_that_a_reactor_does(self) -> None:
+        self.get(self.address, "/program")
+        self.until(lambda: (self.folder / "program").exists() and (self.folder / "program").read_text())
+        self.assertEqual((self.folder / "program").read_text(), "7")
 
     def test_logs_are_opened_anew_by_all(self) -> None:
         self.ask(10)

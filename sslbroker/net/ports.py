@@ -64,7 +64,7 @@ class BoundPort:
         """
         try:
             self._socket.listen(BACKLOG)
-            if self._path is None:
+            if self._socket.family != socket.AF_UNIX:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         except OSError as error:
             raise _unusable(self.endpoint, error) from None
@@ -74,7 +74,8 @@ class BoundPort:
 
         Where there can be one only (a UNIX socket, one that was given to this process) it is this one.
         """
-        if self._path is not None or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        given = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if given or self._socket.family == socket.AF_UNIX:
             return self
         other = socket.socket(self._socket.family, socket.SOCK_STREAM)
         other.setblocking(False)

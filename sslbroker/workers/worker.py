@@ -240,13 +240,16 @@ def work(reactor: Any, serving: IServing, slot: int, descriptor: int) -> None:
     worker = Worker(reactor, slot, serving, reactor.stop)
     told.tell_all(worker.say)
     _name(f"worker {slot + 1}")
-    signal.signal(signal.SIGTERM, lambda number, frame: reactor.callFromThread(worker.leave))
     pipe = Factory()
     pipe.noisy = False
     pipe.protocol = lambda: worker
     reactor.callWhenRunning(reactor.adoptStreamConnection, descriptor, socket.AF_UNIX, pipe)
     reactor.callWhenRunning(os.close, descriptor)
-    reactor.run(installSignalHandlers=False)
+    # The reactor sets its own as it starts: that for children who end, which an observer may need, stays.
+    reactor.callWhenRunning(
+        signal.signal, signal.SIGTERM, lambda number, frame: reactor.callFromThread(worker.leave)
+    )
+    reactor.run()
 
 
 def _found(answer: Mapping[str, Any]) -> Found:
