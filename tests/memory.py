@@ -379,7 +379,7 @@ class MemorySocket:
         return False
 
     def deliver(self) -> bool:
-        """Give the other end what the kernel has taken for it; False: it does not read, or there is nothing."""
+        """Give the other end what the kernel has taken; False: it does not read, or there is nothing."""
         other = self.other
         if not self.outbox or (other.connected and not other.reading):
             return False
