@@ -49,9 +49,11 @@ class RequestHeads:
                 ):
                     return _again(last, method, target)
         request = parse_request_head(head, self._headers)
-        if len(lines) <= KEPT and head[head.find(b" ") + 1] == _SLASH and request.method != b"CONNECT":
-            self._lines = lines
-            request.memo = Memo()
+        if lines != self._lines:
+            self._lines = lines if len(lines) <= KEPT else b""
+            self._last = None
+        elif last is None and lines and head[head.find(b" ") + 1] == _SLASH and request.method != b"CONNECT":
+            request.memo = Memo()  # now that it has come twice: for heads that differ it would be wasted
             self._last = _again(request, request.method, request.target)
         return request
 
@@ -74,8 +76,10 @@ class ResponseHeads:
         if last is not None and head == self._head and to_head is self._to_head:
             return _given_again(last)
         response = parse_response_head(head, self._headers, to_head=to_head)
-        if len(head) <= KEPT:
-            self._head, self._to_head = head, to_head
+        if head != self._head or to_head is not self._to_head:
+            self._head, self._to_head = head if len(head) <= KEPT else b"", to_head
+            self._last = None
+        else:
             response.memo = Memo()
             self._last = _given_again(response)
         return response

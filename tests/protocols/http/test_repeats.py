@@ -241,6 +241,15 @@ def test_only_small_heads_are_kept(more: int) -> None:
     fields = b"\r\nHost: a\r\nX-A: "
     fields += b"x" * (KEPT - len(fields) + more)
     requests, responses = RequestHeads(FIELDS), ResponseHeads(FIELDS)
-    assert isinstance(responses.parse(b"HTTP/1.1 200 OK" + fields[: len(fields) - 15], False), Response)
-    requests.parse(b"GET / HTTP/1.1" + fields)
+    for _ in range(2):
+        assert isinstance(responses.parse(b"HTTP/1.1 200 OK" + fields[: len(fields) - 15], False), Response)
+        requests.parse(b"GET / HTTP/1.1" + fields)
     assert (requests._last is None, responses._last is None) == (bool(more), bool(more))
+
+
+def test_heads_that_differ_are_not_kept_for_a_third() -> None:
+    requests, responses = RequestHeads(FIELDS), ResponseHeads(FIELDS)
+    for number in range(4):
+        assert requests.parse(b"GET / HTTP/1.1\r\nHost: a%d" % number).memo is None
+        assert responses.parse(b"HTTP/1.1 200 OK\r\nETag: %d" % number, False).memo is None
+    assert (requests._last, responses._last) == (None, None)
