@@ -54,13 +54,11 @@ def own_group() -> Path:
 
 
 def workers_of(run: Running) -> list[list[int]]:
-    """The threads of each worker: what serves clients, without a parent that only watches."""
-    below = [pid for pid in family(run.pid) if pid != run.pid]
-    if below:
-        return [threads(pid) for pid in below]
-    if run.setting.workers == 1:
-        return [threads(run.pid)]
-    return [[thread] for thread in threads(run.pid)]
+    """The threads of each worker: of the processes that have none below them, for the others only watch."""
+    workers = [pid for pid in family(run.pid) if len(family(pid)) == 1]
+    if workers == [run.pid] and run.setting.workers > 1:
+        return [[thread] for thread in threads(run.pid)]
+    return [threads(pid) for pid in workers]
 
 
 def threads(pid: int) -> list[int]:

@@ -91,7 +91,8 @@ class Link(protocol.Protocol):
         self.head = b""
         self.left = 0
         client.transport.registerProducer(self.transport, True)
-        self.transport.write(client.request.replace(b"Connection: close\r\n", b""))
+        request = client.request.replace(b" HTTP/1.0\r\n", b" HTTP/1.1\r\n", 1)
+        self.transport.write(request.replace(b"Connection: close\r\n", b""))
         client.request = b""
 
     def dataReceived(self, data: bytes) -> None:
