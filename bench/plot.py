@@ -67,10 +67,10 @@ def draw(result: Mapping[str, Any], file: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0)
     axes.set_xlabel(
-        f"times {NAMES[YARDSTICK]}'s in the same round: median, least to most "
+        f"times {NAMES[YARDSTICK]}'s in the same round: median, least to most\n"
         "(CPU time for a transaction; memory for an idle connection)"
     )
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.2, -0.1), ncols=4, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(f"Less is better; dotted: what sslbroker is to reach ({result['date']})", fontsize=10)
     figure.tight_layout()
