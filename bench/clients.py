@@ -2,7 +2,7 @@
 
 Decides when each client asks: at times fixed before (so that a slow answer delays no other question), once
 and then never again, or slowly reading. Invariant: a time counts from when a request was due, and how late
-this program itself was is told beside it. Refuses to verify certificates: that is no work of a proxy.
+this program itself was is told beside it. Refuses to judge: it counts.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import json
 import random
 import socket
-import ssl
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .turns import READ, WRITE, At, Gone, Loop, Ready, Turns
+from .connecting import Target, body_left, client_context, connect, exchange, read_some
+from .turns import At, Gone, Loop, Turns
 
-_GET = "GET /{file} HTTP/1.1\r\nHost: site.test\r\nUser-Agent: bench\r\nAccept: */*\r\n{more}\r\n"
 _PATIENCE = 10.0  # seconds that the last answers have
 
 
@@ -40,84 +38,6 @@ class Seen:
 
     def missed(self, wanted: int) -> None:
         self.errors["unanswered"] += wanted - len(self.times) - self.errors.total()
-
-
-@dataclass(frozen=True)
-class Target:
-    port: int
-    file: str
-    context: ssl.SSLContext | None
-    small: bool = False  # a small receive buffer: what is not read stays with the proxy
-
-    def request(self, *, close: bool) -> bytes:
-        return _GET.format(file=self.file, more="Connection: close\r\n" if close else "").encode()
-
-
-def client_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.set_ecdh_curve("X25519")
-    return context
-
-
-def connect(target: Target) -> Generator[Ready | At | Gone, None, socket.socket]:
-    """A connection, its handshake done."""
-    sock = socket.socket()
-    sock.setblocking(False)
-    if target.small:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.connect_ex(("127.0.0.1", target.port))
-    yield Ready(sock.fileno(), WRITE)
-    if failed := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-        raise OSError(failed, "connect")
-    if target.context is None:
-        return sock
-    secure = target.context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname="site.test")
-    while True:
-        try:
-            secure.do_handshake()
-            return secure
-        except ssl.SSLWantReadError:
-            yield Ready(secure.fileno(), READ)
-
-
-def read_some(sock: socket.socket, size: int) -> Generator[Ready | At | Gone, None, bytes]:
-    while True:
-        try:
-            return sock.recv(size)
-        except (ssl.SSLWantReadError, BlockingIOError):
-            yield Ready(sock.fileno(), READ)
-
-
-def exchange(sock: socket.socket, request: bytes) -> Turns:
-    """One request and its whole answer, framed by Content-Length; `OSError` when it is not a good one."""
-    sock.sendall(request)  # smaller than any socket's buffer
-    head = b""
-    while b"\r\n\r\n" not in head:
-        data = yield from read_some(sock, 65_536)
-        if not data:
-            raise ConnectionResetError("closed before an answer")
-        head += data
-    left = body_left(head)
-    while left > 0:
-        data = yield from read_some(sock, 65_536)
-        if not data:
-            raise ConnectionResetError("closed in an answer")
-        left -= len(data)
-
-
-def body_left(answer: bytes) -> int:
-    """How much of the body is still to come; `OSError` for an answer that is not 200."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    first, *fields = head.split(b"\r\n")
-    if first.split(b" ")[1] != b"200":
-        raise OSError(f"status {first.split(b' ')[1].decode()}")
-    named = (each.partition(b":") for each in fields)
-    length = next(int(value) for name, _, value in named if name.lower() == b"content-length")
-    return length - len(body)
 
 
 def due_times(rate: float, seconds: float, *, regular: bool) -> list[float]:

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from bench.clients import Seen, Target, body_left, due_times, pace
+from bench.clients import Seen, due_times, pace
+from bench.connecting import Target, body_left
 from bench.turns import READ, At, Gone, Loop, Ready, Turns
 
 
