@@ -167,7 +167,8 @@ def draw(result: Mapping[str, Any], file: Path) -> None:
     times.set(
         yscale="log", ylabel="response time, ms (new connection included)", xlabel="new clients a second"
     )
-    spent.set(ylim=(0, 105), ylabel="the server's core used, %", xlabel="new clients a second")
+    spent.axhline(100 * HELD, color="#888888", lw=1)
+    spent.set(ylim=(0, 120 * HELD), ylabel="the server's core used, %", xlabel="new clients a second")
     for axes in (times, spent):
         axes.axvline(result["capacity"], color="#888888", lw=1, ls="--")
         axes.legend(fontsize=7)
