@@ -367,7 +367,8 @@ class MemorySocket:
             return True
         if not self.connected:
             return False
-        if self.writers and (self.other.reading or not self.transport.unsent or not self.other.connected):
+        room = (self.other.reading and self.window > 0) or self.got_reset
+        if self.writers and (room or not self.transport.unsent or not self.other.connected):
             self.ready(False)
             self.deliver()
             return True
