@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from . import told
+from .fresh import name_process
 
 Work = Callable[[int, int], None]
 """What a worker does: given the number of its slot, and the descriptor of its end of the pipe to the
@@ -178,6 +179,7 @@ class _Forking:
         self._finishing = False
 
     def run(self) -> None:
+        name_process("template")
         told.silence()  # only the parent writes the log, which it rotates
         for number in _PARENTS:
             signal.signal(number, signal.SIG_IGN)

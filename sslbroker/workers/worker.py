@@ -13,8 +13,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -27,7 +25,7 @@ from ..errors import StartError
 from ..net.pins import Finding
 from ..net.probing import Found
 from . import told
-from .fresh import renew
+from .fresh import name_process, renew
 from .lent import Lent
 from .messages import (
     LONGEST_TEXT,
@@ -239,7 +237,7 @@ def work(reactor: Any, serving: IServing, slot: int, descriptor: int) -> None:
     renew(reactor)
     worker = Worker(reactor, slot, serving, reactor.stop)
     told.tell_all(worker.say)
-    _name(f"worker {slot + 1}")
+    name_process(f"worker{slot + 1}")
     pipe = Factory()
     pipe.noisy = False
     pipe.protocol = lambda: worker
@@ -254,9 +252,3 @@ def work(reactor: Any, serving: IServing, slot: int, descriptor: int) -> None:
 
 def _found(answer: Mapping[str, Any]) -> Found:
     return Found(Finding(answer["finding"]), answer["detail"])
-
-
-def _name(name: str) -> None:
-    """What `top` and `ps -o comm` call this process, where the system lets it say so."""
-    with suppress(OSError):
-        Path("/proc/self/comm").write_text(f"sslbroker {name}"[:15])

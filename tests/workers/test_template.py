@@ -99,6 +99,7 @@ class Forking(TemplateCase):
         (one, first, said), (two, second, other) = self.fork(0), self.fork(7)
         self.assertEqual((said[0], other[0], said[3]), ("0", "7", "as it was"))
         self.assertEqual({said[2], other[2]}, {str(template.pid)})
+        self.assertEqual(Path(f"/proc/{template.pid}/comm").read_text(), "ssl:template\n")
         first.send(b"end")
         self.assertEqual(await self.ended(one), 0)
         second.send(b"fail")
