@@ -1,10 +1,11 @@
 """A connection over a socket, to a protocol exactly what Twisted's TCP transport is.
 
-Decides when bytes leave: at once, in the call that writes them, while the kernel takes them; what it does not
-take waits here for the reactor. That saves a turn of the reactor and two changes of its interest for each
-write. Invariant: bytes leave in the order in which they were written; the protocol is never called within a
-call of its own, but for its producer's `pauseProducing`; `connectionLost` is the last call, and comes once.
-Refuses to look names up, and to know what the bytes are.
+Decides when bytes leave. Small writes leave at the end of the reactor's turn, with those of other connections,
+where the reactor tells of that (`reactor.DirectEPollReactor.turn`): who reads them is woken once for several.
+Others leave at once, in the call that writes them. What the kernel does not take waits here; so a write needs
+no turn of its own and no change of the reactor's interest. Invariant: bytes leave in the order in which they
+were written; the protocol is never called within a call of its own, but for its producer's `pauseProducing`;
+`connectionLost` is the last call, and comes once. Refuses to look names up, and to know what the bytes are.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ READ = 65536
 #: Bytes that wait here before the producer must pause.
 HIGH_WATER = 65536
 
+#: Bytes of a write that leaves at once: what waking its reader costs is little beside it.
+LARGE = 16384
+
 #: Bytes that are offered to the kernel at once: more it does not take, and copying them together costs.
 SEND = 131072
 
@@ -68,6 +72,7 @@ class PlainTransport:
         "_offset",
         "_over",
         "_peer",
+        "_turn",
         "_waiting",
         "_write_ended",
         "_write_ending",
@@ -109,6 +114,7 @@ class PlainTransport:
         self._write_ending = False
         self._write_ended = False
         self._peer = peer
+        self._turn: list[Any] | None = getattr(reactor, "turn", None)
         self._log_prefix = ""
 
     def start(self) -> None:
@@ -244,6 +250,14 @@ class PlainTransport:
         self.protocol.dataReceived(data)
         return None
 
+    def end_turn(self) -> None:
+        """Send what was written in this turn of the reactor."""
+        if not self._waiting or self._aborting or self.disconnected:
+            return
+        pulls = self.producer is not None and not self.streamingProducer
+        if not self._send_waiting() or self.producerPaused or pulls:
+            self.reactor.addWriter(self)  # which goes on sending, and asks the producer for more
+
     def doWrite(self) -> Any:
         if self._aborting:
             return None
@@ -315,6 +329,10 @@ class PlainTransport:
         if self._waiting or self._broken:
             self._waiting.append(data)
             self.unsent += size
+        elif size < LARGE and self._turn is not None:
+            self._waiting.append(data)
+            self.unsent = size
+            self._turn.append(self)
         else:
             try:
                 sent = self.socket.send(data)
