@@ -1,9 +1,9 @@
 """A connection over a socket, to a protocol exactly what Twisted's TCP transport is.
 
-Decides when bytes leave. Small writes leave at the end of the reactor's turn, with those of other connections,
-where the reactor tells of that (`reactor.DirectEPollReactor.turn`): who reads them is woken once for several.
-Others leave at once, in the call that writes them. What the kernel does not take waits here; so a write needs
-no turn of its own and no change of the reactor's interest. Invariant: bytes leave in the order in which they
+Decides when bytes leave. Small writes leave at the end of the reactor's turn, with those of others, where the
+reactor tells of that (`reactor.DirectEPollReactor.turn`): who reads them is woken once for several. Larger
+ones leave at once, in the call that writes them. What the kernel does not take waits here; so a write needs no
+turn of its own and no change of the reactor's interest. Invariant: bytes leave in the order in which they
 were written; the protocol is never called within a call of its own, but for its producer's `pauseProducing`;
 `connectionLost` is the last call, and comes once. Refuses to look names up, and to know what the bytes are.
 """
