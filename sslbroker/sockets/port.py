@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -174,16 +173,27 @@ class Port:
             self._tell_from = now + _QUIET
             does = "turns clients away" if out_of_files else "cannot accept"
             log.msg(f"{self._factory_name()} {does}: {error.strerror}")
-        if out_of_files and self._reserve >= 0:
-            os.close(self._reserve)
-            with suppress(OSError):
-                self.socket.accept()[0].close()
-            self._reserve = _open_reserve()
+        if out_of_files and self._turned_away():
             return
         if self._reserve < 0:
             self._reserve = _open_reserve()
         self._read(False)
         self._rest = self.reactor.callLater(_REST, self._read, True)
+
+    def _turned_away(self) -> bool:
+        """Give the reserve up for one client; False: it waits still, for want of more than a file."""
+        if self._reserve < 0:
+            return False
+        os.close(self._reserve)
+        try:
+            self.socket.accept()[0].close()
+        except BlockingIOError:
+            pass  # it has gone by itself
+        except OSError:
+            return False
+        finally:
+            self._reserve = _open_reserve()
+        return True
 
     def _read(self, reading: bool) -> None:
         if self._rest is not None and self._rest.active():
