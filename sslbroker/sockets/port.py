@@ -75,6 +75,7 @@ class Port:
         self._tell_from = 0.0
         self._rest: IDelayedCall | None = None
         self._listening = False
+        self._stopping: list[Deferred[Any]] = []  # of those who wait for the end
 
     def startListening(self) -> None:
         self.socket.setblocking(False)
@@ -85,23 +86,28 @@ class Port:
         self.reactor.addReader(self)
 
     def stopListening(self) -> Deferred[None]:
-        if not self._listening:
+        """Each who asks is told when the socket is closed."""
+        if self._listening:
+            self._listening = False
+            self._read(False)
+            self.reactor.callLater(0, self._stop)
+        elif not self._stopping:
             return succeed(None)
-        self._listening = False
-        self._read(False)
-        stopped: Deferred[None] = Deferred()
-        self.reactor.callLater(0, self._stopped, stopped)
+        stopped: Deferred[Any] = Deferred()
+        self._stopping.append(stopped)
         return stopped
 
     loseConnection = stopListening
 
-    def _stopped(self, stopped: Deferred[None]) -> None:
+    def _stop(self) -> None:
+        result: Failure | None = None
         try:
             self.connectionLost(Failure(CONNECTION_DONE))
         except BaseException:
-            stopped.errback(Failure())
-        else:
-            stopped.callback(None)
+            result = Failure()
+        stopping, self._stopping = self._stopping, []
+        for stopped in stopping:
+            stopped.callback(result)
 
     def getHost(self) -> IAddress:
         return address_of(self._family, self.socket.getsockname())

@@ -340,6 +340,17 @@ class Stopping(PortCase):
         self.assertEqual(self.factory.runs, ["start", "stop"])
         self.assertRaises(ConnectionRefusedError, socket.create_connection, name, 5)
 
+    def test_twice_and_each_who_asks_waits_until_it_is_closed(self) -> None:
+        port = self.port(self.listening())
+        both = [port.stopListening(), port.loseConnection()]
+        for stopped in both:
+            self.assertNoResult(stopped)
+        self.clock.advance(0)
+        for stopped in both:
+            self.successResultOf(stopped)
+        self.successResultOf(port.stopListening())
+        self.assertEqual(self.factory.runs, ["start", "stop"])
+
     def test_a_protocol_may_stop_it_and_nobody_more_is_accepted(self) -> None:
         def last() -> Heard:
             heard = Heard()
