@@ -48,7 +48,8 @@ class Connector:
     ) -> None:
         """`host` is an IP address, `timeout` seconds. `creator` provides `IOpenSSLClientConnectionCreator`.
 
-        Raises `ValueError` for a host that is no address.
+        `bind` is the address to call from. Raises `ValueError` for a host that is no address, and for one
+        from which the other cannot be called.
         """
         self.reactor = reactor
         self.host, self.port = host, port
@@ -57,7 +58,7 @@ class Connector:
         self.state = "disconnected"
         self.transport: Any = None
         self._family, self._name = _socket_name(host, port)
-        self._bind = bind
+        self._from = None if bind is None else _socket_name(*bind, self._family)[1]
         self._creator = creator
         self._socket: socket.socket | None = None
         self._timers: list[IDelayedCall] = []
@@ -127,8 +128,8 @@ class Connector:
         try:
             calling = self._socket = socket.socket(self._family, socket.SOCK_STREAM)
             calling.setblocking(False)
-            if self._bind is not None:
-                calling.bind(_socket_name(*self._bind)[1])
+            if self._from is not None:
+                calling.bind(self._from)
         except OSError as error:
             self._later(0, ConnectBindError(error.errno, error.strerror))
             return
@@ -202,10 +203,11 @@ class Connector:
             self.factory.doStop()
 
 
-def _socket_name(host: str, port: int) -> tuple[int, Any]:
-    """The family and the name for `connect` of an IP address; `ValueError` when it is none."""
+def _socket_name(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple[int, Any]:
+    """The family of an IP address, and its name for a socket; `ValueError` when it is none of this family."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=_NUMERIC)
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=_NUMERIC)
     except (OSError, UnicodeError):
-        raise ValueError(f"{host!r} is not an IP address") from None
+        version = {int(socket.AF_INET): "v4", int(socket.AF_INET6): "v6"}.get(family, "")
+        raise ValueError(f"{host!r} is not an IP{version} address") from None
     return found[0][0], found[0][4]
