@@ -162,10 +162,11 @@ class Connector:
             protocol = self.factory.buildProtocol(peer)
             self.transport = transport = self._make(connected, protocol, peer)
         except BaseException:
+            log.err()
             connected.close()
             self.state = "disconnected"
             self._ended(self.factory.clientConnectionFailed, Failure())
-            raise
+            return
         transport.ended = self._lost
         if protocol is None:
             transport.loseConnection()
@@ -174,7 +175,7 @@ class Connector:
             transport.start()
         except BaseException:
             log.err()
-            transport.connectionLost(Failure())
+            transport.abortConnection()
 
     def _make(self, connected: socket.socket, protocol: IProtocol | None, peer: IAddress) -> PlainTransport:
         if protocol is None:  # the connection ends as soon as it can, and somebody must hear of that

@@ -330,6 +330,79 @@ class Failing(ConnectorCase):
         self.assertEqual(self.factory.events, [])
 
 
+class Spoilt(ConnectorCase):
+    """Whatever a factory or a protocol does, its connector goes on."""
+
+    def test_a_factory_that_wants_no_connection(self) -> None:
+        self.factory.make = lambda: None
+        connector, peer = self.connected()
+        transport = connector.transport
+        transport.connectionLost(Failure(transport.doWrite()))
+        self.assertEqual(peer.recv(1), b"")
+        self.assertEqual(self.factory.events, ["start", "calling", "lost", "stop"])
+        self.quiet()
+
+    def test_a_factory_that_raises(self) -> None:
+        self.factory.make = lambda: 1 // 0
+        connector, peer = self.connected()
+        self.assertEqual(peer.recv(1), b"")
+        self.assertEqual(self.factory.events, ["start", "calling", "failed", "stop"])
+        self.assertIsInstance(self.factory.reasons[0], ZeroDivisionError)
+        self.assertEqual(connector.state, "disconnected")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.quiet()
+
+    def test_a_factory_that_raises_and_calls_again(self) -> None:
+        self.factory.make = lambda: 1 // 0
+        connector = self.connector()
+        self.factory.at["failed"] = connector.connect
+        connector.connect()
+        self.server.accept()[0].close()
+        self.told(connector)
+        self.assertEqual(self.factory.events, ["start", "calling", "failed", "calling"])
+        self.assertEqual(connector.state, "connecting")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_tls_that_cannot_begin(self) -> None:
+        creator: Any = Creator(client_context())
+        creator.clientConnectionForTLS = lambda protocol: 1 // 0
+        self.connected(creator=creator)
+        self.assertEqual(self.factory.events, ["start", "calling", "failed", "stop"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.quiet()
+
+    def test_a_protocol_that_raises_when_it_is_connected(self) -> None:
+        self.factory.make = self.spoilt("made")
+        _, peer = self.connected()
+        self.clock.advance(0)
+        self.assertRaises(ConnectionResetError, peer.recv, 1)
+        self.assertEqual(self.factory.built[0].events, ["made", "lost ConnectionAborted"])
+        self.assertEqual(self.factory.events, ["start", "calling", "lost", "stop"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.quiet()
+
+    def test_a_protocol_that_raises_at_its_end_too_while_its_factory_calls_again(self) -> None:
+        self.factory.make = self.spoilt("made", "lost")
+        connector = self.connector()
+        self.factory.at["lost"] = connector.connect
+        connector.connect()
+        self.server.accept()[0].close()
+        self.told(connector)
+        self.assertRaises(ZeroDivisionError, self.clock.advance, 0)
+        self.assertEqual(self.factory.events, ["start", "calling", "lost", "calling"])
+        self.assertEqual(connector.state, "connecting")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def spoilt(self, *callbacks: str) -> Callable[[], Heard]:
+        def make() -> Heard:
+            heard = Heard()
+            for callback in callbacks:
+                heard.at[callback] = lambda: 1 // 0
+            return heard
+
+        return make
+
+
 class OnAReactor(TestCase):
     async def test_both_ends_are_ours_and_speak_tls(self) -> None:
         reactor: Any = real_reactor
