@@ -2,8 +2,8 @@
 
 Decides when bytes leave. Small writes leave at the end of the reactor's turn, with those of others, where the
 reactor tells of that (`reactor.DirectEPollReactor.turn`): who reads them is woken once for several. Larger
-ones leave at once, in the call that writes them. What the kernel does not take waits here; so a write needs no
-turn of its own and no change of the reactor's interest. Invariant: bytes leave in the order in which they
+ones leave at once, in the call that writes them. What the kernel does not take waits here: so a write needs
+no turn of its own and no change of the reactor's interest. Invariant: bytes leave in the order in which they
 were written; the protocol is never called within a call of its own, but for its producer's `pauseProducing`;
 `connectionLost` is the last call, and comes once. Refuses to look names up, and to know what the bytes are.
 """
@@ -35,8 +35,9 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-#: Bytes of one read.
-READ = 65536
+#: Bytes of one read: what is a little more than 64 KiB with its head comes in one, and the allocator has room
+#: for it at hand (from 128 KiB on it asks the kernel).
+READ = 98304
 
 #: Bytes that wait here before the producer must pause.
 HIGH_WATER = 65536
