@@ -39,8 +39,11 @@ def total(output: str) -> str:
     return next((line.split()[-1] for line in output.splitlines() if line.startswith("TOTAL")), "")
 
 
-def pytest_step(python: Path, name: str, data: Path, *, measured: bool) -> Step:
-    """The tests under `python`, with `data` for its report, and for coverage when `measured`."""
+def pytest_step(python: Path, name: str, data: Path, *, transport: str = "own", measured: bool) -> Step:
+    """The tests under `python`, with `data` for its report, and for coverage when `measured`.
+
+    `transport` carries the connections of brokers in memory (tests/memory.py).
+    """
     measure = ("-m", "coverage", "run") if measured else ()
     junit = data / f"{name.replace(' ', '-')}.xml"
     argv = (
@@ -53,7 +56,8 @@ def pytest_step(python: Path, name: str, data: Path, *, measured: bool) -> Step:
         "junit_family=xunit2",
         "--durations=10",
     )
-    return Step(name, argv, limit=1500, env={"COVERAGE_FILE": str(data / "measured")}, junit=junit)
+    env = {"COVERAGE_FILE": str(data / "measured"), "SSLBROKER_TRANSPORT": transport}
+    return Step(name, argv, limit=1500, env=env, junit=junit)
 
 
 def steps() -> list[Step]:
@@ -68,7 +72,7 @@ def steps() -> list[Step]:
         Step("imports", (str(BIN / "lint-imports"), "--no-cache"), note=counted),
         Step("a test file for each file", (python, "-m", "tools.check_tests_mirror"), note=counted),
         Step("diagram", (python, "-m", "tools.diagram", "--check")),
-        pytest_step(BIN / "python", "tests", WORK, measured=True),
+        pytest_step(BIN / "python", "tests with own transport", WORK, measured=True),
         Step(
             "core covered whole",
             (*report, "--include=sslbroker/core/*", "--fail-under=100"),

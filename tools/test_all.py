@@ -1,8 +1,9 @@
 """``make test-all``: `make test`, real programs, other Pythons, packaging; one summary at the end.
 
-Decides what is tried and what may be installed for it: Debian packages when run by root where there is
-apt-get, and Python clients in an environment of their own. Invariant: whatever could not run is in the
-summary as ``NOT RUN: name: why``; it never counts as passed. Refuses to install anything else.
+Decides what is tried with which transport (`broker.transport`), and what may be installed for it: Debian
+packages when run by root where there is apt-get, and Python clients in an environment of their own.
+Invariant: whatever could not run is in the summary as ``NOT RUN: name: why``; it never counts as passed.
+Refuses to install anything else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from glob import glob
 from pathlib import Path
 from subprocess import DEVNULL
 
-from .check import check, pytest_step
+from .check import BIN, check, pytest_step
 from .steps import ROOT, WORK, Result, Step, run, summary
 
 CACHE = ROOT / ".cache"
@@ -25,6 +26,9 @@ REDIS_PY = "redis==8.1.0"  # with its own tests, which are run through a broker
 REDIS_TESTS_NEED = ("pytest", "pytest-asyncio", "pytest-timeout", "packaging", "numpy", "cryptography")
 CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "aiosmtpd", "sslyze", REDIS_PY, *REDIS_TESTS_NEED)
 PYTHONS = ("3.11", "3.12", "3.13")
+
+#: Of tests/real, those that depend most on how bytes are carried: they are run with Twisted's transport too.
+CARRYING = ("cascade", "clients", "curl", "failover", "hostile", "secure_links", "streams")
 
 #: Programs, Perl modules and files that the tests in tests/real use, and the Debian packages that have them.
 PROGRAMS = {
@@ -114,11 +118,18 @@ def get_redis_tests() -> list[Result]:
 
 def real_programs(missing: Missing) -> list[Result]:
     results = [*install_programs(missing), *install_clients(), *get_redis_tests()]
-    junit = WORK / "real.xml"
-    argv = (sys.executable, "-m", "pytest", "tests/real", f"--junitxml={junit}", "-o", "junit_family=xunit2")
+    carrying = [f"tests/real/test_{name}.py" for name in CARRYING]
+    return [*results, run(real_step("own", "tests/real")), run(real_step("stock", *carrying))]
+
+
+def real_step(transport: str, *paths: str) -> Step:
+    """Tests of tests/real; `transport` carries their brokers' connections (tests/real/site.py)."""
+    junit = WORK / f"real-{transport}.xml"
+    argv = (sys.executable, "-m", "pytest", *paths, f"--junitxml={junit}", "-o", "junit_family=xunit2")
     options = ("-p", "no:cacheprovider", "-rP", "-o", "faulthandler_timeout=300")
-    step = Step("real programs", (*argv, *options), limit=2700, junit=junit)
-    return [*results, run(step)]
+    env = {"SSLBROKER_TRANSPORT": transport}
+    name = f"real programs with {transport} transport"
+    return Step(name, (*argv, *options), limit=2700, env=env, junit=junit)
 
 
 def find_python(version: str) -> str | None:
@@ -149,14 +160,16 @@ def other_pythons(missing: Missing) -> list[Result]:
         argv = (python, "tools/environment.py", "--venv", str(venv), "--extra", "dev")
         results.append(run(Step(f"set up Python {version}", argv)))
         if results[-1].passed:
-            step = pytest_step(venv / "bin" / "python", f"tests on {version}", WORK, measured=False)
-            results.append(run(step))
+            name = f"tests with own transport on {version}"
+            results.append(run(pytest_step(venv / "bin" / "python", name, WORK, measured=False)))
     return results
 
 
 def main() -> int:
     missing: Missing = []
     results = check()
+    step = pytest_step(BIN / "python", "tests with stock transport", WORK, transport="stock", measured=False)
+    results.append(run(step))
     results += real_programs(missing)
     results += other_pythons(missing)
     results.append(run(Step("packaging", (sys.executable, "-m", "tools.check_packaging"))))

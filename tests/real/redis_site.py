@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .programs import ROOT, Program, find, free_ports, until
-from .site import TWISTD, Certificates
+from .site import TWISTD, Certificates, configured
 
 EXAMPLE = ROOT / "examples" / "sslbroker-resp"
 
@@ -92,7 +92,7 @@ class RedisSite:
             for name, servers in pools.items()
         )
         text += '[log]\naccess = "access.log"\n'
-        (self.directory / "sslbroker.toml").write_text(text)
+        (self.directory / "sslbroker.toml").write_text(configured(text))
         argv: list[str | Path] = [TWISTD, "-n", "--pidfile=", "sslbroker", "--config", "sslbroker.toml"]
         env = {"PYTHONPATH": plugin_path(self.directory)}
         broker = Program("sslbroker", argv, self.directory, ports=ports, env=env)

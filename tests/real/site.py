@@ -4,6 +4,7 @@ Decides the broker's configuration for real clients, and the addresses they use.
 pool is reached by a secure and by a plain listener, over plain links, secure ones, and those that find
 out for themselves (`LINKS`); clients verify the broker's certificate, and the broker its servers'.
 With ``REAL_DIRECT=1`` nginx takes the broker's place: tests that fail then are wrong themselves.
+``SSLBROKER_TRANSPORT`` says what carries the brokers' connections, as for the tests in memory.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from . import nginx
 from .programs import HERE, Program, client_python, free_ports
 
 DIRECT = os.environ.get("REAL_DIRECT") == "1"
+TRANSPORT = os.environ.get("SSLBROKER_TRANSPORT", "own")
 TWISTD = Path(sys.executable).parent / "twistd"
 
 LISTENER = """
@@ -90,12 +92,20 @@ def issue(directory: Path) -> Certificates:
     return Certificates(directory / "authority.pem", directory / "server.pem", pin)
 
 
+def configured(text: str) -> str:
+    """This configuration, by the transport under test."""
+    table, setting = "[broker]\n", f'transport = "{TRANSPORT}"\n'
+    if table not in text:
+        return f"{text}\n{table}{setting}"
+    return text.replace(table, table + setting, 1)
+
+
 def start_broker(directory: Path, text: str, ports: list[int]) -> Program:
     """Start the broker with this configuration and wait until it listens; skips when there is none."""
     if plugin_problem():
         pytest.skip(plugin_problem())
     file = directory / "sslbroker.toml"
-    file.write_text(text)
+    file.write_text(configured(text))
     argv: list[str | Path] = [TWISTD, "-n", "--pidfile=", "sslbroker", "--config", file]
     return Program("sslbroker", argv, directory, ports=ports)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from .programs import Program, free_ports
-from .site import DIRECT, TWISTD, Certificates
+from .site import DIRECT, TRANSPORT, TWISTD, Certificates
 from .traffic import Client, Posts, counting, get, how_often, mixed, state, told, traffic
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that is changed")
@@ -49,7 +49,7 @@ application = sslbroker.application(Configuration(
                 tls=LinkTLS(ca=Path({authority!r}))),),
     log=Log(access=str(HERE / "access.log")),
     admin=Admin(f"tcp:{{PORTS['admin']}}:interface=127.0.0.1"),
-    broker=Broker(state_directory=HERE / "state", workers={workers}),
+    broker=Broker(state_directory=HERE / "state", workers={workers}, transport={transport!r}),
 ))
 broker = IServiceCollection(application).getServiceNamed("broker")
 
@@ -111,7 +111,7 @@ class Operated:
         (self.directory / "ports.json").write_text(json.dumps({**ports, "told": self.operator_port}))
         file = self.directory / "broker.tac"
         paths = {"certificate": str(self.certificates.server), "authority": str(self.certificates.authority)}
-        file.write_text(TAC.format(**paths, workers=self.workers))
+        file.write_text(TAC.format(**paths, workers=self.workers, transport=TRANSPORT))
         argv: list[str | Path] = [TWISTD, "-n", "--pidfile=", "-y", file]
         listening = [self.https, self.http, self.admin, self.operator_port]
         return self._keep(Program("sslbroker", argv, self.directory, ports=listening))

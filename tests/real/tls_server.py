@@ -9,6 +9,7 @@ its standard input closes.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -16,11 +17,11 @@ from typing import Any
 
 from twisted.internet import protocol, stdio, task
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.python.failure import Failure
 
 from sslbroker.net import certificates, tls
-from sslbroker.net.transports import Wrapping
+from sslbroker.net.ports import bind
+from sslbroker.net.transports import transports
 from sslbroker.settings import ListenerTLS
 
 PAGE = b"hello\n"
@@ -65,9 +66,10 @@ async def serve(reactor: Any, port: int, paths: list[str]) -> None:
         contexts = tls.ListenerContexts(ListenerTLS(tuple(Path(path) for path in paths)))
     for warning in contexts.warnings:
         print(warning, flush=True)
-    factory = Wrapping(contexts, False, protocol.Factory.forProtocol(OneAnswer), clock=reactor)
-    listening = await TCP4ServerEndpoint(reactor, port, interface="127.0.0.1").listen(factory)
-    print(f"ready {listening.getHost().port}", flush=True)
+    carried = transports(os.environ.get("SSLBROKER_TRANSPORT", "own"), reactor)
+    bound = bind(f"tcp:{port}:interface=127.0.0.1")
+    bound.listen(carried, protocol.Factory.forProtocol(OneAnswer), contexts)
+    print(f"ready {bound.port}", flush=True)
     closed: Deferred[None] = Deferred()
     stdio.StandardIO(UntilClosed(closed), reactor=reactor)
     await closed
