@@ -6,6 +6,7 @@ Each test passes the broker the ways that it can: over TLS or not on either side
 from __future__ import annotations
 
 import hashlib
+import select
 import signal
 import socket
 import ssl
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from .programs import HERE, Program, find, free_ports, listens, memory, until
-from .site import DIRECT, Certificates
+from .site import DIRECT, TRANSPORT, Certificates
 from .stream_server import GREETING, REST_EVERY, pieces
 from .streams import WAYS, Servers, Streams, Way, each_way, line, rest
 
@@ -171,19 +172,18 @@ def test_each_direction_ends_by_itself(certificates: Certificates, tmp_path: Pat
 
 
 @each_way
-def test_a_client_that_closes_has_sent_all(way: Way, streams: Streams, pool: Pool) -> None:
-    """Over TLS a client's end is the end of the stream, after everything that it had sent."""
+def test_a_client_that_ends_what_it_sends_has_sent_all(way: Way, streams: Streams, pool: Pool) -> None:
+    """And it gets the answer to that, where nobody on the way takes a close_notify for the end of both."""
     data = b"".join(pieces(10 * MB + WAYS.index(way)))
     with streams.connect("any", way) as client:
         assert line(client).startswith("I am")
         client.sendall(b"take\n" + data)
-        if isinstance(client, ssl.SSLSocket):
-            client = client.unwrap()
-        client.shutdown(socket.SHUT_WR)
+        end_writing(client)
         wanted = f"took {len(data)} {hashlib.sha256(data).hexdigest()}\n"
         assert until(lambda: any(wanted in each.log.read_text() for each in pool.programs), 30)
-        if way == Way(False, False):
-            assert rest(client).decode() == wanted
+        answered = rest(client).decode()
+    server_goes_on = not way.secure_link  # asyncio's TLS does not
+    assert answered == (wanted if server_goes_on and (TRANSPORT == "own" or not way.secure) else "")
 
 
 @pytest.mark.parametrize("way", [Way(False, False), Way(True, True)], ids=str)
@@ -216,6 +216,25 @@ def end(client: socket.socket) -> None:
     if isinstance(client, ssl.SSLSocket):
         client = client.unwrap()
     client.close()
+
+
+def end_writing(client: socket.socket) -> None:
+    """Say that nothing more comes (over TLS by a close_notify), and be ready to read on."""
+    if not isinstance(client, ssl.SSLSocket):
+        client.shutdown(socket.SHUT_WR)
+        return
+    client.setblocking(False)  # `unwrap` would wait for the other end's close_notify, and take no answer
+    try:
+        while True:
+            try:
+                client.unwrap()
+            except ssl.SSLWantWriteError:
+                select.select([], [client], [], 60)
+            else:
+                break
+    except ssl.SSLWantReadError:
+        pass
+    client.settimeout(60)
 
 
 def take(client: socket.socket) -> str:
