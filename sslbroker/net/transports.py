@@ -12,9 +12,11 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from OpenSSL import SSL
 from twisted.internet import unix
 from twisted.internet.interfaces import IAddress, IConnector, IListeningPort
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 
 from ..sockets.connector import Connector
 from ..sockets.port import Port
@@ -105,6 +107,12 @@ class _Layer(BufferingTLSTransport):
         if len(self.first) < FIRST:
             self.first = (self.first + data[:FIRST])[:FIRST]
         super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        # Twisted looks for words of OpenSSL's, and a peer's close_notify within the handshake has none.
+        if reason is not None and reason.check(SSL.ZeroReturnError):
+            reason = None
+        super()._tlsShutdownFinished(reason)  # type: ignore[no-untyped-call]
 
 
 class Wrapping(TLSMemoryBIOFactory):
