@@ -219,7 +219,7 @@ class ClientConnection(Protocol):
             self._feed(data)
 
     def readConnectionLost(self) -> None:
-        """The client of a plain listener sends no more, and may still read."""
+        """The client sends no more, and may still read."""
         if self.closing:
             self._ended = True
             self.transport.loseConnection()

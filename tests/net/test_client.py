@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sslbroker.settings import Limits
 
-from ..memory import BrokerCase, Peer
+from ..memory import TRANSPORT, BrokerCase, Peer
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -292,6 +292,22 @@ class Ends(BrokerCase):
         link.sends(OK)
         self.assertEqual(client.takes().count(b"\r\n\r\nok"), 1)
         self.assertTrue(client.ended)
+
+    def test_a_client_that_says_close_notify_gets_the_answers_to_all_it_has_asked(self) -> None:
+        self.start(servers=1)
+        client = self.client(secure=True)
+        client.sends(GET + GET)
+        client.closes()
+        if TRANSPORT == "stock":  # which cannot
+            self.assertEqual(self.end, "watch:client-gone")
+            return
+        link = self.servers[0].link()
+        for _ in range(2):
+            self.assertIsNone(client.lost)
+            link.sends(OK)
+            self.assertEqual(client.takes().count(b"\r\n\r\nok"), 1)
+        self.assertTrue(client.closed)
+        self.assertEqual(self.end, "ok")
 
     def test_half_a_request_after_a_whole_one_is_refused_at_the_end(self) -> None:
         self.start(servers=1)
