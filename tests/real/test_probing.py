@@ -155,9 +155,10 @@ class RealServers(ProbingCase):
 
     async def test_nginx_that_has_no_room_is_never_plain(self) -> None:
         ports = self.nginx(connections=8)
-        findings = []
-        held = []
-        for _ in range(6):
+        findings: list[Finding] = []
+        held: list[socket.socket] = []
+        # Whom it has not heard yet when it has no more room, nginx lets go.
+        while findings.count(Finding.UNKNOWN) < 2 and len(held) < 30:
             findings.append((await self.probe(ports["secure"], HTTPProtocol())).finding)
             held.append(socket.create_connection(("127.0.0.1", ports["plain"])))
             held[-1].sendall(b"GET / HTTP/1.1\r\nHost:")
