@@ -170,7 +170,7 @@ class SecureTransport(PlainTransport):
             if not self._shaken or self._aborting:
                 return None
             single = False
-        self._decrypt(single)
+        self._decrypt(single, size)
         return None
 
     def readConnectionLost(self, reason: Failure) -> None:
@@ -212,13 +212,13 @@ class SecureTransport(PlainTransport):
             if self.connected and not self._aborting:
                 self._send_early()
 
-    def _decrypt(self, single: bool) -> None:
-        """Give the protocol what OpenSSL has, in one piece."""
+    def _decrypt(self, single: bool, size: int) -> None:
+        """Give the protocol what OpenSSL has, in one piece, after a read of `size` bytes."""
         receive = self._tls.recv
         pieces = []
         ended = failure = None
         try:
-            pieces.append(receive(RECORD))
+            pieces.append(receive(size if single else RECORD))
             while not single:
                 pieces.append(receive(RECORD))
         except SSL.WantReadError:
@@ -279,7 +279,7 @@ class SecureTransport(PlainTransport):
         elif self._write_ending or self.producerPaused:
             self.reactor.addWriter(self)
 
-    def _flush(self, size: int = READ) -> None:
+    def _flush(self, size: int = RECORD) -> None:
         """Send what OpenSSL has to say: most often `size` bytes at most."""
         read = self._tls.bio_read
         try:
