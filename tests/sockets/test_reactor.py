@@ -1,0 +1,248 @@
+"""Our reactor: whatever one selectable does, the others of the same turn are served."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.error import ReactorAlreadyInstalledError
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IReactorFDSet,
+    IReadWriteDescriptor,
+)
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+if sys.platform == "linux":
+    from sslbroker.sockets import reactor as reactors
+
+
+@implementer(IReadWriteDescriptor)
+class Selectable:
+    """One end of a pair of sockets; does at a call what `at` says, and else reads and takes nothing more."""
+
+    def __init__(self, **at: Callable[[], object]) -> None:
+        self.socket, self.peer = socket.socketpair()
+        self.socket.setblocking(False)
+        self.events: list[str] = []
+        self.at = at
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def logPrefix(self) -> str:
+        return "selectable"
+
+    def doRead(self) -> Any:
+        return self._note("read") or (None if self.socket.recv(99) else CONNECTION_DONE)
+
+    def doWrite(self) -> Any:
+        return self._note("write")
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._note("lost", f"lost {type(reason.value).__name__}")
+
+    def _note(self, name: str, text: str = "") -> Any:
+        self.events.append(text or name)
+        action = self.at.get(name)
+        return None if action is None else action()
+
+
+@implementer(IHalfCloseableDescriptor)
+class Halves(Selectable):
+    def readConnectionLost(self, reason: Failure) -> None:
+        self._note("half", f"read lost {type(reason.value).__name__}")
+
+    def writeConnectionLost(self, reason: Failure) -> None:
+        raise AssertionError("no reactor calls it")
+
+
+class Interrupted:
+    """A poller whose next poll raises."""
+
+    def __init__(self, poller: Any, code: int) -> None:
+        self._poller, self._code = poller, code
+
+    def poll(self, *how: Any) -> Any:
+        raise OSError(self._code, os.strerror(self._code))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poller, name)
+
+
+class Turns(SynchronousTestCase):
+    if sys.platform != "linux":
+        skip = "epoll is Linux's"
+
+    def setUp(self) -> None:
+        self.reactor = reactors.DirectEPollReactor()
+        self.ends: list[Selectable] = []
+        self.addCleanup(self.end)
+
+    def end(self) -> None:
+        self.reactor.removeAll()
+        for end in self.ends:
+            end.socket.close()
+            end.peer.close()
+        self.reactor.waker.connectionLost(Failure(CONNECTION_DONE))
+        self.reactor._poller.close()
+
+    def reads(self, kind: type[Selectable] = Selectable, **at: Callable[[], object]) -> Any:
+        """One that reads, and for which something has come."""
+        one = kind(**at)
+        self.ends.append(one)
+        one.peer.sendall(b"x")
+        self.reactor.addReader(one)
+        return one
+
+    def turn(self) -> None:
+        self.reactor.doIteration(0)
+
+    def watched(self, one: Selectable) -> bool:
+        return one in self.reactor.getReaders() + self.reactor.getWriters()
+
+    def test_it_provides_what_it_claims(self) -> None:
+        verifyObject(IReactorFDSet, self.reactor)
+
+    def test_who_is_ready_is_called_and_nobody_else(self) -> None:
+        one, other = self.reads(), self.reads()
+        other.socket.recv(9)
+        self.turn()
+        self.assertEqual((one.events, other.events), (["read"], []))
+        self.reactor.addWriter(one)
+        one.peer.sendall(b"x")
+        self.turn()
+        self.assertEqual(one.events, ["read", "read", "write"])
+        self.reactor.removeWriter(one)
+        self.turn()
+        self.assertEqual(one.events, ["read", "read", "write"])
+
+    def test_what_one_raises_is_logged_and_ends_it_and_the_others_are_served(self) -> None:
+        for call in ("read", "write"):
+            ends = [self.reads(), self.reads(Selectable, **{call: lambda: 1 // 0}), self.reads()]
+            for end in ends if call == "write" else ():
+                self.reactor.addWriter(end)
+            self.turn()
+            expected = ["read", "write"][: 1 + (call == "write")]
+            self.assertEqual(ends[1].events, [*expected, "lost ZeroDivisionError"])
+            self.assertEqual([ends[0].events, ends[2].events], [expected, expected])
+            self.assertEqual([self.watched(end) for end in ends], [True, False, True])
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.reactor.removeAll()
+
+    def test_one_that_raises_at_its_end_is_logged_and_the_others_are_served(self) -> None:
+        def lost() -> Any:
+            return CONNECTION_LOST
+
+        ends = [self.reads(), self.reads(read=lost, lost=lambda: 1 // 0), self.reads()]
+        self.reactor.addWriter(ends[1])
+        ends[1].at["write"] = lost
+        self.turn()
+        self.assertEqual([end.events for end in ends], [["read"], ["read", "lost ConnectionLost"], ["read"]])
+        self.assertFalse(self.watched(ends[1]))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_even_what_is_no_exception_of_a_program_ends_only_its_own(self) -> None:
+        ends = [self.reads(), self.reads(read=sys.exit), self.reads()]
+        self.turn()
+        self.assertEqual([end.events[-1] for end in ends], ["read", "lost SystemExit", "read"])
+        self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
+
+    def test_an_end_that_reading_finds(self) -> None:
+        for kind, told in ((Selectable, "lost ConnectionDone"), (Halves, "read lost ConnectionDone")):
+            one = self.reads(kind)
+            self.turn()
+            one.peer.shutdown(socket.SHUT_WR)
+            self.turn()
+            self.assertEqual(one.events, ["read", "read", told])
+            self.turn()
+            self.assertEqual(one.events, ["read", "read", told])
+
+    def test_a_hangup_after_everything_was_read(self) -> None:
+        for kind, told in ((Selectable, "lost ConnectionDone"), (Halves, "read lost ConnectionDone")):
+            one = self.reads(kind)
+            one.peer.close()
+            self.turn()
+            self.turn()
+            self.assertEqual(one.events, ["read", "read", told])
+
+    def test_a_hangup_of_one_that_does_not_read(self) -> None:
+        one = self.reads()
+        one.socket.recv(9)
+        self.reactor.removeReader(one)
+        self.reactor.addWriter(one)
+        one.peer.close()
+        self.turn()
+        self.assertEqual(one.events, ["lost ConnectionLost"])
+        self.assertFalse(self.watched(one))
+
+    def test_one_that_is_gone_by_what_was_called_before_hears_nothing(self) -> None:
+        ends: list[Selectable] = []
+
+        def remove() -> None:
+            for end in ends:
+                if not end.events:
+                    self.reactor.removeReader(end)
+
+        ends += [self.reads(read=remove) for _ in range(3)]
+        self.turn()
+        self.assertEqual(sorted(end.events for end in ends), [[], [], ["read"]])
+
+    def test_a_poll_that_a_signal_ends_is_an_empty_turn(self) -> None:
+        one = self.reads()
+        poller = self.reactor._poller
+        self.reactor._poller = Interrupted(poller, errno.EINTR)
+        self.turn()
+        self.assertEqual(one.events, [])
+        self.reactor._poller = Interrupted(poller, errno.EBADF)
+        self.assertRaises(OSError, self.turn)
+        self.reactor._poller = poller
+        self.turn()
+        self.assertEqual(one.events, ["read"])
+
+    def test_a_signal_while_it_waits_is_heard_in_the_same_wait(self) -> None:
+        one = self.reads()
+        one.socket.recv(9)
+        before = signal.signal(signal.SIGALRM, lambda *_: one.peer.sendall(b"x"))
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        self.reactor.doIteration(None)
+        self.assertEqual(one.events, ["read"])
+
+    def test_it_runs_with_timers_and_threads(self) -> None:
+        done: list[str] = []
+
+        def from_thread() -> None:
+            done.append("thread")
+            self.reactor.callFromThread(self.reactor.stop)
+
+        self.reactor.callLater(0, self.reactor.callInThread, from_thread)
+        self.reactor.run(installSignalHandlers=False)
+        self.assertEqual(done, ["thread"])
+
+    def test_there_is_one_for_a_process(self) -> None:
+        self.assertRaises(ReactorAlreadyInstalledError, reactors.install)
+
+    def test_it_waits_as_long_as_it_is_told(self) -> None:
+        asked: list[Any] = []
+
+        class Asked(Interrupted):
+            def poll(self, *how: Any) -> Any:
+                asked.append(how[0])
+                return []
+
+        poller = self.reactor._poller
+        self.reactor._poller = Asked(poller, 0)
+        self.addCleanup(setattr, self.reactor, "_poller", poller)
+        for timeout in (None, 0, 1.5):
+            self.reactor.doPoll(timeout)
+        self.assertEqual(asked, [-1, 0, 1.5])
