@@ -1,4 +1,4 @@
-"""``make test-all``: `make test`, real programs, other Pythons, packaging; one summary at the end.
+"""``make test-all``: `make test`, Twisted's own tests, real programs, other Pythons, packaging; one summary.
 
 Decides what is tried with which transport (`broker.transport`), and what may be installed for it: Debian
 packages when run by root where there is apt-get, and Python clients in an environment of their own.
@@ -56,6 +56,9 @@ PROGRAMS = {
     "postgres": "postgresql",  # its account runs what refuses root
     "setpriv": "util-linux",
 }
+
+#: Of `tests/sockets/twisted_suite.py`: our sockets on these reactors, and our reactor with Twisted's sockets.
+TWISTED = ("direct", "epoll", "poll", "select", "asyncio", "reactor")
 
 Missing = list[tuple[str, str]]
 
@@ -132,6 +135,19 @@ def real_step(transport: str, *paths: str) -> Step:
     return Step(name, (*argv, *options), limit=2700, env=env, junit=junit)
 
 
+def twisteds_tests() -> list[Result]:
+    """Twisted's own tests of transports and reactors, against ours: on its reactors, and on ours."""
+    results = []
+    for kind in TWISTED:
+        argv = (sys.executable, "-m", "tests.sockets.twisted_suite", kind)
+        results.append(run(Step(f"Twisted's tests, {kind}", argv, limit=300, note=_last_line)))
+    return results
+
+
+def _last_line(output: str) -> str:
+    return output.rstrip().rpartition("\n")[2].partition(": ")[2]
+
+
 def find_python(version: str) -> str | None:
     """A Python of this minor version that starts; a pyenv shim may be there and not start."""
     found = [shutil.which(f"python{version}"), f"/usr/bin/python{version}"]
@@ -170,6 +186,7 @@ def main() -> int:
     results = check()
     step = pytest_step(BIN / "python", "tests with stock transport", WORK, transport="stock", measured=False)
     results.append(run(step))
+    results += twisteds_tests()
     results += real_programs(missing)
     results += other_pythons(missing)
     results.append(run(Step("packaging", (sys.executable, "-m", "tools.check_packaging"))))

@@ -182,7 +182,7 @@ class Connector:
             return PlainTransport(self.reactor, connected, Protocol(), peer)
         if self._creator is None:
             return PlainTransport(self.reactor, connected, protocol, peer)
-        return SecureTransport(self.reactor, connected, protocol, peer, self._creator, True)
+        return SecureTransport(self.reactor, connected, protocol, peer, self._creator, True, self.factory)
 
     def _stop_calling(self) -> None:
         for timer in self._timers:
@@ -206,6 +206,8 @@ class Connector:
 
 def _socket_name(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple[int, Any]:
     """The family of an IP address, and its name for a socket; `ValueError` when it is none of this family."""
+    if port not in range(65536):
+        raise ValueError(f"{port!r} is not a port")  # `getaddrinfo` would take it modulo 65536
     try:
         found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=_NUMERIC)
     except (OSError, UnicodeError):

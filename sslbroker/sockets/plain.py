@@ -10,6 +10,7 @@ were written; the protocol is never called within a call of its own, but for its
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterable
@@ -39,7 +40,7 @@ from zope.interface import implementer
 #: for it at hand (from 128 KiB on it asks the kernel).
 READ = 98304
 
-#: Bytes that wait here before the producer must pause.
+#: Bytes that wait here before the producer must pause, unless somebody sets a transport's `bufferSize`.
 HIGH_WATER = 65536
 
 #: Bytes of a write that leaves at once: what waking its reader costs is little beside it.
@@ -77,6 +78,7 @@ class PlainTransport:
         "_waiting",
         "_write_ended",
         "_write_ending",
+        "bufferSize",
         "connected",
         "disconnected",
         "disconnecting",
@@ -105,11 +107,12 @@ class PlainTransport:
         self.producer: Any = None
         self.producerPaused = False
         self.streamingProducer = False
+        self.bufferSize = HIGH_WATER
         self.unsent = 0  # bytes that the kernel has not taken
         self._waiting: list[bytes] = []  # those bytes, after the first `_offset`
         self._offset = 0
         self._aborting = False
-        self._broken = False  # the kernel has refused a write: the next turn of the reactor tells
+        self._broken = 0  # why the kernel has refused a write (errno): the next turn of the reactor tells
         self._closing = False  # the socket is to be closed when nothing waits
         self._over = False  # nothing can be written any more: no producer is waited for
         self._write_ending = False
@@ -136,7 +139,11 @@ class PlainTransport:
             self._transmit(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        self.write(b"".join(iovec))
+        try:
+            data = b"".join(iovec)
+        except TypeError:
+            raise TypeError("Data must be bytes") from None
+        self.write(data)
 
     def loseConnection(self) -> None:
         """Close when everything written is sent; a producer that is paused or pulled is waited for."""
@@ -216,12 +223,17 @@ class PlainTransport:
         self.producer = producer
         self.streamingProducer = streaming
         if not streaming:
+            self.reactor.addWriter(self)  # what was written before may be sent already: then this turn asks
             producer.resumeProducing()
 
     def unregisterProducer(self) -> None:
         self.producer = None
         if self.connected and self._closing and not self._aborting:
             self.reactor.addWriter(self)
+
+    def stopConsuming(self) -> None:
+        self.unregisterProducer()
+        self.loseConnection()
 
     # --- IPushProducer, of what the peer sends ---
 
@@ -235,6 +247,14 @@ class PlainTransport:
     def stopProducing(self) -> None:
         self.loseConnection()
 
+    # --- names in no interface, which Twisted's transports have too ---
+
+    def stopReading(self) -> None:
+        self.pauseProducing()
+
+    def startReading(self) -> None:
+        self.resumeProducing()
+
     # --- what the reactor calls ---
 
     def doRead(self) -> Any:
@@ -247,9 +267,13 @@ class PlainTransport:
         except OSError:
             return CONNECTION_LOST
         if not data:
-            return CONNECTION_DONE
+            return self._end_of_reading()
         self.protocol.dataReceived(data)
         return None
+
+    def _end_of_reading(self) -> Any:
+        """Nothing more will come. A write that failed has been told of a reset in a read's place."""
+        return CONNECTION_DONE if self._broken in (0, errno.EPIPE) else CONNECTION_LOST
 
     def end_turn(self) -> None:
         """Send what was written in this turn of the reactor."""
@@ -339,9 +363,9 @@ class PlainTransport:
                 sent = self.socket.send(data)
             except BlockingIOError:
                 sent = 0
-            except OSError:
+            except OSError as error:
                 sent = 0
-                self._broken = True
+                self._broken = error.errno or errno.EIO
             if sent == size:
                 if self.producer is not None and not self.streamingProducer:
                     self.reactor.addWriter(self)  # which asks it for more
@@ -351,7 +375,7 @@ class PlainTransport:
             self.unsent = size - sent
             if not self._aborting:
                 self.reactor.addWriter(self)
-        if self.unsent > HIGH_WATER and self.producer is not None and self.streamingProducer:
+        if self.unsent > self.bufferSize and self.producer is not None and self.streamingProducer:
             self.producerPaused = True
             self.producer.pauseProducing()
 
@@ -365,8 +389,8 @@ class PlainTransport:
             sent = self.socket.send(view)
         except BlockingIOError:
             return False
-        except OSError:
-            self._broken = True
+        except OSError as error:
+            self._broken = error.errno or errno.EIO
             return False
         self.unsent -= sent
         if sent < len(view):

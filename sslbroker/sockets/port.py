@@ -74,21 +74,26 @@ class Port:
         self._reserve = -1  # a file that is given up to turn a client away when there are no more
         self._tell_from = 0.0
         self._rest: IDelayedCall | None = None
-        self._listening = False
+        self.connected = False
+        self.disconnected = False
         self._stopping: list[Deferred[Any]] = []  # of those who wait for the end
+
+    def __repr__(self) -> str:
+        where = f"on {self._place()}" if self.connected else "(not listening)"
+        return f"<{type(self).__name__} of {self._factory_name()} {where}>"
 
     def startListening(self) -> None:
         self.socket.setblocking(False)
         self._reserve = _open_reserve()
         log.msg(f"{self._factory_name()} starting on {self._place()}")
         self.factory.doStart()
-        self._listening = True
+        self.connected = True
         self.reactor.addReader(self)
 
     def stopListening(self) -> Deferred[None]:
         """Each who asks is told when the socket is closed."""
-        if self._listening:
-            self._listening = False
+        if self.connected:
+            self.connected = False
             self._read(False)
             self.reactor.callLater(0, self._stop)
         elif not self._stopping:
@@ -122,7 +127,7 @@ class Port:
 
     def doRead(self) -> None:
         for _ in range(TURN):
-            if not self._listening:
+            if not self.connected:
                 return  # the last one's protocol has stopped us
             try:
                 connected, name = self.socket.accept()
@@ -139,8 +144,10 @@ class Port:
                 log.err(None, f"{self._factory_name()} failed for one connection")
 
     def connectionLost(self, reason: Failure) -> None:
-        self._listening = False
-        log.msg(f"({type(self).__name__} {self._place()} closed)")
+        self.connected = False
+        self.disconnected = True
+        kind = "TLS" if self._creator else "UNIX" if self._family == socket.AF_UNIX else "TCP"
+        log.msg(f"({kind} Port {self._place()} Closed)")
         self._read(False)
         self.socket.close()
         if self._reserve >= 0:
@@ -161,7 +168,9 @@ class Port:
             if self._creator is None:
                 transport = PlainTransport(self.reactor, connected, protocol, peer)
             else:
-                transport = SecureTransport(self.reactor, connected, protocol, peer, self._creator, False)
+                transport = SecureTransport(
+                    self.reactor, connected, protocol, peer, self._creator, False, self.factory
+                )
         except BaseException:
             connected.close()
             raise

@@ -16,6 +16,7 @@ from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
+from twisted.internet.posixbase import _NO_FILEDESC
 from twisted.python import log
 
 #: Connections that send together: the first waits for no more than the others' events.
@@ -51,7 +52,7 @@ class DirectEPollReactor(EPollReactor):
                     self._doReadOrWrite(selectable, descriptor, event)  # type: ignore[no-untyped-call]
                     continue
                 try:
-                    why = selectable.doRead()
+                    why = selectable.doRead() if selectable.fileno() != -1 else _NO_FILEDESC
                 except BaseException:
                     why = sys.exc_info()[1]
                     log.err()

@@ -25,7 +25,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     ISSLTransport,
 )
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.main import CONNECTION_LOST
 from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -56,6 +56,7 @@ class SecureTransport(PlainTransport):
         "_tls",
         "first",
         "refusal",
+        "wrappedFactory",
     )
 
     def __init__(
@@ -66,15 +67,17 @@ class SecureTransport(PlainTransport):
         peer: IAddress,
         creator: Any,
         is_client: bool,
+        factory: Any = None,
     ) -> None:
         """`creator` provides `IOpenSSLClientConnectionCreator` or `IOpenSSLServerConnectionCreator`.
 
-        Its connection has the transport as `app_data`, as long as it lasts.
+        Its connection has the transport as `app_data`, as long as it lasts. `factory` made the protocol.
         """
         super().__init__(reactor, connected, protocol, peer)
         #: The beginning of what came, and a place for what OpenSSL's callbacks note of a refusal.
         self.first = b""
         self.refusal: Any = None
+        self.wrappedFactory = factory
         self._early: list[bytes] = []  # written while OpenSSL takes nothing: before the handshake
         self._shaken = False
         self._peer_ended = False  # it has sent its close_notify
@@ -134,6 +137,11 @@ class SecureTransport(PlainTransport):
         return self._tls.get_peer_certificate()
 
     @property
+    def factory(self) -> SecureTransport:
+        """Twisted's own creators look for ALPN's protocols in `factory.wrappedFactory`."""
+        return self
+
+    @property
     def negotiatedProtocol(self) -> bytes | None:
         return self._tls.get_alpn_proto_negotiated() or None
 
@@ -156,7 +164,7 @@ class SecureTransport(PlainTransport):
         except OSError:
             return CONNECTION_LOST
         if not data:
-            return CONNECTION_DONE
+            return self._end_of_reading()
         self._tls.bio_write(data)
         # A whole record and nothing else is the rule for small messages, and then there is one read to make.
         size = len(data)
@@ -201,10 +209,14 @@ class SecureTransport(PlainTransport):
         try:
             self._tls.do_handshake()
         except SSL.WantReadError:
-            self._flush()
+            if not self._aborting:
+                self._flush()
         except SSL.Error:
-            self._fail(Failure())
+            if not self._aborting:
+                self._fail(Failure())
         else:
+            if self._aborting:
+                return  # by a callback of OpenSSL's, which refused the peer
             self._shaken = True
             self._flush()
             if IHandshakeListener.providedBy(self.protocol):
