@@ -153,8 +153,9 @@ def line(stream: socket.socket) -> str:
 def rest(stream: socket.socket) -> bytes:
     """Everything until the end; raises what a cut raises."""
     got = bytearray()
-    while data := stream.recv(65536):
-        got += data
+    with contextlib.suppress(ssl.SSLZeroReturnError):  # a good end too, as told to who has ended its own side
+        while data := stream.recv(65536):
+            got += data
     return bytes(got)
 
 
