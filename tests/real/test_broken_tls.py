@@ -83,10 +83,16 @@ class Attacker:
                 self.tls.do_handshake()
             except SSL.WantReadError:
                 self.flush()
-                self.tls.bio_write(self.socket.recv(65536))
+                self._take()
             else:
                 self.flush()
                 return self
+
+    def _take(self) -> None:
+        data = self.socket.recv(65536)
+        if not data:
+            raise EOFError("cut")
+        self.tls.bio_write(data)
 
     def write(self, data: bytes) -> None:
         self.tls.sendall(data)
@@ -104,10 +110,7 @@ class Attacker:
             try:
                 got.append(self.tls.recv(65536))
             except SSL.WantReadError:
-                data = self.socket.recv(65536)
-                if not data:
-                    raise EOFError(f"cut after {len(b''.join(got))} bytes") from None
-                self.tls.bio_write(data)
+                self._take()
             except SSL.ZeroReturnError:
                 return b"".join(got)
 
@@ -250,12 +253,14 @@ def test_it_leaves_within_a_request(leave: Leave, attacked: Attacked) -> None:
 )
 def test_many_that_wait(words: bytes, attacked: Attacked) -> None:
     """All at once: who does not shake hands, and who asks for nothing, is let go at a limit."""
-    attackers = [Attacker(attacked.https) for _ in range(MANY)]
-    for attacker in attackers:
+    attackers = []
+    for _ in range(MANY):
+        attacker = Attacker(attacked.https)
         if words == b"hello":
             attacker.shake()
         else:
             attacker.send(words)
+        attackers.append(attacker)
     attacked.ask()
     for number, attacker in enumerate(attackers):
         if number % 2:
