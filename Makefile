@@ -2,7 +2,7 @@
 #
 #   make test       every check that needs nothing but Python; the last line counts the tests
 #   make demo       a shop of three servers behind the broker; DEMO= adds options
-#   make test-all   make test, real programs, other Pythons, packaging
+#   make test-all   make test, Twisted's own tests, real programs, other Pythons, packaging
 #   make bench      the broker beside HAProxy, nginx and stock Twisted, every row, for the documents; BENCH= is other options
 #   make bench-quick    the main rows in two minutes
 #   make bench-offload  what clients and a server gain when the broker does the TLS

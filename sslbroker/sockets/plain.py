@@ -291,10 +291,9 @@ class PlainTransport:
         if self._waiting and not self._send_waiting():
             return CONNECTION_LOST if self._broken else None
         self.reactor.removeWriter(self)
-        producer = self.producer
-        if producer is not None and not self._over and (self.producerPaused or not self.streamingProducer):
+        if self._wants_more():
             self.producerPaused = False
-            producer.resumeProducing()
+            self.producer.resumeProducing()
         elif self._closing:
             return CONNECTION_DONE
         elif self._write_ending:
@@ -347,6 +346,11 @@ class PlainTransport:
         return reason
 
     # --- sending ---
+
+    def _wants_more(self) -> bool:
+        """Is the producer to be asked, now that nothing waits?"""
+        paused = self.producerPaused or not self.streamingProducer
+        return self.producer is not None and paused and not self._over
 
     def _transmit(self, data: bytes) -> None:
         """Give `data` to the kernel; what it does not take waits."""

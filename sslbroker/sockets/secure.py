@@ -196,6 +196,9 @@ class SecureTransport(PlainTransport):
                 self._tls.set_app_data(None)
                 self._tls = self._reason = None
 
+    def _wants_more(self) -> bool:
+        return not self._early and super()._wants_more()
+
     def _told(self, reason: Failure) -> Failure:
         if self._reason is not None:
             return self._reason

@@ -127,6 +127,23 @@ class Secure(SynchronousTestCase):
         self.assertIn(b"\x04chat", far.recv(65536))
         transport.connectionLost(Failure(ConnectionDone()))
 
+    def test_a_producer_stays_paused_though_the_words_of_the_handshake_have_left(self) -> None:
+        heard = Heard()
+        wired = Wired(heard, secure=True)
+        heard.transport.registerProducer(heard, True)
+        heard.transport.write(b"early")
+        wired.socket.window = 1
+        with contextlib.suppress(SSL.WantReadError):
+            wired.hand.tls.do_handshake()
+        wired.hand.sends(wired.hand.records())
+        wired.socket.window = 65536
+        wired.settle()
+        self.assertEqual(heard.events, ["made", "pause"])
+        wired.hand.shakes()
+        wired.settle()
+        self.assertEqual(heard.events, ["made", "pause", "shaken", "resume"])
+        self.assertEqual(wired.hand.takes(), b"early")
+
     def test_a_peer_that_a_callback_of_openssls_refuses_hears_nothing_more(self) -> None:
         def refuse(connection: SSL.Connection, *asked: Any) -> bool:
             connection.get_app_data().abortConnection()

@@ -32,25 +32,30 @@ LIMIT, HUNG = 5, 30
 
 #: Tests of transports: each reactor with our sockets.
 TRANSPORTS = (
+    "twisted.internet.test.test_newtls",
+    "twisted.internet.test.test_socket",
     "twisted.internet.test.test_tcp",
     "twisted.internet.test.test_tls",
     "twisted.test.test_tcp",
     "twisted.test.test_ssl",
+    "tests.sockets.twisted_endpoints",
 )
 
 #: Tests of reactors: our reactor with Twisted's sockets.
 REACTORS = (
     "twisted.internet.test.test_core",
-    "twisted.internet.test.test_endpoints",
     "twisted.internet.test.test_fdset",
+    "twisted.internet.test.test_newtls",
     "twisted.internet.test.test_process",
-    "twisted.internet.test.test_sigchld",
+    "twisted.internet.test.test_socket",
+    "twisted.internet.test.test_stdio",
     "twisted.internet.test.test_tcp",
     "twisted.internet.test.test_threads",
     "twisted.internet.test.test_time",
     "twisted.internet.test.test_tls",
     "twisted.internet.test.test_udp",
     "twisted.internet.test.test_unix",
+    "twisted.test.test_internet",
 )
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
