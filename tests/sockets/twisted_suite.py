@@ -194,7 +194,7 @@ def left_out(kind: str) -> dict[str, bool]:
     for line in LEFT_OUT.read_text().splitlines():
         if line and not line.startswith("#"):
             kinds, name, _reason = line.split(maxsplit=2)
-            for each in KINDS if kinds == "*" else kinds.split(","):
+            for each in kinds.split(","):
                 if each.rstrip("?") == kind:
                     found[name.rstrip(":")] = not each.endswith("?")
     return found
