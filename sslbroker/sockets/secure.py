@@ -30,7 +30,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .plain import READ, PlainTransport
+from .plain import HIGH_WATER, READ, PlainTransport
 
 #: The most that one record carries (RFC 8446 §5.1).
 RECORD = 16384
@@ -47,6 +47,7 @@ class SecureTransport(PlainTransport):
     """One connected socket, its `SSL.Connection`, and its protocol. `start` begins."""
 
     __slots__ = (
+        "_answers",
         "_early",
         "_header",
         "_peer_ended",
@@ -82,6 +83,7 @@ class SecureTransport(PlainTransport):
         self._shaken = False
         self._peer_ended = False  # it has sent its close_notify
         self._rest = 0  # bytes to come of the record that has begun
+        self._answers = 0  # bytes of OpenSSL's own answers, since the peer last took all
         self._header = b""  # the part that has come of a record's header
         self._reason: Failure | None = None  # what ended TLS
         make = creator.clientConnectionForTLS if is_client else creator.serverConnectionForTLS
@@ -237,7 +239,7 @@ class SecureTransport(PlainTransport):
             while not single:
                 pieces.append(receive(RECORD))
         except SSL.WantReadError:
-            self._flush()  # an answer of its own, to a request for new keys
+            self._answer()
             if self._early:
                 self._send_early()
         except SSL.ZeroReturnError:
@@ -251,6 +253,19 @@ class SecureTransport(PlainTransport):
                 self._peer_has_ended()
             elif failure is not None:
                 self._fail(failure)
+
+    def _answer(self) -> None:
+        """Send what OpenSSL itself answers, as to a request for new keys (RFC 8446 §4.6.3).
+
+        A peer that asks and asks and takes no answer must not fill our memory with them.
+        """
+        before = self.unsent
+        if not before:
+            self._answers = 0
+        self._flush()
+        self._answers += self.unsent - before
+        if self._answers > HIGH_WATER:
+            self.abortConnection()
 
     def _follow(self, data: bytes) -> None:
         """Where do records end in what has come?"""

@@ -195,6 +195,51 @@ class Reading(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
+class Asking:
+    """OpenSSL's connection whose peer asks for new keys by each record: a real one cannot be made to."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def bio_write(self, data: bytes) -> None:
+        self.asked = True
+
+    def recv(self, size: int) -> bytes:
+        raise SSL.WantReadError
+
+    def bio_read(self, size: int) -> bytes:
+        if not self.asked:
+            raise SSL.WantReadError
+        self.asked = False
+        return b"k" * 1000
+
+    def set_app_data(self, data: object) -> None:
+        pass
+
+
+class Answering(SynchronousTestCase):
+    def asked(self, times: int, takes: bool) -> Wired:
+        wired = shaken(Heard())
+        transport: Any = wired.heard.transport
+        transport._tls = Asking()
+        for _ in range(times):
+            if not takes:
+                transport.socket.other.pauseProducing()
+            transport.socket.inbox += b"asks"
+            transport.doRead()
+            if takes:
+                transport.socket.outbox.clear()
+        return wired
+
+    def test_a_peer_that_asks_and_takes_no_answer_is_let_go(self) -> None:
+        times = HIGH_WATER // 1000 + 1
+        self.assertFalse(self.asked(times - 1, takes=False).heard.transport._aborting)
+        self.assertTrue(self.asked(times, takes=False).heard.transport._aborting)
+
+    def test_one_that_takes_them_may_ask_on(self) -> None:
+        self.assertFalse(self.asked(1000, takes=True).heard.transport._aborting)
+
+
 class Writing(SynchronousTestCase):
     def test_much_and_little_and_nothing(self) -> None:
         wired = shaken(Heard())
