@@ -160,9 +160,8 @@ class PlainTransport:
         if self.disconnected or self._aborting:
             return
         self._aborting = True
-        with suppress(
-            OSError
-        ):  # at once: whatever closes the socket now, even the end of the process, resets
+        # At once: whatever closes the socket now, even the end of the process, resets.
+        with suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.reactor.removeReader(self)
         self.reactor.removeWriter(self)
@@ -268,8 +267,12 @@ class PlainTransport:
             return CONNECTION_LOST
         if not data:
             return self._end_of_reading()
-        self.protocol.dataReceived(data)
+        self._received(data)
         return None
+
+    def _received(self, data: bytes) -> None:
+        """What one read has brought."""
+        self.protocol.dataReceived(data)
 
     def _end_of_reading(self) -> Any:
         """Nothing more will come. A write that failed has been told of a reset in a read's place."""

@@ -30,7 +30,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .plain import HIGH_WATER, READ, PlainTransport
+from .plain import HIGH_WATER, PlainTransport
 
 #: The most that one record carries (RFC 8446 §5.1).
 RECORD = 16384
@@ -156,17 +156,7 @@ class SecureTransport(PlainTransport):
 
     # --- what the reactor calls ---
 
-    def doRead(self) -> Any:
-        if self._aborting:
-            return None
-        try:
-            data = self.socket.recv(READ)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
-        if not data:
-            return self._end_of_reading()
+    def _received(self, data: bytes) -> None:
         self._tls.bio_write(data)
         # A whole record and nothing else is the rule for small messages, and then there is one read to make.
         size = len(data)
@@ -178,10 +168,9 @@ class SecureTransport(PlainTransport):
                 self.first = (self.first + data[:FIRST])[:FIRST]
             self._shake()
             if not self._shaken or self._aborting:
-                return None
+                return
             single = False
         self._decrypt(single, size)
-        return None
 
     def readConnectionLost(self, reason: Failure) -> None:
         """The socket has ended; TLS has only by a close_notify, after which what we send may still arrive."""
