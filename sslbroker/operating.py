@@ -92,6 +92,19 @@ class OperatedService(MultiService):
         _log.info("pools.{where}: what it speaks is found out anew", where=_where(pool, server))
         self.changed("clear_pin", pool, server)
 
+    def reopen_logs(self) -> None:
+        """After a rotation: go on in a new file of the same name."""
+        raise NotImplementedError
+
+    def reload(self) -> None:
+        """SIGHUP: logs are opened and certificates read anew. Problems are logged, and nothing is lost."""
+        self.reopen_logs()
+        try:
+            self.reload_certificates()
+        except StartError as error:
+            for line in str(error).splitlines():
+                _log.error("kept as it was: {line}", line=line)
+
     def reload_certificates(self) -> None:
         """Read the files of all `tls` tables anew: certificates, keys and CAs of listeners and of links.
 

@@ -180,15 +180,6 @@ class BrokerService(OperatedService):
         if self.access_log is not None:
             self.access_log.reopen()
 
-    def reload(self) -> None:
-        """SIGHUP: logs are opened and certificates read anew. Problems are logged, and nothing is lost."""
-        self.reopen_logs()
-        try:
-            self.reload_certificates()
-        except StartError as error:
-            for line in str(error).splitlines():
-                _log.error("kept as it was: {line}", line=line)
-
     def state(self) -> Mapping[str, Any]:
         """What `/state` shows beside the figures."""
         return {

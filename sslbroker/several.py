@@ -199,15 +199,6 @@ class Several(OperatedService):
         self._broker.reopen_logs()
         self._workers.reopen()
 
-    def reload(self) -> None:
-        """SIGHUP: logs are opened and certificates read anew. Problems are logged, and nothing is lost."""
-        self.reopen_logs()
-        try:
-            self.reload_certificates()
-        except StartError as error:
-            for line in str(error).splitlines():
-                _log.error("kept as it was: {line}", line=line)
-
     def _pinned(self, pool: str, server: str) -> None:
         mode = self.pools[pool].links[self.pools[pool].member(server)].mode
         mode.look()
