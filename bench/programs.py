@@ -7,18 +7,18 @@ cannot be had is a `CannotRun` with the reason, for the row that needs it. Start
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import resource
 import shutil
-import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import DEVNULL
+
+from tools import programs
+from tools.programs import NotStarted, path_of, sockets
+
+__all__ = ["ROOT", "CannotRun", "Program", "find", "free_ports", "install", "open_files", "sockets"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -28,8 +28,6 @@ PACKAGES = {
     "ab": "apache2-utils",
     "taskset": "util-linux",
 }
-_ELSEWHERE = "/usr/sbin:/usr/local/sbin:/sbin"
-_LISTENING = "0A"
 
 
 class CannotRun(Exception):
@@ -37,7 +35,7 @@ class CannotRun(Exception):
 
 
 def find(name: str) -> str:
-    path = shutil.which(name) or shutil.which(name, path=_ELSEWHERE)
+    path = path_of(name)
     if path is None:
         package = PACKAGES.get(name, name)
         raise CannotRun(f"{name} is not installed, and only root with apt-get may (Debian: {package})")
@@ -46,7 +44,7 @@ def find(name: str) -> str:
 
 def install() -> None:
     """Install what is not there, where that is allowed; what is still absent shows when it is needed."""
-    absent = {package for name, package in PACKAGES.items() if not _there(name)}
+    absent = {package for name, package in PACKAGES.items() if path_of(name) is None}
     if not absent or os.geteuid() or not shutil.which("apt-get"):
         return
     # As a virtual machine's or a container's set-up does it: no package may start its service.
@@ -62,48 +60,15 @@ def open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _there(name: str) -> bool:
-    with contextlib.suppress(CannotRun):
-        return bool(find(name))
-    return False
-
-
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody has now; below those that the kernel gives to outgoing connections."""
-    found: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 12_000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise CannotRun(f"{count} free ports wanted, {len(found)} found")
+    try:
+        return programs.free_ports(count)
+    except OSError as error:
+        raise CannotRun(str(error)) from None
 
 
-def sockets(port: int, state: str = _LISTENING) -> list[str]:
-    """The inodes of the sockets that have this local port, as the kernel has them: nothing is connected."""
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(FileNotFoundError):  # no IPv6
-            for entry in Path(table).read_text().splitlines()[1:]:
-                fields = entry.split()
-                if fields[3] == state and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.append(fields[9])
-    return found
-
-
-def wait_for(true: Callable[[], object], seconds: float) -> bool:
-    """Ask again and again until the answer is yes; False when it never was."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)  # a foreign program gives no other sign
-    return True
-
-
-class Program:
-    """One started program, kept on `cores`, with its output in a file; ends with the `with` block."""
+class Program(programs.Program):
+    """One started program, kept on `cores`; `CannotRun` when it does not start."""
 
     def __init__(
         self,
@@ -116,45 +81,8 @@ class Program:
         env: Mapping[str, str] | None = None,
         patience: float = 20.0,
     ) -> None:
-        self.name = name
-        self.log = directory / f"{name}.output"
         pinned = [find("taskset"), "-c", ",".join(map(str, cores))] if cores else []
-        with self.log.open("wb") as out:
-            self.child = subprocess.Popen(
-                [*pinned, *map(str, argv)],
-                cwd=directory,
-                env={**os.environ, **(env or {})},
-                stdin=DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        wait_for(lambda: self.child.poll() is not None or all(map(sockets, ports)), patience)
-        if self.child.poll() is not None or not all(map(sockets, ports)):
-            self.end()
-            raise CannotRun(f"{name} did not start: {self.output()}")
-
-    def __enter__(self) -> Program:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.end()
-
-    @property
-    def pid(self) -> int:
-        return self.child.pid
-
-    def output(self) -> str:
-        return self.log.read_text(errors="replace")[-2000:].strip()
-
-    def end(self, patience: float = 10.0) -> None:
-        """Ask it to end, insist after `patience` seconds."""
-        if self.child.poll() is None:
-            self.child.send_signal(signal.SIGTERM)
-            try:
-                self.child.wait(patience)
-            except subprocess.TimeoutExpired:
-                self.child.kill()
-        self.child.wait()
-        with contextlib.suppress(ProcessLookupError):  # a parent may leave its children behind
-            os.killpg(self.child.pid, signal.SIGKILL)
+        try:
+            super().__init__(name, [*pinned, *argv], directory, ports=ports, env=env, patience=patience)
+        except NotStarted as error:
+            raise CannotRun(str(error)) from None

@@ -1,24 +1,32 @@
-"""Find, start and end real programs, each by the process that was started and no other.
+"""Real programs in tests.
 
-Decides how a test meets a program: a missing one skips the test with the reason, a started one is
-waited for until it listens, and is always ended. Invariant: what a `Program` started is gone after
-`end`. Refuses to know what any program is for.
+Decides how a test meets a program (`tools.programs`): a missing one skips the test with the reason, one that
+does not start fails it. Invariant: what a `Program` started is gone after `end`. Refuses to know what any
+program is for.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from tools import programs
+from tools.programs import NotStarted, free_ports, path_of, sockets, until
+
+__all__ = [
+    "HERE",
+    "ROOT",
+    "Program",
+    "client_python",
+    "find",
+    "free_ports",
+    "listens",
+    "memory",
+    "until",
+]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = Path(__file__).resolve().parent
@@ -26,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 
 def find(name: str) -> str:
     """The path of a program; skips the test when it is not installed."""
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    path = path_of(name)
     if path is None:
         pytest.skip(f"{name} is not installed")
     return path
@@ -40,47 +48,13 @@ def client_python() -> str:
     return path
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody has now, all different.
-
-    Below those that the kernel gives to connections going out: one of these could take a port between
-    here and the program that shall listen on it.
-    """
-    found: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 12_000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise OSError(f"{count} free ports wanted, {len(found)} found")
-
-
 def listens(port: int) -> bool:
     """Whether somebody listens on this port, as the kernel has it: a connection would be logged."""
-    listening = "0A"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(FileNotFoundError):  # no IPv6
-            for entry in Path(table).read_text().splitlines()[1:]:
-                _, local, _, state, *_ = entry.split()
-                if state == listening and int(local.rpartition(":")[2], 16) == port:
-                    return True
-    return False
+    return bool(sockets(port))
 
 
-def until(true: object, seconds: float) -> bool:
-    """Ask `true` (a callable) again and again until it says yes; False when it never did."""
-    assert callable(true)
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)  # a foreign program gives no other sign
-    return True
-
-
-class Program:
-    """One started program with its output in a file; ends with the `with` block."""
+class Program(programs.Program):
+    """One started program; the test fails when it does not start."""
 
     def __init__(
         self,
@@ -92,54 +66,15 @@ class Program:
         env: Mapping[str, str] | None = None,
         patience: float = 20.0,
     ) -> None:
-        self.name = name
-        self.ports = list(ports)
-        self.log = directory / f"{name}.output"
-        with self.log.open("wb") as out:
-            self.child = subprocess.Popen(
-                [str(word) for word in argv],
-                cwd=directory,
-                env={**os.environ, **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        started = until(lambda: self.child.poll() is not None or all(map(listens, ports)), patience)
-        if not started or self.child.poll() is not None:
-            self.end()
-            pytest.fail(f"{name} did not start listening on {ports}: {self.output()}")
-
-    def __enter__(self) -> Program:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.end()
-
-    @property
-    def pid(self) -> int:
-        return self.child.pid
-
-    def output(self) -> str:
-        return self.log.read_text(errors="replace")[-4000:]
+        try:
+            super().__init__(name, argv, directory, ports=ports, env=env, patience=patience)
+        except NotStarted as error:
+            pytest.fail(str(error))
 
     def kill(self) -> None:
         """End it as a crash would."""
         self.child.kill()
         self.child.wait()
-
-    def end(self, patience: float = 10.0) -> int:
-        """Ask it to end, insist after `patience` seconds; its exit code."""
-        if self.child.poll() is None:
-            self.child.send_signal(signal.SIGTERM)
-            try:
-                self.child.wait(patience)
-            except subprocess.TimeoutExpired:
-                self.child.kill()
-        code = self.child.wait()
-        with contextlib.suppress(ProcessLookupError):  # a parent may leave its children behind
-            os.killpg(self.child.pid, signal.SIGKILL)
-        return code
 
 
 def memory(pid: int) -> tuple[int, int]:

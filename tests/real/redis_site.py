@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from .programs import ROOT, Program, find, free_ports, until
@@ -75,7 +76,7 @@ class RedisSite:
             self._server(port, "--replicaof", "127.0.0.1", str(self.primary)) for port in self.replica_ports
         ]
         for port in self.replica_ports:
-            assert until(lambda port=port: b"master_link_status:up" in ask(port, b"INFO replication\r\n"), 20)
+            assert until(partial(_follows, port), 20)
         mixed = [*self.replica_ports[:2], self.primary]
         pools = {"one": [self.alone], "readers": self.replica_ports, "mixed": mixed}
         ports = free_ports(2 * len(pools))
@@ -117,3 +118,8 @@ class RedisSite:
         """The tracebacks in the broker's log."""
         _, found, rest = self.broker.log.read_text(errors="replace").partition("Traceback")
         return found + rest[:4000]
+
+
+def _follows(port: int) -> bool:
+    """Does the replica at `port` have its primary?"""
+    return b"master_link_status:up" in ask(port, b"INFO replication\r\n")
