@@ -234,6 +234,15 @@ class ICodec(Interface):
         """Say at the next chance that this connection ends after its open exchanges."""
 
 
+class IWholeMessages(Interface):
+    """A codec may provide it: a message that is whole goes out in one call."""
+
+    def send_whole(exchange: int, message: Any, content: bytes) -> bytes:
+        """What `send` gives for the message's `Head`, the `Body` if there is any content, and the `End`.
+
+        Raises `ValueError` as `send` does."""
+
+
 class IExchangeRules(Interface):
     """A protocol's answers about its messages, under the settings of one pool.
 

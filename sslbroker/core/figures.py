@@ -19,16 +19,14 @@ CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
 
 def count(counts: dict[str, int], word: str) -> None:
     """One more of `word`."""
-    try:
-        counts[word] += 1
-    except KeyError:
-        counts[word] = 1
+    counts[word] = counts.get(word, 0) + 1
 
 
 def count_status(statuses: dict[str, int], status: int) -> None:
     """One more answer of the class of `status`; 0, of a protocol without statuses, is not counted."""
     if status:
-        count(statuses, CLASSES[status // 100 % 10])
+        word = CLASSES[status // 100 % 10]
+        statuses[word] = statuses.get(word, 0) + 1
 
 
 class Times:

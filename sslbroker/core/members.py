@@ -211,11 +211,16 @@ class Member:
     def burden(self, now: float, usual: float, shortest: float) -> float:
         """Its response time (`usual` before the first, `shortest` at least) or the age of its oldest try
         without an answer, whichever is more, times what it would have to do, by its weight."""
-        time = self.response_time(now)
+        time = self._mean
         if time is None:
             time = usual
-        elif time < shortest:
-            time = shortest
+        else:
+            typical = self.typical
+            if typical is not None and now > self._measured:  # as in `response_time`
+                age = (now - self._measured) / MEMORY
+                time = time + (typical - time) * age if age < 1.0 else typical
+            if time < shortest:
+                time = shortest
         for began in self._waiting.values():
             if now - began > time:
                 time = now - began

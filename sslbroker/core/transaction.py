@@ -70,6 +70,7 @@ CHOOSE, LINK, WATCH, RELAY, DONE = State
 _PHASES = {state: state.value.value for state in State}
 _OUTCOMES = {cause: cause.value for cause in Cause}
 _OK = Cause.OK.value
+_INTERNAL = Cause.INTERNAL
 Actions = tuple[Action, ...]
 
 
@@ -106,14 +107,19 @@ class Attempt:
     @property
     def outcome_word(self) -> str:
         """The outcome as logs and figures show it."""
-        return _OUTCOMES[self.outcome or Cause.INTERNAL]
+        return _OUTCOMES[self.outcome or _INTERNAL]
+
+    @property
+    def milliseconds(self) -> float:
+        """From its beginning to its end."""
+        return round((self.ended - self.began) * 1e6) / 1e3  # an integer is rounded to faster
 
     def log_fields(self) -> dict[str, object]:
         """The try as the access log shows it."""
         fields: dict[str, object] = {
             "server": self.member.address,
-            "outcome": _OUTCOMES[self.outcome or Cause.INTERNAL],
-            "milliseconds": round((self.ended - self.began) * 1e6) / 1e3,  # an integer is rounded to faster
+            "outcome": _OUTCOMES[self.outcome or _INTERNAL],
+            "milliseconds": self.milliseconds,
             "reused": self.reused,
         }
         if self.detail:
@@ -183,6 +189,14 @@ class Transaction:
         change(self, subject)
         self.left.append((state, now))
         return following[self.state]
+
+    def under_way(self, attempt: Attempt) -> None:
+        """What `CHOSEN` and `LINKED` would have made of it when `attempt` began, and sent its request."""
+        began = self.now = attempt.began
+        self.member = attempt.member
+        self.attempts.append(attempt)
+        self.left += ((CHOOSE, began), (LINK, began))
+        self.state = WATCH
 
     def timings(self) -> dict[str, float]:
         """Milliseconds for each phase that took part."""

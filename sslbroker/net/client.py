@@ -8,7 +8,7 @@ to know what a request means, or which server serves it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from ..errors import BrokerError, ClientGone, FramingError, InternalError, Shutt
 from ..interfaces import Body, End, Error, Event, Head, ICodec, Origin, Reply, Upgraded
 from ..outcome import After
 from ..settings import KiB
+from .fast_path import FastTransaction, begin, whole
 from .limits import Limit, Wait
 from .relay import Relay
 from .transport import backlog, broken_off, ended_in_order, half_close
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _log = Logger("sslbroker.client")
 _REUSABLE = After.REUSABLE
+_IDLE = Wait.IDLE
 
 #: Bytes of pipelined requests that are held while one is under way; above, the client must wait.
 PIPELINED = 64 * KiB
@@ -46,6 +48,7 @@ class ClientConnection(Protocol):
     def __init__(self, frontend: Frontend) -> None:
         self.frontend = frontend
         self.codec: ICodec
+        self.send_whole: Callable[[int, Any, bytes], bytes]
         self.origin: Origin
         self.full = False  # the client does not take what was written
         self.held = False  # a relay does not want more of the client's bytes now
@@ -53,7 +56,8 @@ class ClientConnection(Protocol):
         self.tunnelled = False  # the one exchange is, or became, a stream
         self.answer_ended = False  # and its server sends no more
         self.pinned: Link | None = None  # the link that has this client's state, between its exchanges
-        self.relays: dict[int, Relay] = {}  # by exchange: the transactions under way
+        self.fast: FastTransaction | None = None  # the transaction under way, while it may be one
+        self._relays: dict[int, Relay] = {}  # by exchange: the other ones
         self._answered = 0  # an exchange that is over, but for the client's taking its answer
         self._limit = Limit(frontend.clock, frontend.seconds, self)
         self._shaken = False
@@ -62,6 +66,29 @@ class ClientConnection(Protocol):
         self._again = False
         self._ended = False  # the client sends no more
         self._pin_lost = False  # the client's state is gone
+        self._may_be_fast = frontend.pool.takes_fast_path
+
+    @property
+    def relays(self) -> dict[int, Relay]:
+        """The transactions under way, by exchange; a fast one becomes a relay for whoever asks."""
+        if self.fast is not None:
+            self.fast.relay()
+        return self._relays
+
+    def begin_relay(self, exchange: int, message: Any, stream: bool) -> Relay:
+        """A transaction begins as a relay."""
+        self._limit.met()
+        self.tunnelled = stream
+        relay = Relay(self, exchange, message, stream, self.frontend.pool.now())
+        self._relays[exchange] = relay
+        self.frontend.began()
+        return relay
+
+    def begin_fast(self, transaction: FastTransaction) -> None:
+        self._limit.met()
+        self.tunnelled = False
+        self.fast = transaction
+        self.frontend.began()
 
     # --- what a relay calls ---
 
@@ -112,12 +139,20 @@ class ClientConnection(Protocol):
 
     def exchange_over(self, relay: Relay) -> None:
         """The relay's transaction is over: log it; serve the next request, or close."""
-        del self.relays[relay.exchange]
+        del self._relays[relay.exchange]
         self.frontend.ended(relay)
+        self._exchange_over(relay.exchange)
+
+    def fast_over(self, transaction: FastTransaction, response: Any, size: int) -> None:
+        """The same for a fast one, which had this response, with so many bytes of content."""
+        self.frontend.fast_ended(transaction, response, size)
+        self._exchange_over(transaction.exchange)
+
+    def _exchange_over(self, exchange: int) -> None:
         if self.closing:
             return
         self.held = False
-        self._answered = relay.exchange
+        self._answered = exchange
         if self.full:
             # A client that asks and asks and takes no answer must not fill our memory with them.
             self._apply_hold()
@@ -204,6 +239,7 @@ class ClientConnection(Protocol):
         self._shaken = True
         try:
             self.codec = protocol.client_codec(limits.head_size, limits.headers)
+            self.send_whole = whole(self.codec)
         except Exception:
             self._mistake()
             return
@@ -215,8 +251,19 @@ class ClientConnection(Protocol):
             self._feed(b"")
 
     def dataReceived(self, data: bytes) -> None:
-        if not self.closing:
+        if self.closing:
+            return
+        if not self._may_be_fast:
             self._feed(data)
+            return
+        try:
+            events = self.codec.receive(data)
+            if len(events) != 2 or not begin(self, events):
+                self._feed(b"", events)
+            elif self.fast is None or self._ended or self.codec.held():
+                self._fed()
+        except Exception:
+            self._mistake()
 
     def readConnectionLost(self) -> None:
         """The client sends no more, and may still read."""
@@ -276,13 +323,13 @@ class ClientConnection(Protocol):
 
     # --- bytes to events to relays ---
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes, events: Sequence[Event] | None = None) -> None:
         if self._feeding:
             self._again = True
             return
         self._feeding = True
         try:
-            self._events(self.codec.receive(data))
+            self._events(self.codec.receive(data) if events is None else events)
             while self._again and not self.closing:
                 # Not by recursion: a client may pipeline thousands of requests answered at once.
                 self._again = False
@@ -291,6 +338,10 @@ class ClientConnection(Protocol):
             self._mistake()
         finally:
             self._feeding = self._again = False
+        self._fed()
+
+    def _fed(self) -> None:
+        """What has come is where it belongs: what is waited for now?"""
         if not self.closing:
             if self.held or self._paused or self.codec.held():
                 self._apply_hold()
@@ -308,12 +359,7 @@ class ClientConnection(Protocol):
             relay = self.relays.get(exchange)
             try:
                 if kind is Head or kind is Upgraded:
-                    self._limit.met()
-                    self.tunnelled = stream = kind is Upgraded
-                    now = self.frontend.pool.now()
-                    relay = Relay(self, exchange, event.message, stream, now)  # type: ignore[attr-defined]
-                    self.relays[exchange] = relay
-                    self.frontend.began()
+                    relay = self.begin_relay(exchange, event.message, kind is Upgraded)  # type: ignore[attr-defined]
                     begun.append(relay)
                 elif kind is Error:
                     self._client_failed(exchange, event.error)  # type: ignore[attr-defined]
@@ -372,8 +418,10 @@ class ClientConnection(Protocol):
             self._again = True
         elif codec.held() or self._ended:
             self._feed(b"")
-        else:
+        elif self.full or self._relays:
             self._limit.renew()
+        else:
+            self._limit.set(_IDLE)
 
     def _close_if_ended(self) -> None:
         if self._ended and not (self.relays or self._answered):

@@ -27,9 +27,10 @@ from ..interfaces import IObserver, Origin
 from ..settings import Listener
 from . import client_certificates
 from .client import ClientConnection
+from .fast_path import FastTransaction
 from .limits import seconds_of
 from .pool import Pool
-from .record import record, refusal
+from .record import fast_record, record, refusal
 from .relay import Relay
 
 _log = Logger("sslbroker.frontend")
@@ -148,6 +149,17 @@ class Frontend(Factory):
         if self._observers:
             began = time.time() - (transaction.now - transaction.began)
             self._tell(record(relay, self._identities(), began))
+
+    def fast_ended(self, transaction: FastTransaction, response: Any, size: int) -> None:
+        """The same for a fast transaction, which had this response, with so many bytes of content."""
+        figures, attempt = self.figures, transaction.attempt
+        figures.bytes_out += size
+        count(figures.ends, attempt.outcome_word)
+        figures.client_times.add(attempt.first_byte - attempt.began)
+        count_status(figures.statuses, attempt.status)
+        if self._observers:
+            began = time.time() - (attempt.ended - attempt.began)
+            self._tell(fast_record(transaction, response, size, self._identities(), began))
 
     def refused(self, origin: Origin, error: BrokerError, answer: Any) -> None:
         """Something came that is no request; it is logged like one. `answer` is the message of its

@@ -9,7 +9,7 @@ when it says `PINNED`, and is closed by a byte that nobody asked for. Refuses to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
@@ -36,6 +36,7 @@ from ..errors import (
 from ..interfaces import Error, Event, ICodec, Reply
 from ..outcome import After
 from .deadline import Deadline
+from .fast_path import FastTransaction, whole
 from .transport import ended_in_order, half_close, has_ended, unsent
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Link(Protocol):
     def __init__(self, links: Links, codec: ICodec) -> None:
         self.links = links
         self.codec = codec
+        self.send_whole = whole(codec)
         self.figures = links.member.figures
         self.secure = False
         self.state: dict[Link, None] | None = None  # which of the states of `Links`; None: not open
@@ -63,12 +65,22 @@ class Link(Protocol):
         self.full = False  # the server does not take what was written
         self._ready = False  # connected, and where it is secure, shaken hands
         self._failed = False  # it will never be
-        self._relay: Relay | None = None
+        self._user: Relay | FastTransaction | None = None
         self._holder: ClientConnection | None = None  # whose state the link has, between its exchanges
         self._answer_time = 0.0  # seconds without a byte after which the server is silent; 0.0: no limit
         self._reading = True
         self._tunnel = False
         self._deadline = Deadline(links.clock, self._expired)
+
+    @property
+    def relay(self) -> Relay | None:
+        """Whose exchange it carries; a fast transaction becomes a relay when it is asked for."""
+        user = self._user
+        return user.relay() if type(user) is FastTransaction else cast("Relay | None", user)
+
+    @relay.setter
+    def relay(self, relay: Relay | None) -> None:
+        self._user = relay
 
     # --- what a relay calls ---
 
@@ -97,9 +109,9 @@ class Link(Protocol):
         """The address at its other end; "" where there is none."""
         return getattr(self.transport.getPeer(), "host", "")
 
-    def begin(self, relay: Relay) -> int:
+    def begin(self, relay: Relay | FastTransaction) -> int:
         """The link is `relay`'s: the number of its exchange. Its time begins with what it is given."""
-        self._relay = relay
+        self._user = relay
         self._holder = None
         self._answer_time = relay.answer_time
         self._tunnel = relay.tunnel
@@ -150,7 +162,7 @@ class Link(Protocol):
             self.close()
             return False
         self.codec.release(exchange)
-        self._relay = None
+        self._user = None
         if not self._reading:
             self.resume()
         if after is _PINNED:
@@ -163,7 +175,7 @@ class Link(Protocol):
 
     def drop(self) -> None:
         """End the link at once; what was not sent is lost."""
-        self._relay = self._holder = None
+        self._user = self._holder = None
         if self.state is not None:
             self._deadline.clear()
             self.links.move(self, self.links.draining)
@@ -175,7 +187,7 @@ class Link(Protocol):
         That is `connect_timeout`, for nobody waits for it; in a tunnel, where what is left counts as
         much as what came before, `response_timeout`.
         """
-        self._relay = self._holder = None
+        self._user = self._holder = None
         if self.state is None:
             return
         self.links.move(self, self.links.draining)
@@ -213,31 +225,33 @@ class Link(Protocol):
         self.links.made(self)
 
     def dataReceived(self, data: bytes) -> None:
-        relay = self._relay
-        if relay is None:
+        user = self._user
+        if user is None:
             # Nothing was asked: an early 408 or a stray byte. Whatever it is, no request may follow it.
             self._lost_to(self._holder)
             self.drop()
             return
         self.answered = True
+        if type(user) is FastTransaction:
+            user.receive(data)
+            return
+        relay = cast("Relay", user)
         try:
             events = self.codec.receive(data)
-            if events:  # a part of a head is none: a byte at a time would hold the client for ever
-                self._give(relay, events)
-                if self._relay is relay:
-                    self.progress()
         except Exception:
             relay.mistake()
+        else:
+            self.give(relay, events)
 
     def readConnectionLost(self) -> None:
         """The server sends no more; an answer delimited by that is whole now."""
-        relay = self._relay
+        relay = self.relay
         if relay is None:
             self._lost_to(self._holder)
             self.close()  # from now on: what is read in this turn of the reactor must not be given to it
             return
         self._end(relay)
-        if self._relay is relay and not self._tunnel:
+        if self._user is relay and not self._tunnel:
             self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
@@ -252,11 +266,11 @@ class Link(Protocol):
             return
         self.links.move(self, None)
         self._lost_to(self._holder)
-        relay = self._relay
+        relay = self.relay
         if relay is not None and self.secure and ended_in_order(self.transport, True, reason):
             self._end(relay)  # a TLS transport tells the server's end only so
-        if relay is not None and self._relay is relay:
-            self._relay = None
+        if relay is not None and self._user is relay:
+            self._user = None
             self._fail(relay, self._why_lost(reason))
 
     def _not_ready(self, error: AttemptError) -> None:
@@ -278,6 +292,17 @@ class Link(Protocol):
         """The server sends no more."""
         try:
             self._give(relay, self.codec.receive_end(), at_end=True)
+        except Exception:
+            relay.mistake()
+
+    def give(self, relay: Relay, events: Sequence[Event]) -> None:
+        """The relay hears of what the server has sent."""
+        if not events:
+            return  # a part of a head: a byte at a time would hold the client for ever
+        try:
+            self._give(relay, events)
+            if self._user is relay:
+                self.progress()
         except Exception:
             relay.mistake()
 
@@ -312,7 +337,7 @@ class Link(Protocol):
         return EmptyResponse(detail) if clean else LinkBroken(detail)
 
     def _expired(self) -> None:
-        relay = self._relay
+        relay = self.relay
         if not self._ready:
             seconds = self.links.settings.failover.connect_timeout
             self._not_ready(ConnectTimeout(f"no TLS handshake within {seconds:g} s"))
@@ -330,12 +355,13 @@ class Link(Protocol):
 
     def pauseProducing(self) -> None:
         self.full = True
-        if self._relay is not None:
-            self._relay.upload.link_full()
+        relay = self.relay
+        if relay is not None:
+            relay.upload.link_full()
 
     def resumeProducing(self) -> None:
         self.full = False
-        relay = self._relay
+        relay = self.relay
         if relay is not None:
             self.progress()
             try:

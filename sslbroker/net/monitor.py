@@ -14,6 +14,8 @@ from ..core.figures import count, count_status
 from ..core.transaction import Attempt
 from ..outcome import Cause
 
+_OK = Cause.OK
+
 
 class MonitorService(Service):
     """The broker's watch over status codes and response times."""
@@ -21,10 +23,10 @@ class MonitorService(Service):
     def heard(self, attempt: Attempt) -> None:
         """A try has ended; its `outcome`, `status` and times are final."""
         figures = attempt.member.figures
-        count(figures.outcomes, attempt.outcome_word)
+        word = attempt.outcome_word
+        count(figures.outcomes, word)
         count_status(figures.statuses, attempt.status)
-        if attempt.outcome is not Cause.OK:
-            word = attempt.outcome_word
+        if attempt.outcome is not _OK:
             figures.last_failure = f"{word}: {attempt.detail}" if attempt.detail else word
             figures.last_failure_at = time.time()
         if attempt.first_byte:

@@ -118,6 +118,14 @@ class Pool:
                 links.mode_changed,
             )
         self._keyed = balancer is not None or settings.balance not in _KEYLESS
+        #: May its transactions be fast ones? Not where a plugin judges, which is asked once, nor where the
+        #: protocol has more to say than that a request is carried.
+        self.takes_fast_path = (
+            classifier is None
+            and self.answer_times is None
+            and self.own_answers is None
+            and self.stickiness is None
+        )
 
     def start(self) -> None:
         """Begin to look names up, and to find out what the servers of `auto` speak."""

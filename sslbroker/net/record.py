@@ -15,6 +15,7 @@ from ..errors import BrokerError
 from ..interfaces import Origin
 
 if TYPE_CHECKING:
+    from .fast_path import FastTransaction
     from .pool import Pool
     from .relay import Relay
 
@@ -23,36 +24,72 @@ _log = Logger("sslbroker.record")
 
 def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
     """The fields of `relay`'s transaction; `time` is when its head came, in seconds since the epoch."""
-    transaction, origin, download = relay.transaction, relay.origin, relay.download
+    transaction, download = relay.transaction, relay.download
     attempts = transaction.attempts
-    fields = {
-        "time": time,
-        "id": identity,
-        "client": origin.address,
-        "group": None,
-        "priority": 1,
-        "listener": origin.listener,
-        "secure": origin.secure,
-        "method": None,
-        "target": None,
-        "status": None,
-        "pool": relay.pool.name,
-        "server": attempts[-1].member.address if attempts else None,
-        "link": relay.link_kind,
-        "tries": [attempt.log_fields() for attempt in attempts],
-        "bytes_in": relay.upload.bytes_in,
-        "bytes_out": download.bytes_out,
-        "timings": transaction.timings(),
-        "end": transaction.end,
-    }
-    _add_protocol(fields, relay.pool, relay.request, download.response)
-    return fields
+    return _fields(
+        time,
+        identity,
+        relay.origin,
+        relay.pool,
+        attempts[-1].member.address if attempts else None,
+        relay.link_kind,
+        [attempt.log_fields() for attempt in attempts],
+        relay.upload.bytes_in,
+        download.bytes_out,
+        transaction.timings(),
+        transaction.end,
+        relay.request,
+        download.response,
+    )
+
+
+def fast_record(
+    transaction: FastTransaction, response: Any, size: int, identity: str, time: float
+) -> Mapping[str, Any]:
+    """The same of a fast transaction, which had this response, with so many bytes of content."""
+    attempt = transaction.attempt
+    tried = attempt.log_fields()
+    return _fields(
+        time,
+        identity,
+        transaction.origin,
+        transaction.pool,
+        attempt.member.address,
+        "secure" if transaction.link.secure else "plain",
+        [tried],
+        0,
+        size,
+        {"choose": 0.0, "link": 0.0, "watch": attempt.milliseconds, "relay": 0.0},
+        attempt.outcome_word,
+        transaction.request,
+        response,
+    )
 
 
 def refusal(
     pool: Pool, origin: Origin, error: BrokerError, answer: Any, identity: str, time: float
 ) -> Mapping[str, Any]:
     """The fields of what a client sent that could not be framed as a request."""
+    fields = _fields(time, identity, origin, pool, None, None, [], 0, 0, {}, error.end, None, answer)
+    fields["detail"] = error.detail
+    return fields
+
+
+def _fields(
+    time: float,
+    identity: str,
+    origin: Origin,
+    pool: Pool,
+    server: str | None,
+    link: str | None,
+    tries: list[dict[str, object]],
+    bytes_in: int,
+    bytes_out: int,
+    timings: dict[str, float],
+    end: str,
+    request: Any,
+    response: Any,
+) -> dict[str, Any]:
     fields = {
         "time": time,
         "id": identity,
@@ -65,21 +102,16 @@ def refusal(
         "target": None,
         "status": None,
         "pool": pool.name,
-        "server": None,
-        "link": None,
-        "tries": [],
-        "bytes_in": 0,
-        "bytes_out": 0,
-        "timings": {},
-        "end": error.end,
-        "detail": error.detail,
+        "server": server,
+        "link": link,
+        "tries": tries,
+        "bytes_in": bytes_in,
+        "bytes_out": bytes_out,
+        "timings": timings,
+        "end": end,
     }
-    _add_protocol(fields, pool, None, answer)
-    return fields
-
-
-def _add_protocol(fields: dict[str, Any], pool: Pool, request: Any, response: Any) -> None:
     try:
         fields.update(pool.rules.log_fields(request, response))
     except Exception:  # a line without them is better than none
         _log.failure("The log fields of pool {pool} could not be had", pool=pool.name)
+    return fields

@@ -123,6 +123,28 @@ class Relay:
         except Exception:
             self.mistake()
 
+    def chosen(self, chosen: Member | Deferred[Member] | Failure) -> None:
+        """In place of `begin`: the request is admitted, and this is what came of the choice of its server."""
+        try:
+            if not isinstance(chosen, Failure):
+                self._take(chosen)
+            elif isinstance(chosen.value, NoServer):
+                self._step(_NO_SERVER, chosen.value)
+            else:
+                self.mistake(chosen)
+            self.flush()
+        except Exception:
+            self.mistake()
+
+    def take_over(self, attempt: Attempt, link: Link, exchange: int) -> None:
+        """In place of `begin`: the request, which had no content, is at its server, on an idle link."""
+        self.transaction.under_way(attempt)
+        self._attempt = attempt
+        self._use(link)
+        self._link_exchange = exchange
+        link.relay = self
+        self.upload.take_over(link, attempt, exchange)
+
     def client_failed(self, error: BrokerError) -> None:
         """The client broke its protocol or a time limit; its connection can still be written to."""
         self._step(_REFUSED, error)
@@ -286,13 +308,15 @@ class Relay:
         except NoServer as error:
             self._step(_NO_SERVER, error)
             return
-        if type(chosen) is Member:
+        self._take(chosen)
+
+    def _take(self, chosen: Member | Deferred[Member]) -> None:
+        if isinstance(chosen, Member):
             self._step(_CHOSEN, chosen)
-            return
-        assert not isinstance(chosen, Member)
-        self._choosing = chosen
-        chosen.addCallbacks(self._chosen, self._not_chosen)
-        chosen.addErrback(self.mistake)
+        else:
+            self._choosing = chosen
+            chosen.addCallbacks(self._chosen, self._not_chosen)
+            chosen.addErrback(self.mistake)
 
     def _chosen(self, member: Member) -> None:
         self._choosing = None
@@ -328,9 +352,12 @@ class Relay:
             connecting.addCallbacks(self._connected, self._not_linked)
             connecting.addErrback(self.mistake)
 
-    def _linked(self, link: Link) -> None:
+    def _use(self, link: Link) -> None:
         self.link = link
         self.link_kind = "secure" if link.secure else "plain"
+
+    def _linked(self, link: Link) -> None:
+        self._use(link)
         self._link_exchange = link.begin(self)
         if self.connection.full:
             link.pause()

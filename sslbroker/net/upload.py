@@ -112,6 +112,13 @@ class Upload:
         else:
             self._send(link)
 
+    def take_over(self, link: Link, attempt: Attempt, exchange: int) -> None:
+        """The try under way is another's, and has had all of the request."""
+        self._link = link
+        self._attempt = attempt
+        self._exchange = exchange
+        self.ended = self.sent = True
+
     def go_ahead(self) -> None:
         """The server has said 100, has not for long enough, or has become a tunnel: send the body."""
         self._stop_waiting()

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 
 from sslbroker.net import links
+from sslbroker.net.fast_path import FastTransaction
 from sslbroker.net.link import Link
 from sslbroker.net.relay import Relay
 from sslbroker.outcome import Replay
@@ -414,8 +415,8 @@ a_move = st.tuples(st.integers(0, len(MOVES) - 1), st.integers(0, 12), st.intege
 class Checked(Link):
     """A link that does not let itself be used when it is of another mode than its server's."""
 
-    def begin(self, relay: Relay) -> int:
-        if relay.transaction.replay is not Replay.PINNED:
+    def begin(self, relay: Relay | FastTransaction) -> int:
+        if isinstance(relay, FastTransaction) or relay.transaction.replay is not Replay.PINNED:
             assert self.secure is self.links.mode.secure, "a link of another mode is used"
         return super().begin(relay)
 

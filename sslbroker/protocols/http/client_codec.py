@@ -14,7 +14,7 @@ from typing import Final
 from zope.interface import implementer
 
 from ...errors import FramingError
-from ...interfaces import Body, End, Event, Head, ICodec, Interim, Upgraded
+from ...interfaces import Body, End, Event, Head, ICodec, Interim, IWholeMessages, Upgraded
 from ...outcome import After
 from .connection import (
     READ_BROKEN,
@@ -43,7 +43,7 @@ CLOSE: Final = After.CLOSE
 _RELAYED_ONCE: Final = {100: 1, 103: 2}
 
 
-@implementer(ICodec)
+@implementer(ICodec, IWholeMessages)
 class ClientCodec(Connection):
     """`ICodec` for a connection to a client."""
 
@@ -171,6 +171,15 @@ class ClientCodec(Connection):
             return self._send_upgraded(event.message)  # type: ignore[attr-defined]
         raise ValueError(f"{type(event).__name__} cannot be sent to a client")
 
+    def send_whole(self, exchange: int, message: Response, content: bytes) -> bytes:
+        """A final response, whole."""
+        if exchange != self._exchange or self._incoming is READ_HEAD:
+            raise ValueError(f"exchange {exchange} is not open")
+        head = self._send_head(message)
+        if self._incoming is not READ_WHOLE:
+            self._persistent = False  # as in `send`
+        return self._send_after(head, content)
+
     def _send_head(self, response: Response) -> bytes:
         status = response.status
         request = self._request
@@ -253,7 +262,13 @@ class ClientCodec(Connection):
 
     def release(self, exchange: int) -> None:
         """Forget the exchange; then `receive(b"")` looks at what is held. `ValueError` unless `REUSABLE`."""
-        if self.after(exchange) is not REUSABLE:
+        if (
+            self._incoming is not READ_WHOLE
+            or self._outgoing is not SEND_WHOLE
+            or not self._persistent
+            or exchange != self._exchange
+            or (self._peer_ended and not self._held)
+        ):
             raise ValueError(f"exchange {exchange} cannot be released: the connection must be closed")
         self._incoming = READ_HEAD
         self._outgoing = SEND_HEAD

@@ -14,7 +14,7 @@ from typing import Final
 from zope.interface import implementer
 
 from ...errors import FramingError
-from ...interfaces import CONNECTION, Body, End, Error, Event, Head, ICodec, Interim, Upgraded
+from ...interfaces import CONNECTION, Body, End, Error, Event, Head, ICodec, Interim, IWholeMessages, Upgraded
 from ...outcome import After
 from .connection import (
     IDLE,
@@ -44,7 +44,7 @@ CLOSE: Final = After.CLOSE
 INTERIM_RESPONSES: Final = 32
 
 
-@implementer(ICodec)
+@implementer(ICodec, IWholeMessages)
 class ServerCodec(Connection):
     """`ICodec` for a link to a server."""
 
@@ -90,6 +90,15 @@ class ServerCodec(Connection):
             trailers = event.trailers  # type: ignore[attr-defined]
             return self._send_end(trailers and for_server(trailers, self._request))
         raise ValueError(f"{type(event).__name__} cannot be sent to a server")
+
+    def send_whole(self, exchange: int, message: Request, content: bytes) -> bytes:
+        """A request, whole."""
+        if exchange != self._exchange or self._incoming is IDLE:
+            raise ValueError(f"exchange {exchange} is not open")
+        head = self._send_head(message)
+        if self._incoming is READ_WHOLE:
+            self._persistent = False  # as in `send`
+        return self._send_after(head, content)
 
     def _send_head(self, request: Request) -> bytes:
         if self._outgoing is not SEND_HEAD:
@@ -218,7 +227,13 @@ class ServerCodec(Connection):
 
     def release(self, exchange: int) -> None:
         """Forget the exchange; the link is idle. `ValueError` unless `after` is `REUSABLE`."""
-        if self.after(exchange) is not REUSABLE:
+        if (
+            self._incoming is not READ_WHOLE
+            or self._outgoing is not SEND_WHOLE
+            or not self._persistent
+            or self._peer_ended
+            or exchange != self._exchange
+        ):
             raise ValueError(f"exchange {exchange} cannot be released: the link must be closed")
         self._incoming = IDLE
         self._request = None

@@ -1,0 +1,537 @@
+"""The fast path: what everybody sees is what it would be if each transaction was a relay."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from sslbroker.core.balancing import RoundRobin
+from sslbroker.net.fast_path import FastTransaction
+from sslbroker.net.frontend import Frontend
+from sslbroker.protocols.http.client_codec import ClientCodec
+from sslbroker.protocols.http.rules import HTTPRules, StatusClassifier
+from sslbroker.protocols.http.server_codec import ServerCodec
+from sslbroker.settings import Failover, Limits
+
+from ..memory import BrokerCase, Peer
+from .test_fuzz import MOVES as ALL_MOVES
+from .test_fuzz import Fuzzed, World
+
+EXAMPLES = int(os.environ.get("SSLBROKER_FUZZ", "0"))
+
+_DATE = re.compile(rb"\r\nDate: [^\r]++")  # by the wall's clock
+
+GET = b"GET /one HTTP/1.1\r\nHost: shop\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+BAD = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno"
+MISTAKE = "a mistake of a plugin"
+
+
+class Mistake(Exception):
+    pass
+
+
+def wrong(*_: Any, **__: Any) -> Any:
+    raise Mistake(MISTAKE)
+
+
+def seen(case: BrokerCase, links: list[Peer]) -> dict[str, Any]:
+    """What clients, servers, observers and figures saw."""
+    return {
+        "clients": [(_DATE.sub(b"", c.received), c.ended, type(c.lost)) for c in case.clients],
+        "servers": [(link.received, link.ended, type(link.lost)) for link in links],
+        "records": [{**record, "id": None, "time": None} for record in case.records.all],
+        "listeners": [figures(frontend.figures) for frontend in case.frontends.values()],
+        "members": [figures(member.figures) for member in case.pool.members],
+        "pool": figures(case.pool.figures),
+        "times": [member.response_time(case.clock.seconds()) for member in case.pool.members],
+        "storage": figures(case.broker.storage.figures),
+    }
+
+
+def figures(of: Any) -> dict[str, Any]:
+    plain = {name: getattr(of, name) for name in type(of).__slots__}
+    plain.pop("last_failure_at", None)  # the wall's clock
+    return {
+        name: figures(value) if hasattr(type(value), "__slots__") else value
+        for name, value in plain.items()
+        if name != "servers"
+    }
+
+
+class Both(BrokerCase):
+    """Plays a script twice: with the fast path, and without it."""
+
+    way = True
+
+    def both(self, script: Callable[[], Any], fast: int, **start: Any) -> dict[str, Any]:
+        """Everybody saw the same, and so many transactions were fast to their end."""
+        done: list[int] = []
+        fast_ended = Frontend.fast_ended
+
+        def counted(*given: Any) -> None:
+            done.append(1)
+            fast_ended(*given)
+
+        self.patch(Frontend, "fast_ended", counted)
+        saw = []
+        for self.way in (True, False):
+            self.setUp()
+            self.start(**{"servers": 1, **start})
+            self.pool.takes_fast_path &= self.way
+            self.links: list[Peer] = []
+            script()
+            self.settle()
+            self.link()
+            saw.append(seen(self, self.links))
+            self.tearDown()
+        self.assertEqual(*saw)
+        self.assertEqual(len(done), fast)
+        del self.broker
+        return saw[0]
+
+    def link(self) -> Peer:
+        """The link that the broker made last."""
+        self.settle()
+        for server in self.servers:
+            self.links += server.links
+            server.links.clear()
+        return self.links[-1]
+
+    def transaction(self, client: Peer, request: bytes = GET, answer: bytes = OK) -> None:
+        client.sends(request)
+        self.link().sends(answer)
+
+    def warm(self, secure: bool = False) -> Peer:
+        """A client that has been answered, on a link that is idle now."""
+        client = self.client(secure)
+        self.transaction(client)
+        self.assertTrue(client.received.endswith(b"hello"))
+        return client
+
+    def under_way(self, secure: bool = False) -> Peer:
+        """A client whose request has come to its server."""
+        client = self.warm(secure)
+        client.sends(GET)
+        self.assertEqual(self.pool.members[0].outstanding, 1)
+        (connection,) = self.frontends["secure" if secure else "plain"].connections
+        self.assertIs(type(connection.fast), FastTransaction if self.way else type(None))
+        return client
+
+
+class Whole(Both):
+    """Scripts on which transactions are fast from their beginning to their end."""
+
+    def test_one_after_the_other(self) -> None:
+        def script() -> None:
+            for secure in (False, True):
+                client = self.client(secure)
+                for number in range(4):
+                    client.sends(GET.replace(b"one", b"%d" % number))
+                    link = self.link()
+                    self.clock.advance(0.03 * number)
+                    link.sends(OK)
+                    self.clock.advance(0.02)
+
+        saw = self.both(script, 7)
+        self.assertEqual([record["end"] for record in saw["records"]], ["ok"] * 8)
+        self.assertEqual(saw["records"][5]["timings"], {"choose": 0, "link": 0, "watch": 30, "relay": 0})
+
+    def test_all_kinds_of_answers(self) -> None:
+        answers = (
+            b"HTTP/1.1 204 No Content\r\n\r\n",
+            b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n',
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+            b"HTTP/1.1 426 No\r\nUpgrade: x\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n",
+            OK.replace(b"hello", b"x" * 50_000).replace(b": 5", b": 50000"),
+        )
+
+        def script() -> None:
+            client = self.warm()
+            for answer in answers:
+                for request in (
+                    GET,
+                    GET.replace(b"1.1", b"1.0").replace(b"shop", b"shop\r\nConnection: keep-alive"),
+                ):
+                    for method in (b"HEAD", b"OPTIONS", b"GET"):
+                        if client.closed:  # an answer to HTTP/1.0 that only the end delimits
+                            client = self.warm()
+                        head = answer[: answer.index(b"\r\n\r\n") + 4]
+                        given = head if method == b"HEAD" else answer
+                        self.transaction(client, request.replace(b"GET", method), given)
+
+        saw = self.both(script, 2 + len(answers) * 6)  # and two of a warm client that comes again
+        self.assertEqual({record["end"] for record in saw["records"]}, {"ok"})
+
+    def test_either_side_may_end_with_it(self) -> None:
+        close = b"\r\nConnection: close\r\n\r\n"
+
+        def script() -> None:
+            self.transaction(self.warm(), GET.replace(b"\r\n\r\n", close))
+            self.transaction(self.warm(), GET, OK.replace(b"\r\n\r\n", close))
+            self.transaction(self.warm(), GET, OK + b"stray")
+
+        self.both(script, 4)  # the second client is warmed on the link that the first one left
+
+    def test_a_slow_client_is_waited_for(self) -> None:
+        large = OK.replace(b"hello", b"x" * 60_000).replace(b": 5", b": 60000")
+
+        def script() -> None:
+            client = self.warm()
+            (connection,) = self.frontends["plain"].connections
+            client.stops_reading()
+            while not connection.full:
+                self.transaction(client, GET, large)
+            client.sends(GET)
+            self.assertEqual(self.pool.members[0].outstanding, 0)  # it must take its answers first
+            self.clock.advance(5)
+            client.reads_on()
+            self.link().sends(OK)
+            self.assertTrue(client.received.endswith(b"hello"))
+
+        saw = self.both(script, 2)
+        self.assertEqual({record["end"] for record in saw["records"]}, {"ok"})
+
+
+class Parted(Both):
+    """Scripts on which something else happens: the transaction becomes a relay in the middle."""
+
+    def test_at_the_answer(self) -> None:
+        others = (
+            (OK[:10], OK[10:]),
+            (OK[:-2], OK[-2:]),
+            (b"HTTP/1.1 100 Continue\r\n\r\n" + OK,),
+            (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", OK),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\n\r\n",),
+            (b"HTTP/1.1 200 OK\r\n\r\nhello",),
+            (b"nonsense\r\n\r\n",),
+            (b"HTTP/1.1 101 No\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",),
+        )
+        for pieces in others:
+
+            def script(pieces: tuple[bytes, ...] = pieces) -> None:
+                client = self.under_way()
+                for piece in pieces:
+                    self.link().sends(piece)
+                    self.clock.advance(0.1)
+                self.link().closes()
+                if not client.closed:
+                    self.transaction(client)
+
+            self.both(script, 0)
+
+    def test_a_failing_answer_goes_on_at_another_server(self) -> None:
+        def script() -> None:
+            client = self.client()
+            self.transaction(client)
+            self.transaction(client)
+            client.sends(GET)  # it is the first server's turn again
+            self.links[0].sends(BAD)
+            self.links[1].sends(OK)
+
+        saw = self.both(script, 0, servers=2)
+        self.assertEqual([t["outcome"] for t in saw["records"][-1]["tries"]], ["status", "ok"])
+
+    def test_by_what_the_client_does(self) -> None:
+        def pipelines(client: Peer) -> None:
+            client.sends(GET + GET)
+
+        def ends(client: Peer) -> None:
+            client.half_closes()
+
+        def goes(client: Peer) -> None:
+            client.resets()
+
+        def closes(client: Peer) -> None:
+            client.stays = True
+            client.closes()
+
+        for does in (pipelines, ends, goes, closes):
+            for secure in (False, True):
+
+                def script(does: Callable[[Peer], None] = does, secure: bool = secure) -> None:
+                    client = self.under_way(secure)
+                    does(client)
+                    for _ in range(3):
+                        if self.link().lost is None:
+                            self.link().sends(OK)
+                    if not client.closed:
+                        self.transaction(client)
+
+                self.both(script, 1 if does is pipelines else 0)
+
+    def test_by_what_the_server_does(self) -> None:
+        def closes(link: Peer) -> None:
+            link.closes()
+
+        def resets(link: Peer) -> None:
+            link.resets()
+
+        def hangs(link: Peer) -> None:
+            self.wait(3)
+
+        def hangs_within_the_answer(link: Peer) -> None:
+            link.sends(OK[:-1])
+            self.wait(3)
+
+        def breaks_off(link: Peer) -> None:
+            link.sends(OK[:-1])
+            link.resets()
+
+        for does in (closes, resets, hangs, hangs_within_the_answer, breaks_off):
+
+            def script(does: Callable[[Peer], None] = does) -> None:
+                client = self.under_way()
+                does(self.link())
+                if not client.closed:
+                    self.link().sends(OK)
+
+            self.both(script, 0, failover=Failover(response_timeout=2.0, tries=2))
+
+    def test_by_the_broker(self) -> None:
+        def drains() -> None:
+            for frontend in self.broker.frontends:
+                frontend.drain()
+
+        def shuts() -> None:
+            for frontend in self.broker.frontends:
+                frontend.shut()
+
+        def bars() -> None:
+            self.pool.set_server(self.servers[0].address, "down")
+
+        def changes_links() -> None:
+            self.pool.links[self.pool.members[0]].mode_changed()
+
+        for does, fast in ((drains, 1), (shuts, 0), (bars, 1), (changes_links, 1)):
+
+            def script(does: Callable[[], None] = does) -> None:
+                client = self.under_way()
+                does()
+                if not client.closed:
+                    self.link().sends(OK)
+                if not client.closed:
+                    client.sends(GET)
+
+            self.both(script, fast)
+
+
+class Begun(Both):
+    """What keeps a transaction from being a fast one at all."""
+
+    def test_requests_that_are_no_short_ones(self) -> None:
+        requests = (
+            b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\nhi",
+            b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n",
+            b"PUT / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: shop\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\n\r\nx",
+            b"GET / HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\n\r\n",
+            b"OPTIONS / HTTP/1.1\r\nHost: shop\r\nMax-Forwards: 0\r\n\r\n",
+            b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+            b"nonsense\r\n\r\n",
+            GET[:-2],
+        )
+        for request in requests:
+
+            def script(request: bytes = request) -> None:
+                client = self.warm()
+                client.sends(request)
+                if self.pool.members[0].outstanding:
+                    self.link().sends(OK)
+
+            self.both(script, b"Upgrade" in request or b"Expect" in request)  # which mean nothing here
+
+    def test_for_a_name_with_other_rules(self) -> None:
+        def script() -> None:
+            client = self.warm()
+            (connection,) = self.frontends["plain"].connections
+            connection.origin.misdirected = lambda host: True
+            client.sends(GET)
+            self.assertIn(b"HTTP/1.1 421 ", client.received)
+
+        self.both(script, 0)
+
+    def test_where_a_request_waits_for_the_servers_go_ahead(self) -> None:
+        self.patch(HTTPRules, "go_ahead_wait", lambda rules, request: 1.0)
+
+        def script() -> None:
+            client = self.client()
+            for _ in range(2):
+                client.sends(GET)
+                self.clock.advance(1.5)
+                self.link().sends(OK)
+
+        self.both(script, 0)
+
+    def test_while_the_client_does_not_take_what_was_written(self) -> None:
+        def script() -> None:
+            client = self.warm()
+            (connection,) = self.frontends["plain"].connections
+            connection.pauseProducing()
+            client.sends(GET)
+            connection.resumeProducing()
+            self.link().sends(OK)
+
+        self.both(script, 0)
+
+    def test_without_an_idle_link(self) -> None:
+        def script() -> None:
+            first, second = self.under_way(), self.client()
+            self.transaction(second)
+            self.links[0].sends(OK)
+            self.assertTrue(first.received.endswith(b"hello"))
+
+        self.both(script, 1)
+
+    def test_without_a_server(self) -> None:
+        def script() -> None:
+            client = self.warm()
+            self.pool.set_server(self.servers[0].address, "down")
+            client.sends(GET)
+
+        saw = self.both(script, 0)
+        self.assertEqual(saw["records"][1]["end"], "choose:no-server")
+
+    def test_who_waits_for_a_place(self) -> None:
+        def script() -> None:
+            clients = [self.warm(), self.client(), self.client()]
+            for client in clients:
+                client.sends(GET)
+            for _ in clients:
+                self.link().sends(OK)
+            self.assertTrue(all(client.received.endswith(b"hello") for client in clients))
+
+        self.both(script, 1, limits_of_servers={"maximum_transactions": 1})
+
+    def test_a_balancer_that_takes_its_time(self) -> None:
+        asked: list[Deferred[Any]] = []
+
+        def later(law: RoundRobin, members: Any, *_: Any) -> Any:
+            asked.append(Deferred())
+            return asked[-1]
+
+        def script() -> None:
+            client = self.warm()
+            self.patch(RoundRobin, "choose", later)
+            client.sends(GET)
+            asked.pop().callback(self.pool.members[0])
+            self.link().sends(OK)
+            self.assertTrue(client.received.endswith(b"hello"))
+            client.sends(GET)
+            asked.pop().callback(None)
+            self.patch(RoundRobin, "choose", choose)
+
+        choose = RoundRobin.choose
+        self.both(script, 0)
+        self.assertTrue(self.flushLoggedErrors())
+
+
+class Mistakes(Both):
+    """What a plugin raises ends the transaction that met it, and is told; others go on."""
+
+    def meets(self, owner: Any, name: str) -> Peer:
+        self.setUp()
+        self.start(servers=1)
+        self.links = []
+        client = self.warm()
+        right = getattr(owner or self.pool.judge, name)
+        self.patch(owner or type(self.pool.judge), name, wrong)
+        client.sends(GET)
+        self.link().sends(OK)
+        self.patch(owner or type(self.pool.judge), name, right)
+        self.assertTrue(self.flushLoggedErrors(Mistake), name)
+        self.transaction(self.client())
+        self.assertTrue(self.clients[-1].received.endswith(b"hello"))
+        self.assertEqual(len(self.records.all), 3)
+        self.tearDown()
+        del self.broker
+        return client
+
+    def test_before_the_answer(self) -> None:
+        for owner, name in (
+            (ServerCodec, "open"),
+            (ServerCodec, "_send_head"),
+            (ServerCodec, "receive"),
+            (HTTPRules, "to_server"),
+            (HTTPRules, "to_client"),
+            (StatusClassifier, "status"),
+            (StatusClassifier, "failing"),
+        ):
+            received = self.meets(owner, name).received
+            self.assertIn(b"HTTP/1.1 502 ", received, name)
+
+    def test_in_the_answer_the_client_is_cut(self) -> None:
+        client = self.meets(ClientCodec, "_send_head")
+        self.assertEqual((client.received.count(b"HTTP/1.1 "), client.closed), (1, True))
+
+    def test_after_the_answer(self) -> None:
+        client = self.meets(ServerCodec, "release")
+        self.assertEqual(client.received.count(b"hello"), 2)
+        self.assertTrue(self.meets(ClientCodec, "release").closed)
+
+
+class Fuzz(Fuzzed):
+    """Whatever happens, with the fast path and without it the same comes of it."""
+
+    def sees(self, way: bool, secure: bool, moves: list[tuple[int, int, int, bool]]) -> dict[str, Any]:
+        self.setUp()
+        self.begin(
+            2, False, secure, 0, limits=Limits(connections=50), failover=Failover(response_timeout=2.0)
+        )
+        self.pool.takes_fast_path &= way
+        world = World(self)
+        world.connect(0, 1)
+        world.connect(1, 1)
+        for move, who, what, settle in moves:
+            MOVES[move % len(MOVES)](world, who, what)
+            if settle:
+                self.settle()
+        self.settle()
+        world.a_link(0)
+        saw = seen(self, world.links)
+        self.tearDown()
+        self.flushLoggedErrors()
+        return saw
+
+    @given(
+        secure=st.booleans(),
+        moves=st.lists(
+            st.tuples(st.integers(0, 20), st.integers(0, 12), st.integers(0, 255), st.booleans()), max_size=40
+        ),
+    )
+    @settings(
+        max_examples=EXAMPLES or 150,
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def test_same_as_relays(self, secure: bool, moves: list[tuple[int, int, int, bool]]) -> None:
+        self.assertEqual(self.sees(True, secure, moves), self.sees(False, secure, moves))
+
+
+def asks_shortly(world: World, who: int, what: int) -> None:
+    """A request that may be a fast one, whole."""
+    world.ask(who, (1, 3, 4)[what % 3] if what % 5 else what)
+    client = world.a_client(who)
+    if client is not None and world.asked[client]:
+        world.say(client, world.asked[client][-1], 1_000_000)
+    world.case.settle()
+
+
+def answers_shortly(world: World, who: int, what: int) -> None:
+    world.answer_whole(0, 2 + 5 * (who % 3) if what % 4 else what)
+    world.case.settle()
+
+
+#: Mostly what is fast, so that what is not meets it.
+MOVES = (*(asks_shortly,) * 6, *(answers_shortly,) * 6, *ALL_MOVES)
