@@ -109,17 +109,12 @@ class Attempt:
         """The outcome as logs and figures show it."""
         return _OUTCOMES[self.outcome or _INTERNAL]
 
-    @property
-    def milliseconds(self) -> float:
-        """From its beginning to its end."""
-        return round((self.ended - self.began) * 1e6) / 1e3  # an integer is rounded to faster
-
     def log_fields(self) -> dict[str, object]:
         """The try as the access log shows it."""
         fields: dict[str, object] = {
             "server": self.member.address,
             "outcome": _OUTCOMES[self.outcome or _INTERNAL],
-            "milliseconds": self.milliseconds,
+            "milliseconds": round((self.ended - self.began) * 1e6) / 1e3,  # an integer is rounded to faster
             "reused": self.reused,
         }
         if self.detail:

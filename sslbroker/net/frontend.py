@@ -154,7 +154,7 @@ class Frontend(Factory):
         """The same for a fast transaction, which had this response, with so many bytes of content."""
         figures, attempt = self.figures, transaction.attempt
         figures.bytes_out += size
-        count(figures.ends, attempt.outcome_word)
+        count(figures.ends, "ok")
         figures.client_times.add(attempt.first_byte - attempt.began)
         count_status(figures.statuses, attempt.status)
         if self._observers:

@@ -47,20 +47,19 @@ def fast_record(
     transaction: FastTransaction, response: Any, size: int, identity: str, time: float
 ) -> Mapping[str, Any]:
     """The same of a fast transaction, which had this response, with so many bytes of content."""
-    attempt = transaction.attempt
-    tried = attempt.log_fields()
+    tried = transaction.attempt.log_fields()
     return _fields(
         time,
         identity,
         transaction.origin,
         transaction.pool,
-        attempt.member.address,
+        tried["server"],
         "secure" if transaction.link.secure else "plain",
         [tried],
         0,
         size,
-        {"choose": 0.0, "link": 0.0, "watch": attempt.milliseconds, "relay": 0.0},
-        attempt.outcome_word,
+        {"choose": 0.0, "link": 0.0, "watch": tried["milliseconds"], "relay": 0.0},
+        "ok",
         transaction.request,
         response,
     )
@@ -80,12 +79,12 @@ def _fields(
     identity: str,
     origin: Origin,
     pool: Pool,
-    server: str | None,
+    server: Any,
     link: str | None,
     tries: list[dict[str, object]],
     bytes_in: int,
     bytes_out: int,
-    timings: dict[str, float],
+    timings: dict[str, Any],
     end: str,
     request: Any,
     response: Any,

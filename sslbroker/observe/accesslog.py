@@ -282,6 +282,8 @@ class LineEncoder:
         ).encode
         self._second: int | None = None
         self._second_text = ""
+        self._moment: int | None = None  # milliseconds since the epoch: many records are of the same one
+        self._moment_text = ""
 
     def __call__(self, record: Mapping[str, Any]) -> bytes:
         """The line, with its newline, of at most `LINE_LIMIT` bytes; `ValueError` when it stays longer."""
@@ -306,16 +308,24 @@ class LineEncoder:
             line = orjson.dumps(shown, None, _PLAIN)
         except TypeError:
             return b""
-        sound = line.isascii() and b"\x7f" not in line
-        return line if sound and line.count(b"null") == [*shown.values()].count(None) else b""
+        if not line.isascii() or b"\x7f" in line:
+            return b""
+        nulls = line.count(b"null")
+        # Of most records the group alone is None.
+        sound = (nulls == 1 and shown.get("group", "") is None) or nulls == [*shown.values()].count(None)
+        return line if sound else b""
 
     def _when(self, seconds: float) -> str:
         """RFC 3339 with milliseconds, in UTC."""
-        whole, milliseconds = divmod(round(seconds * 1000), 1000)
-        if whole != self._second:
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-            self._second = whole
-        return f"{self._second_text}.{milliseconds:03d}Z"
+        moment = round(seconds * 1000)
+        if moment != self._moment:
+            whole, milliseconds = divmod(moment, 1000)
+            if whole != self._second:
+                self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+                self._second = whole
+            self._moment_text = f"{self._second_text}.{milliseconds:03d}Z"
+            self._moment = moment
+        return self._moment_text
 
     def _tamed(self, record: Mapping[str, Any]) -> dict[str, Any]:
         tamed = {str(name): _tame(value) for name, value in record.items()}
