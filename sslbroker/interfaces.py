@@ -234,15 +234,6 @@ class ICodec(Interface):
         """Say at the next chance that this connection ends after its open exchanges."""
 
 
-class IWholeMessages(Interface):
-    """A codec may provide it: a message that is whole goes out in one call."""
-
-    def send_whole(exchange: int, message: Any, content: bytes) -> bytes:
-        """What `send` gives for the message's `Head`, the `Body` if there is any content, and the `End`.
-
-        Raises `ValueError` as `send` does."""
-
-
 class IExchangeRules(Interface):
     """A protocol's answers about its messages, under the settings of one pool.
 
@@ -278,6 +269,25 @@ class IExchangeRules(Interface):
 
     def log_fields(request: Any | None, response: Any | None) -> Mapping[str, Any]:
         """For the access log: `method`, `target`, `status` and whatever else the protocol adds."""
+
+
+class IShortCuts(Interface):
+    """Rules may provide it: for transactions that are whole in one read each way, several answers in one.
+
+    They are the answers that rules and codec give one by one, found in fewer steps."""
+
+    def carried(request: Any, origin: Origin) -> Origin | None:
+        """What `IExchangeRules.origin` says, if the request is admitted, replayable and not held back."""
+
+    def send_request(
+        codec: ICodec, exchange: int, request: Any, origin: Origin, address: str, secure_link: bool
+    ) -> bytes:
+        """The request without content, as `to_server` makes it, sent by a link's codec from head to end."""
+
+    def send_response(
+        codec: ICodec, exchange: int, response: Any, content: bytes, request: Any, origin: Origin
+    ) -> bytes:
+        """The response, as `to_client` makes it, sent by a client's codec from head to end."""
 
 
 class IAnswerTimes(Interface):

@@ -8,7 +8,7 @@ to know what a request means, or which server serves it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from ..errors import BrokerError, ClientGone, FramingError, InternalError, Shutt
 from ..interfaces import Body, End, Error, Event, Head, ICodec, Origin, Reply, Upgraded
 from ..outcome import After
 from ..settings import KiB
-from .fast_path import FastTransaction, begin, whole
+from .fast_path import FastTransaction, begin
 from .limits import Limit, Wait
 from .relay import Relay
 from .transport import backlog, broken_off, ended_in_order, half_close
@@ -48,7 +48,6 @@ class ClientConnection(Protocol):
     def __init__(self, frontend: Frontend) -> None:
         self.frontend = frontend
         self.codec: ICodec
-        self.send_whole: Callable[[int, Any, bytes], bytes]
         self.origin: Origin
         self.full = False  # the client does not take what was written
         self.held = False  # a relay does not want more of the client's bytes now
@@ -239,7 +238,6 @@ class ClientConnection(Protocol):
         self._shaken = True
         try:
             self.codec = protocol.client_codec(limits.head_size, limits.headers)
-            self.send_whole = whole(self.codec)
         except Exception:
             self._mistake()
             return

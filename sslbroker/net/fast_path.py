@@ -10,16 +10,16 @@ machine decides: it only knows the one way on which there is nothing to decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from ..core.members import Member
 from ..core.transaction import Attempt
-from ..interfaces import Body, End, Event, Head, ICodec, IWholeMessages, Origin
+from ..interfaces import Body, End, Event, Head, ICodec, IExchangeRules, IShortCuts, Origin
 from ..outcome import Cause, Replay
 from .relay import Relay
 
@@ -70,8 +70,9 @@ class FastTransaction:
         member.began(attempt, attempt.began)
         attempt.reused = link.exchanges > 0
         self.link_exchange = exchange = link.begin(self)
-        head = self.pool.rules.to_server(self.request, self.origin, member.address, link.secure)
-        data = link.send_whole(exchange, head, b"")
+        data = self.pool.short_cuts.send_request(
+            link.codec, exchange, self.request, self.origin, member.address, link.secure
+        )
         attempt.wrote = True
         link.transport.write(data)
         link.progress()
@@ -106,8 +107,9 @@ class FastTransaction:
             return False
         connection, member = self.connection, attempt.member
         now = pool.now()
-        message = pool.rules.to_client(response, self.request, self.origin)
-        data = connection.send_whole(self.exchange, message, content)
+        data = pool.short_cuts.send_response(
+            connection.codec, self.exchange, response, content, self.request, self.origin
+        )
         # Nothing raises from here on, and whoever is told that the client is full finds no transaction.
         connection.fast = None
         connection.transport.write(data)
@@ -152,18 +154,12 @@ def begin(connection: ClientConnection, events: Sequence[Event]) -> bool:
     if connection.full or connection.pinned is not None:
         return False
     pool, request, exchange = connection.frontend.pool, head.message, head.exchange
-    rules = pool.rules
     try:
-        origin = rules.origin(request, connection.origin)
-        if (
-            origin.misdirected is not None
-            or rules.replay(request) is not _REPLAYABLE
-            or rules.go_ahead_wait(request)
-            or rules.admit(request, origin) is not None
-        ):
-            return False
+        origin = pool.short_cuts.carried(request, connection.origin)
     except Exception:
         return False  # the relay meets it, too, and says what comes of it
+    if origin is None:
+        return False
     chosen: Any
     try:
         chosen = pool.choose((), request, origin, "")
@@ -187,15 +183,35 @@ def begin(connection: ClientConnection, events: Sequence[Event]) -> bool:
     return True
 
 
-def whole(codec: ICodec) -> Callable[[int, Any, bytes], bytes]:
-    """How `codec` sends a message that is whole."""
-    if IWholeMessages.providedBy(codec):
-        return codec.send_whole
-    return partial(_send_whole, codec)
+@implementer(IShortCuts)
+class Steps:
+    """What rules without short cuts say, one by one."""
 
+    def __init__(self, rules: IExchangeRules) -> None:
+        self._rules = rules
 
-def _send_whole(codec: ICodec, exchange: int, message: Any, content: bytes) -> bytes:
-    data = codec.send(Head(exchange, message))
-    if content:
-        data += codec.send(Body(exchange, content))
-    return data + codec.send(End(exchange))
+    def carried(self, request: Any, origin: Origin) -> Origin | None:
+        rules = self._rules
+        origin = rules.origin(request, origin)
+        if (
+            origin.misdirected is not None
+            or rules.replay(request) is not _REPLAYABLE
+            or rules.go_ahead_wait(request)
+            or rules.admit(request, origin) is not None
+        ):
+            return None
+        return origin
+
+    def send_request(
+        self, codec: ICodec, exchange: int, request: Any, origin: Origin, address: str, secure_link: bool
+    ) -> bytes:
+        head = self._rules.to_server(request, origin, address, secure_link)
+        return codec.send(Head(exchange, head)) + codec.send(End(exchange))
+
+    def send_response(
+        self, codec: ICodec, exchange: int, response: Any, content: bytes, request: Any, origin: Origin
+    ) -> bytes:
+        data = codec.send(Head(exchange, self._rules.to_client(response, request, origin)))
+        if content:
+            data += codec.send(Body(exchange, content))
+        return data + codec.send(End(exchange))

@@ -36,7 +36,7 @@ from ..errors import (
 from ..interfaces import Error, Event, ICodec, Reply
 from ..outcome import After
 from .deadline import Deadline
-from .fast_path import FastTransaction, whole
+from .fast_path import FastTransaction
 from .transport import ended_in_order, half_close, has_ended, unsent
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ class Link(Protocol):
     def __init__(self, links: Links, codec: ICodec) -> None:
         self.links = links
         self.codec = codec
-        self.send_whole = whole(codec)
         self.figures = links.member.figures
         self.secure = False
         self.state: dict[Link, None] | None = None  # which of the states of `Links`; None: not open

@@ -29,11 +29,13 @@ from ..interfaces import (
     IHosts,
     IOwnAnswers,
     IResponseClassifier,
+    IShortCuts,
     IStickiness,
     Origin,
 )
 from ..settings import Pool as PoolSettings
 from . import link_tls, probing
+from .fast_path import Steps
 from .judging import Judge
 from .link_modes import LinkMode
 from .link_tls import LinkContexts
@@ -81,6 +83,7 @@ class Pool:
         self.own_answers = rules if IOwnAnswers.providedBy(rules) else None
         self.stickiness = rules if settings.sticky is not None and IStickiness.providedBy(rules) else None
         self.cascades = rules if ICascades.providedBy(rules) else None
+        self.short_cuts: IShortCuts = rules if IShortCuts.providedBy(rules) else Steps(rules)
         self.judge = Judge(classifier or protocol.classifier(settings), self.cascades, settings.trusted)
         self.storage = storage
         self.monitor = monitor

@@ -9,6 +9,7 @@ from zope.interface import implementer
 
 from sslbroker.errors import BrokerError
 from sslbroker.interfaces import IObserver
+from sslbroker.net.fast_path import Steps
 
 from ..memory import BrokerCase, Peer
 
@@ -69,12 +70,18 @@ class InAPlugin(BrokerCase):
     def broken(self, part: Any, name: str) -> Any:
         return Wrong(part, name)
 
+    def obeys(self, rules: Any) -> Any:
+        """The pool has these rules; what it had before."""
+        before, self.pool.rules = self.pool.rules, rules
+        self.pool.short_cuts = Steps(rules)
+        return before
+
     def test_in_the_rules_before_a_server_is_chosen(self) -> None:
         for name in ("origin", "replay", "admit"):
             client = self.begin()
-            rules, self.pool.rules = self.pool.rules, self.broken(self.pool.rules, name)
+            rules = self.obeys(self.broken(self.pool.rules, name))
             client.sends(GET)
-            self.pool.rules = rules
+            self.obeys(rules)
             self.assertTrue(client.takes().startswith(BAD_GATEWAY), name)
             self.logged()
             self.assertEqual(
@@ -87,10 +94,10 @@ class InAPlugin(BrokerCase):
     def test_in_the_rules_when_the_request_is_sent(self) -> None:
         for name in ("to_server", "go_ahead_wait"):
             client = self.begin(secure=True)
-            rules, self.pool.rules = self.pool.rules, self.broken(self.pool.rules, name)
+            rules = self.obeys(self.broken(self.pool.rules, name))
             client.sends(PUT)
             self.assertTrue(client.takes().startswith(BAD_GATEWAY), name)
-            self.pool.rules = rules
+            self.obeys(rules)
             self.logged()
             self.assertEqual(self.tries(), [("1", "internal")])
             self.others_go_on()
@@ -115,11 +122,11 @@ class InAPlugin(BrokerCase):
     def test_in_the_rules_for_the_answer_it_is_a_cut(self) -> None:
         client = self.begin()
         client.sends(GET)
-        rules, self.pool.rules = self.pool.rules, self.broken(self.pool.rules, "to_client")
+        rules = self.obeys(self.broken(self.pool.rules, "to_client"))
         self.servers[0].link().sends(OK)
         self.assertEqual(client.takes(), b"")
         self.assertTrue(client.closed)
-        self.pool.rules = rules
+        self.obeys(rules)
         self.logged()
         self.others_go_on()
 
@@ -127,13 +134,13 @@ class InAPlugin(BrokerCase):
         client = self.begin()
         for server in self.servers:
             server.behaviour = "refuse"
-        rules, self.pool.rules = self.pool.rules, self.broken(self.pool.rules, "error_answer")
+        rules = self.obeys(self.broken(self.pool.rules, "error_answer"))
         client.sends(GET)
         self.assertTrue(client.closed)
         unframed = self.client()
         unframed.sends(b"nonsense\r\n\r\n")
         self.assertTrue(unframed.closed)
-        self.pool.rules = rules
+        self.obeys(rules)
         self.logged(2)  # the answer to the failure, and that to nonsense
         for server in self.servers:
             server.behaviour = "accept"
@@ -249,7 +256,7 @@ class InAPlugin(BrokerCase):
 
     def test_in_the_fields_for_the_log_the_rest_is_logged(self) -> None:
         client = self.begin()
-        self.pool.rules = self.broken(self.pool.rules, "log_fields")
+        self.obeys(self.broken(self.pool.rules, "log_fields"))
         client.sends(GET)
         self.servers[0].link().sends(OK)
         self.assertTrue(client.takes().endswith(b"ok"))

@@ -18,6 +18,7 @@ from .client_codec import ClientCodec
 from .grammar import BARE_LINE_END, CRLF, LINE_BYTES, STATUS_LINE, STATUS_LINE_START
 from .rules import HTTPRules, StatusClassifier
 from .server_codec import ServerCodec
+from .short_cuts import ShortCutRules
 
 _PROBED_LINE = 1024  # bytes of a status line, its end included
 _FROM_TLS_PORTS = re.compile(rb"400|426|3..")  # statuses that say "speak TLS" in plain HTTP
@@ -48,7 +49,7 @@ class HTTPProtocol:
 
     def rules(self, pool: Pool, broker_name: str) -> HTTPRules:
         """The answers for one pool; `ConfigurationError` when its header rules cannot be used."""
-        return HTTPRules(pool, broker_name, self._answers)
+        return ShortCutRules(pool, broker_name, self._answers)
 
     def classifier(self, pool: Pool) -> StatusClassifier:
         """Which answers fail, for one pool."""

@@ -14,7 +14,7 @@ from typing import Final
 from zope.interface import implementer
 
 from ...errors import FramingError
-from ...interfaces import Body, End, Event, Head, ICodec, Interim, IWholeMessages, Upgraded
+from ...interfaces import Body, End, Event, Head, ICodec, Interim, Upgraded
 from ...outcome import After
 from .connection import (
     READ_BROKEN,
@@ -43,7 +43,7 @@ CLOSE: Final = After.CLOSE
 _RELAYED_ONCE: Final = {100: 1, 103: 2}
 
 
-@implementer(ICodec, IWholeMessages)
+@implementer(ICodec)
 class ClientCodec(Connection):
     """`ICodec` for a connection to a client."""
 
@@ -66,8 +66,15 @@ class ClientCodec(Connection):
 
     def receive(self, data: bytes) -> Sequence[Event]:
         """What these bytes complete; after `release` or `Upgraded`, `b""` asks for what is held."""
-        events: list[Event] = []
         incoming = self._incoming
+        if incoming is READ_HEAD and not self._held and not self._peer_ended and len(data) <= self._head_size:
+            request = self._heads.whole(data)
+            if request is not None:
+                self._exchange = exchange = self._exchange + 1
+                self._request = request
+                self._incoming = READ_WHOLE
+                return [Head(exchange, request), End(exchange)]
+        events: list[Event] = []
         if incoming is READ_HEAD:
             data = self._read_head(data, events)
         elif incoming is READ_WHOLE:
@@ -171,14 +178,34 @@ class ClientCodec(Connection):
             return self._send_upgraded(event.message)  # type: ignore[attr-defined]
         raise ValueError(f"{type(event).__name__} cannot be sent to a client")
 
-    def send_whole(self, exchange: int, message: Response, content: bytes) -> bytes:
-        """A final response, whole."""
-        if exchange != self._exchange or self._incoming is READ_HEAD:
-            raise ValueError(f"exchange {exchange} is not open")
-        head = self._send_head(message)
-        if self._incoming is not READ_WHOLE:
-            self._persistent = False  # as in `send`
-        return self._send_after(head, content)
+    @property
+    def repeats(self) -> bool:
+        """Does the head of a response with content depend on that response alone, and on no Connection?"""
+        request = self._request
+        return (
+            self._persistent
+            and not self._draining
+            and request is not None
+            and request.minor > 0
+            and not request.close
+            and request.method != b"HEAD"
+        )
+
+    def send_again(self, exchange: int, head: bytes, content: bytes) -> bytes | None:
+        """A whole final response whose head was written before, for a client that keeps its connection.
+
+        As `send`; None, and nothing has changed, where that may have written another head.
+        """
+        if (
+            self._outgoing is not SEND_HEAD
+            or self._incoming is not READ_WHOLE
+            or exchange != self._exchange
+            or not self.repeats
+        ):
+            return None
+        self._owed = 0
+        self._outgoing = SEND_WHOLE
+        return head + content
 
     def _send_head(self, response: Response) -> bytes:
         status = response.status

@@ -185,16 +185,6 @@ class Connection:
 
     # --- what goes out ------------------------------------------------------------------------
 
-    def _send_after(self, head: bytes, content: bytes) -> bytes:
-        """A head that was written, and all that comes after it."""
-        if self._outgoing is SEND_LENGTH and len(content) == self._owed:
-            self._owed = 0
-            self._outgoing = SEND_WHOLE
-            return head + content
-        if content:
-            head += self._send_body(content)
-        return head + self._send_end(None)
-
     def _send_body(self, data: bytes) -> bytes:
         outgoing = self._outgoing
         if outgoing is SEND_LENGTH:

@@ -133,6 +133,10 @@ class Forwarding:
             memo=memo,
         )
 
+    def keeps_host(self, request: Request) -> bool:
+        """Every server sees the same host in this request; else each sees its own."""
+        return bool(self._fixed_host or (request.host and not self._server_host))
+
     def _fields(self, request: Request, origin: Origin) -> list[Field]:
         """Those that the server sees, in their order."""
         trusted = origin.trusted

@@ -43,6 +43,17 @@ class Memo:
         self.made: Any = None
 
 
+class HeadMemo(Memo):
+    """That of a head as it came; `short_cuts` keeps here what it has found, too."""
+
+    __slots__ = ("carried", "wire")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.carried: Any = None
+        self.wire: Any = None
+
+
 @dataclass(slots=True)
 class Request:
     """A request's head."""

@@ -8,28 +8,47 @@ and no message is given twice, so that whoever changes one changes no other. Ref
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from .grammar import CRLF, REQUEST_LINE
-from .message import Memo, Request, Response
+from .message import LENGTH, NONE, HeadMemo, Request, Response
 from .parse import parse_request_head, parse_response_head
 
 #: Bytes of a head that are kept, with what they mean, as long as the connection lives.
 KEPT: Final = 2048
 
 _SLASH: Final = ord("/")
+_END: Final = CRLF + CRLF
 
 
 class RequestHeads:
     """Reads the heads of requests that one client sends."""
 
-    __slots__ = ("_headers", "_last", "_lines")
+    __slots__ = ("_headers", "_last", "_lines", "_rest")
 
     def __init__(self, headers: int) -> None:
         """A head may have `headers` fields."""
         self._headers = headers
         self._lines = b""  # those of the last head's fields, with the line end before them
+        self._rest = b""  # all that follows the request line, where no content does; b"": it may
         self._last: Request | None = None  # never given to anybody
+
+    def whole(self, data: bytes) -> Request | None:
+        """The request without content that `data` is, and nothing else, if it repeats the last one."""
+        rest = self._rest
+        if not rest or not data.endswith(rest):
+            return None
+        match = REQUEST_LINE.fullmatch(data, 0, len(data) - len(rest))
+        last = self._last
+        return self._match(match, last) if match is not None and last is not None else None
+
+    def _match(self, match: re.Match[bytes], last: Request) -> Request | None:
+        method, target, major, digit = match.groups()
+        # Another form of target has a part in the host; another minor version, in the framing.
+        if target[0] == _SLASH and method != b"CONNECT" and major == b"1" and (digit != b"0") == last.minor:
+            return _again(last, method, target)
+        return None
 
     def parse(self, head: bytes) -> Request:
         """As `parse_request_head`."""
@@ -38,37 +57,41 @@ class RequestHeads:
         last = self._last
         if last is not None and lines == self._lines:
             match = REQUEST_LINE.fullmatch(head, 0, end)
-            if match is not None:
-                method, target, major, digit = match.groups()
-                # Another form of target has a part in the host; another minor version, in the framing.
-                if (
-                    target[0] == _SLASH
-                    and method != b"CONNECT"
-                    and major == b"1"
-                    and (digit != b"0") == last.minor
-                ):
-                    return _again(last, method, target)
+            repeated = self._match(match, last) if match is not None else None
+            if repeated is not None:
+                return repeated
         request = parse_request_head(head, self._headers)
         if lines != self._lines:
             self._lines = lines if len(lines) <= KEPT else b""
+            self._rest = b""
             self._last = None
         elif last is None and lines and head[head.find(b" ") + 1] == _SLASH and request.method != b"CONNECT":
-            request.memo = Memo()  # now that it has come twice: for heads that differ it would be wasted
+            request.memo = HeadMemo()  # now that it has come twice: for heads that differ it would be wasted
             self._last = _again(request, request.method, request.target)
+            self._rest = lines + _END if request.framing is NONE else b""
         return request
 
 
 class ResponseHeads:
     """Reads the heads of responses that one server sends."""
 
-    __slots__ = ("_head", "_headers", "_last", "_to_head")
+    __slots__ = ("_head", "_headers", "_last", "_to_head", "_whole")
 
     def __init__(self, headers: int) -> None:
         """A head may have `headers` fields."""
         self._headers = headers
         self._head = b""
         self._to_head = False
+        self._whole = b""  # the head and its end, where content of a known length follows; b"": it may not
         self._last: Response | None = None  # never given to anybody
+
+    def whole(self, data: bytes, to_head: bool) -> tuple[Response, bytes] | None:
+        """The final response and its content that `data` is, and nothing else, if it repeats the last one."""
+        head, last = self._whole, self._last
+        if last is None or to_head is not self._to_head or not head or not data.startswith(head):
+            return None
+        content = data[len(head) :]
+        return (_given_again(last), content) if len(content) == last.length else None
 
     def parse(self, head: bytes, to_head: bool) -> Response:
         """As `parse_response_head`."""
@@ -78,11 +101,19 @@ class ResponseHeads:
         response = parse_response_head(head, self._headers, to_head=to_head)
         if head != self._head or to_head is not self._to_head:
             self._head, self._to_head = head if len(head) <= KEPT else b"", to_head
+            self._whole = b""
             self._last = None
         else:
-            response.memo = Memo()
+            response.memo = HeadMemo()
             self._last = _given_again(response)
+            self._whole = head + _END if _simple(response) else b""
         return response
+
+
+def _simple(response: Response) -> bool:
+    return (
+        response.status >= 200 and response.framing is LENGTH and response.length > 0 and not response.close
+    )
 
 
 def _again(last: Request, method: bytes, target: bytes) -> Request:

@@ -14,7 +14,7 @@ from typing import Final
 from zope.interface import implementer
 
 from ...errors import FramingError
-from ...interfaces import CONNECTION, Body, End, Error, Event, Head, ICodec, Interim, IWholeMessages, Upgraded
+from ...interfaces import CONNECTION, Body, End, Error, Event, Head, ICodec, Interim, Upgraded
 from ...outcome import After
 from .connection import (
     IDLE,
@@ -44,7 +44,7 @@ CLOSE: Final = After.CLOSE
 INTERIM_RESPONSES: Final = 32
 
 
-@implementer(ICodec, IWholeMessages)
+@implementer(ICodec)
 class ServerCodec(Connection):
     """`ICodec` for a link to a server."""
 
@@ -91,14 +91,28 @@ class ServerCodec(Connection):
             return self._send_end(trailers and for_server(trailers, self._request))
         raise ValueError(f"{type(event).__name__} cannot be sent to a server")
 
-    def send_whole(self, exchange: int, message: Request, content: bytes) -> bytes:
-        """A request, whole."""
-        if exchange != self._exchange or self._incoming is IDLE:
-            raise ValueError(f"exchange {exchange} is not open")
-        head = self._send_head(message)
-        if self._incoming is READ_WHOLE:
-            self._persistent = False  # as in `send`
-        return self._send_after(head, content)
+    @property
+    def repeats(self) -> bool:
+        """Does the head of a request depend on that request alone?"""
+        return not self._draining
+
+    def send_again(self, exchange: int, request: Request, rest: bytes) -> bytes | None:
+        """A whole request without content, of whose head all but the request line was written before.
+
+        As `send`; None, and nothing has changed, where that may have written another head. `request` may be
+        the one that came: its method, all that is looked at, is the same.
+        """
+        if (
+            self._outgoing is not SEND_HEAD
+            or self._incoming is not READ_HEAD
+            or exchange != self._exchange
+            or not self.repeats
+        ):
+            return None
+        self._request = request
+        self._owed = 0
+        self._outgoing = SEND_WHOLE
+        return b"%b %b HTTP/1.1%b" % (request.method, request.target, rest)
 
     def _send_head(self, request: Request) -> bytes:
         if self._outgoing is not SEND_HEAD:
@@ -120,10 +134,19 @@ class ServerCodec(Connection):
 
     def receive(self, data: bytes) -> Sequence[Event]:
         """What these bytes complete; bytes beyond the response, or on an idle link, end the link."""
+        incoming = self._incoming
+        if incoming is READ_HEAD and not self._held:
+            request = self._request
+            whole = self._heads.whole(data, request.method == b"HEAD") if request is not None else None
+            if whole is not None:
+                response, content = whole
+                self.response_begun = True
+                self._incoming = READ_WHOLE
+                exchange = self._exchange
+                return [Head(exchange, response), Body(exchange, content), End(exchange)]
         events: list[Event] = []
         if not data:
             return events
-        incoming = self._incoming
         if incoming is READ_HEAD:
             self.response_begun = True
             data = self._read_head(data, events)
