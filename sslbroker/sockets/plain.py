@@ -355,34 +355,44 @@ class PlainTransport:
         paused = self.producerPaused or not self.streamingProducer
         return self.producer is not None and paused and not self._over
 
-    def _transmit(self, data: bytes) -> None:
-        """Give `data` to the kernel; what it does not take waits."""
+    def _transmit(self, data: bytes | memoryview) -> None:
+        """Give `data` to the kernel; what it does not take waits, and holds the producer when it is much."""
+        self._send(data)
+        if self.unsent > self.bufferSize:
+            self._hold()
+
+    def _send(self, data: bytes | memoryview) -> None:
+        """The same, without a word to the producer. What is kept of a buffer that changes is a copy."""
         size = len(data)
         if self._waiting or self._broken:
-            self._waiting.append(data)
+            self._waiting.append(bytes(data))
             self.unsent += size
-        elif size < LARGE and self._turn is not None:
-            self._waiting.append(data)
+            return
+        if size < LARGE and self._turn is not None:
+            self._waiting.append(bytes(data))
             self.unsent = size
             self._turn.append(self)
-        else:
-            try:
-                sent = self.socket.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError as error:
-                sent = 0
-                self._broken = error.errno or errno.EIO
-            if sent == size:
-                if self.producer is not None and not self.streamingProducer:
-                    self.reactor.addWriter(self)  # which asks it for more
-                return
-            self._waiting.append(data)
-            self._offset = sent
-            self.unsent = size - sent
-            if not self._aborting:
-                self.reactor.addWriter(self)
-        if self.unsent > self.bufferSize and self.producer is not None and self.streamingProducer:
+            return
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            sent = 0
+            self._broken = error.errno or errno.EIO
+        if sent == size:
+            if self.producer is not None and not self.streamingProducer:
+                self.reactor.addWriter(self)  # which asks it for more
+            return
+        self._waiting.append(bytes(data))
+        self._offset = sent
+        self.unsent = size - sent
+        if not self._aborting:
+            self.reactor.addWriter(self)
+
+    def _hold(self) -> None:
+        """Pause who pushes."""
+        if self.producer is not None and self.streamingProducer:
             self.producerPaused = True
             self.producer.pauseProducing()
 
@@ -391,16 +401,18 @@ class PlainTransport:
         waiting = self._waiting
         if len(waiting) > 1:
             self._join()
-        view = memoryview(waiting[0])[self._offset :]
+        data: bytes | memoryview = waiting[0]
+        if self._offset:
+            data = memoryview(data)[self._offset :]
         try:
-            sent = self.socket.send(view)
+            sent = self.socket.send(data)
         except BlockingIOError:
             return False
         except OSError as error:
             self._broken = error.errno or errno.EIO
             return False
         self.unsent -= sent
-        if sent < len(view):
+        if sent < len(data):
             self._offset += sent
             return False
         self._offset = 0

@@ -30,13 +30,8 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .openssl import session
 from .plain import HIGH_WATER, PlainTransport
-
-#: The most that one record carries (RFC 8446 §5.1).
-RECORD = 16384
-
-#: Bytes that TLS adds to a record, at most: header, explicit nonce, padding and tag.
-_AROUND = 64
 
 #: Bytes of a peer's first words that are kept, to tell what it spoke when that was not TLS.
 FIRST = 64
@@ -49,10 +44,9 @@ class SecureTransport(PlainTransport):
     __slots__ = (
         "_answers",
         "_early",
-        "_header",
         "_peer_ended",
         "_reason",
-        "_rest",
+        "_session",
         "_shaken",
         "_tls",
         "first",
@@ -82,9 +76,7 @@ class SecureTransport(PlainTransport):
         self._early: list[bytes] = []  # written while OpenSSL takes nothing: before the handshake
         self._shaken = False
         self._peer_ended = False  # it has sent its close_notify
-        self._rest = 0  # bytes to come of the record that has begun
         self._answers = 0  # bytes of OpenSSL's own answers, since the peer last took all
-        self._header = b""  # the part that has come of a record's header
         self._reason: Failure | None = None  # what ended TLS
         make = creator.clientConnectionForTLS if is_client else creator.serverConnectionForTLS
         self._tls: Any = make(self)
@@ -93,6 +85,7 @@ class SecureTransport(PlainTransport):
             self._tls.set_connect_state()
         else:
             self._tls.set_accept_state()
+        self._session: Any = session(self._tls)
 
     def start(self) -> None:
         super().start()
@@ -112,9 +105,7 @@ class SecureTransport(PlainTransport):
             self._encrypt(data)
         else:
             self._early.append(data)
-            if self.producer is not None and self.streamingProducer:
-                self.producerPaused = True
-                self.producer.pauseProducing()
+            self._hold()
 
     def loseConnection(self) -> None:
         """Say close_notify when everything written is sent, and close when the peer has said it too."""
@@ -157,20 +148,26 @@ class SecureTransport(PlainTransport):
     # --- what the reactor calls ---
 
     def _received(self, data: bytes) -> None:
-        self._tls.bio_write(data)
-        # A whole record and nothing else is the rule for small messages, and then there is one read to make.
-        size = len(data)
-        single = size > 5 and (data[3] << 8 | data[4]) == size - 5 and not self._rest and not self._header
-        if not single:
-            self._follow(data)
+        session = self._session
+        session.feed(data)
         if not self._shaken:
             if len(self.first) < FIRST:
                 self.first = (self.first + data[:FIRST])[:FIRST]
             self._shake()
             if not self._shaken or self._aborting:
                 return
-            single = False
-        self._decrypt(single, size)
+        opened, failure, answers = session.open()
+        if answers:
+            self._answer()
+        if failure is None and self._early:
+            self._send_early()
+        if opened:
+            self.protocol.dataReceived(opened)
+        if failure is not None and self.connected and not self._aborting:
+            if isinstance(failure, SSL.ZeroReturnError):
+                self._peer_has_ended()
+            else:
+                self._fail(Failure(failure))
 
     def readConnectionLost(self, reason: Failure) -> None:
         """The socket has ended; TLS has only by a close_notify, after which what we send may still arrive."""
@@ -185,7 +182,7 @@ class SecureTransport(PlainTransport):
                 super().connectionLost(reason)
             finally:  # no circle is left, so that its memory is free at once
                 self._tls.set_app_data(None)
-                self._tls = self._reason = None
+                self._tls = self._session = self._reason = None
 
     def _wants_more(self) -> bool:
         return not self._early and super()._wants_more()
@@ -218,31 +215,6 @@ class SecureTransport(PlainTransport):
             if self.connected and not self._aborting:
                 self._send_early()
 
-    def _decrypt(self, single: bool, size: int) -> None:
-        """Give the protocol what OpenSSL has, in one piece, after a read of `size` bytes."""
-        receive = self._tls.recv
-        pieces = []
-        ended = failure = None
-        try:
-            pieces.append(receive(size if single else RECORD))
-            while not single:
-                pieces.append(receive(RECORD))
-        except SSL.WantReadError:
-            self._answer()
-            if self._early:
-                self._send_early()
-        except SSL.ZeroReturnError:
-            ended = True
-        except SSL.Error:
-            failure = Failure()
-        if pieces:
-            self.protocol.dataReceived(pieces[0] if single else b"".join(pieces))
-        if self.connected and not self._aborting:
-            if ended:
-                self._peer_has_ended()
-            elif failure is not None:
-                self._fail(failure)
-
     def _answer(self) -> None:
         """Send what OpenSSL itself answers, as to a request for new keys (RFC 8446 §4.6.3).
 
@@ -256,35 +228,21 @@ class SecureTransport(PlainTransport):
         if self._answers > HIGH_WATER:
             self.abortConnection()
 
-    def _follow(self, data: bytes) -> None:
-        """Where do records end in what has come?"""
-        if self._header:
-            data, self._header = self._header + data, b""
-        at, size = self._rest, len(data)
-        while at + 5 <= size:
-            at += 5 + (data[at + 3] << 8 | data[at + 4])
-        if at < size:
-            self._header = data[at:]
-            at = size
-        self._rest = at - size
-
     def _encrypt(self, data: bytes) -> None:
+        seal = self._session.seal
         size = len(data)
-        send = self._tls.send
-        sent = 0
+        at = 0
         try:
-            if size <= RECORD:
-                sent = send(data)
-            if sent < size:
-                view = memoryview(data)
-                while sent < size:
-                    sent += send(view[sent : sent + RECORD])
+            while at < size:
+                sealed, at = seal(data, at)
+                self._send(sealed)
         except SSL.WantReadError:
-            self._early.append(data[sent:])
+            self._early.append(data[at:])
+            self._flush()
         except SSL.Error:
             self._fail(Failure())
-            return
-        self._flush(size + _AROUND * (size // RECORD + 1))
+        if self.unsent > self.bufferSize:  # not before all is sealed: who is paused may write
+            self._hold()
 
     def _send_early(self) -> None:
         early, self._early = self._early, []
@@ -298,17 +256,13 @@ class SecureTransport(PlainTransport):
         elif self._write_ending or self.producerPaused:
             self.reactor.addWriter(self)
 
-    def _flush(self, size: int = RECORD) -> None:
-        """Send what OpenSSL has to say: most often `size` bytes at most."""
-        read = self._tls.bio_read
-        try:
-            while True:
-                data = read(size)
-                self._transmit(data)
-                if len(data) < size:
-                    return
-        except SSL.WantReadError:
-            pass
+    def _flush(self) -> None:
+        """Send what OpenSSL itself has to say."""
+        take = self._session.take
+        while said := take():
+            self._send(said)
+        if self.unsent > self.bufferSize:
+            self._hold()
 
     def _peer_has_ended(self) -> None:
         self._peer_ended = True

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import INegotiated, ISSLTransport, ITCPTranspor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from sslbroker.sockets.openssl import Public
 from sslbroker.sockets.plain import HIGH_WATER
 from sslbroker.sockets.secure import FIRST
 
@@ -213,15 +214,12 @@ class Asking:
         self.asked = False
         return b"k" * 1000
 
-    def set_app_data(self, data: object) -> None:
-        pass
-
 
 class Answering(SynchronousTestCase):
     def asked(self, times: int, takes: bool) -> Wired:
         wired = shaken(Heard())
         transport: Any = wired.heard.transport
-        transport._tls = Asking()
+        transport._session = Public(Asking())
         for _ in range(times):
             if not takes:
                 transport.socket.other.pauseProducing()
