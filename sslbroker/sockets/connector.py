@@ -24,10 +24,9 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .plain import PlainTransport, address_of
+from .addresses import address_of, socket_name
+from .plain import PlainTransport
 from .secure import SecureTransport
-
-_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR})
 
@@ -57,8 +56,8 @@ class Connector:
         self.timeout = timeout
         self.state = "disconnected"
         self.transport: Any = None
-        self._family, self._name = _socket_name(host, port)
-        self._from = None if bind is None else _socket_name(*bind, self._family)[1]
+        self._family, self._name = socket_name(host, port)
+        self._from = None if bind is None else socket_name(*bind, self._family)[1]
         self._creator = creator
         self._socket: socket.socket | None = None
         self._timers: list[IDelayedCall] = []
@@ -202,15 +201,3 @@ class Connector:
         if self.state == "disconnected":  # the factory has not called `connect`
             self._started = False
             self.factory.doStop()
-
-
-def _socket_name(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple[int, Any]:
-    """The family of an IP address, and its name for a socket; `ValueError` when it is none of this family."""
-    if port not in range(65536):
-        raise ValueError(f"{port!r} is not a port")  # `getaddrinfo` would take it modulo 65536
-    try:
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=_NUMERIC)
-    except (OSError, UnicodeError):
-        version = {int(socket.AF_INET): "v4", int(socket.AF_INET6): "v6"}.get(family, "")
-        raise ValueError(f"{host!r} is not an IP{version} address") from None
-    return found[0][0], found[0][4]

@@ -34,7 +34,6 @@ try:
 
     _BIO_get_mem_data, _BIO_read, _BIO_write = _lib.BIO_get_mem_data, _lib.BIO_read, _lib.BIO_write
     _SSL_read, _SSL_want_read, _SSL_write = _lib.SSL_read, _lib.SSL_want_read, _lib.SSL_write
-    _ERR_peek_error = _lib.ERR_peek_error
     _from_buffer, _memmove, _NULL = _ffi.from_buffer, _ffi.memmove, _ffi.NULL
     _OPENED, _SEALED = _ffi.new("char[]", _ROOM), _ffi.new("char[]", _ROOM)
     _OPENED_BYTES, _SEALED_BYTES = _ffi.buffer(_OPENED), _ffi.buffer(_SEALED)
@@ -172,16 +171,17 @@ class Direct:
         return _SEALED_BYTES[: _BIO_read(self._out_of, _SEALED, _ROOM)]  # type: ignore[no-any-return]
 
     def _why(self, result: int) -> SSL.Error | None:
-        """Why a read gave nothing; None: more must come, and no error says otherwise."""
-        if _SSL_want_read(self._ssl) and not _ERR_peek_error():
-            return None
-        try:
-            self._tls._raise_ssl_error(self._ssl, result)
-        except SSL.WantReadError:
-            pass
-        except SSL.Error as error:
-            return error.with_traceback(None)  # which would keep its frames, and they a transport
-        return None
+        """Why a read gave nothing; None: more must come.
+
+        That is asked first: the errors by which pyOpenSSL judges are the thread's, not one connection's.
+        """
+        failure = None
+        if not _SSL_want_read(self._ssl):
+            try:
+                self._tls._raise_ssl_error(self._ssl, result)
+            except SSL.Error as error:
+                failure = error.with_traceback(None)  # which would keep its frames, and they a transport
+        return failure
 
 
 def session(tls: Any) -> Session:

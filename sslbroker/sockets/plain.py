@@ -1,11 +1,8 @@
 """A connection over a socket, to a protocol exactly what Twisted's TCP transport is.
 
-Decides when bytes leave. Small writes leave at the end of the reactor's turn, with those of others, where the
-reactor tells of that (`reactor.DirectEPollReactor.turn`): who reads them is woken once for several. Larger
-ones leave at once, in the call that writes them. What the kernel does not take waits here: so a write needs
-no turn of its own and no change of the reactor's interest. Invariant: bytes leave in the order in which they
-were written; the protocol is never called within a call of its own, but for its producer's `pauseProducing`;
-`connectionLost` is the last call, and comes once. Refuses to look names up, and to know what the bytes are.
+Decides when a connection is read, and how it ends: by a close, by halves, or by a reset; `outgoing` decides
+when bytes leave. Invariant: the protocol is never called within a call of its own, but for its producer's
+`pauseProducing`; `connectionLost` is the last call, and comes once. Refuses to know what the bytes are.
 """
 
 from __future__ import annotations
@@ -15,9 +12,8 @@ import socket
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import (
     IAddress,
@@ -36,18 +32,12 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .addresses import address_of
+from .outgoing import Outgoing
+
 #: Bytes of one read: what is a little more than 64 KiB with its head comes in one, and the allocator has room
 #: for it at hand (from 128 KiB on it asks the kernel).
 READ = 98304
-
-#: Bytes that wait here before the producer must pause, unless somebody sets a transport's `bufferSize`.
-HIGH_WATER = 65536
-
-#: Bytes of a write that leaves at once: what waking its reader costs is little beside it.
-LARGE = 16384
-
-#: Bytes that are offered to the kernel at once: more it does not take, and copying them together costs.
-SEND = 131072
 
 #: Closing with this makes the kernel send a reset and forget what it has not sent (SO_LINGER).
 _RESET = struct.pack("ii", 1, 0)
@@ -62,63 +52,32 @@ _RESET = struct.pack("ii", 1, 0)
     ISystemHandle,
     ITCPTransport,
 )
-class PlainTransport:
+class PlainTransport(Outgoing):
     """One connected socket and its protocol. `start` begins."""
 
     __slots__ = (
         "__weakref__",
-        "_aborting",
-        "_broken",
-        "_closing",
         "_log_prefix",
-        "_offset",
-        "_over",
         "_peer",
-        "_turn",
-        "_waiting",
         "_write_ended",
         "_write_ending",
-        "bufferSize",
-        "connected",
-        "disconnected",
         "disconnecting",
         "ended",
         "fileno",
-        "producer",
-        "producerPaused",
         "protocol",
-        "reactor",
-        "socket",
-        "streamingProducer",
-        "unsent",
     )
 
     def __init__(self, reactor: Any, connected: socket.socket, protocol: IProtocol, peer: IAddress) -> None:
         """`connected` is a socket that does not block, and belongs to the transport from now on."""
-        self.reactor = reactor
-        self.socket = connected
+        super().__init__(reactor, connected)
         self.fileno = connected.fileno
         self.protocol: Any = protocol
         #: Called with the reason, after the protocol's `connectionLost`; None: nobody else wants to know.
         self.ended: Any = None
-        self.connected = True
-        self.disconnected = False
         self.disconnecting = False
-        self.producer: Any = None
-        self.producerPaused = False
-        self.streamingProducer = False
-        self.bufferSize = HIGH_WATER
-        self.unsent = 0  # bytes that the kernel has not taken
-        self._waiting: list[bytes] = []  # those bytes, after the first `_offset`
-        self._offset = 0
-        self._aborting = False
-        self._broken = 0  # why the kernel has refused a write (errno): the next turn of the reactor tells
-        self._closing = False  # the socket is to be closed when nothing waits
-        self._over = False  # nothing can be written any more: no producer is waited for
         self._write_ending = False
         self._write_ended = False
         self._peer = peer
-        self._turn: list[Any] | None = getattr(reactor, "turn", None)
         self._log_prefix = ""
 
     def start(self) -> None:
@@ -136,7 +95,9 @@ class PlainTransport:
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
         if self.connected and data and not self._write_ended and not self._aborting:
-            self._transmit(data)
+            self._send(data)
+            if self.unsent > self.bufferSize:
+                self._hold()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         try:
@@ -209,27 +170,6 @@ class PlainTransport:
 
     # --- IConsumer ---
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Raises `RuntimeError` while another producer is registered."""
-        if self.producer is not None:
-            raise RuntimeError(
-                f"Cannot register producer {producer}, because producer {self.producer} was never "
-                "unregistered."
-            )
-        if self.disconnected:
-            producer.stopProducing()
-            return
-        self.producer = producer
-        self.streamingProducer = streaming
-        if not streaming:
-            self.reactor.addWriter(self)  # what was written before may be sent already: then this turn asks
-            producer.resumeProducing()
-
-    def unregisterProducer(self) -> None:
-        self.producer = None
-        if self.connected and self._closing and not self._aborting:
-            self.reactor.addWriter(self)
-
     def stopConsuming(self) -> None:
         self.unregisterProducer()
         self.loseConnection()
@@ -277,14 +217,6 @@ class PlainTransport:
     def _end_of_reading(self) -> Any:
         """Nothing more will come. A write that failed has been told of a reset in a read's place."""
         return CONNECTION_DONE if self._broken in (0, errno.EPIPE) else CONNECTION_LOST
-
-    def end_turn(self) -> None:
-        """Send what was written in this turn of the reactor."""
-        if not self._waiting or self._aborting or self.disconnected:
-            return
-        pulls = self.producer is not None and not self.streamingProducer
-        if not self._send_waiting() or self.producerPaused or pulls:
-            self.reactor.addWriter(self)  # which goes on sending, and asks the producer for more
 
     def doWrite(self) -> Any:
         if self._aborting:
@@ -348,87 +280,7 @@ class PlainTransport:
         """What the protocol is told when the socket ends for this `reason`."""
         return reason
 
-    # --- sending ---
-
-    def _wants_more(self) -> bool:
-        """Is the producer to be asked, now that nothing waits?"""
-        paused = self.producerPaused or not self.streamingProducer
-        return self.producer is not None and paused and not self._over
-
-    def _transmit(self, data: bytes | memoryview) -> None:
-        """Give `data` to the kernel; what it does not take waits, and holds the producer when it is much."""
-        self._send(data)
-        if self.unsent > self.bufferSize:
-            self._hold()
-
-    def _send(self, data: bytes | memoryview) -> None:
-        """The same, without a word to the producer. What is kept of a buffer that changes is a copy."""
-        size = len(data)
-        if self._waiting or self._broken:
-            self._waiting.append(bytes(data))
-            self.unsent += size
-            return
-        if size < LARGE and self._turn is not None:
-            self._waiting.append(bytes(data))
-            self.unsent = size
-            self._turn.append(self)
-            return
-        try:
-            sent = self.socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            sent = 0
-            self._broken = error.errno or errno.EIO
-        if sent == size:
-            if self.producer is not None and not self.streamingProducer:
-                self.reactor.addWriter(self)  # which asks it for more
-            return
-        self._waiting.append(bytes(data))
-        self._offset = sent
-        self.unsent = size - sent
-        if not self._aborting:
-            self.reactor.addWriter(self)
-
-    def _hold(self) -> None:
-        """Pause who pushes."""
-        if self.producer is not None and self.streamingProducer:
-            self.producerPaused = True
-            self.producer.pauseProducing()
-
-    def _send_waiting(self) -> bool:
-        """Send of what waits as much as the kernel takes; True: that was all."""
-        waiting = self._waiting
-        if len(waiting) > 1:
-            self._join()
-        data: bytes | memoryview = waiting[0]
-        if self._offset:
-            data = memoryview(data)[self._offset :]
-        try:
-            sent = self.socket.send(data)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            self._broken = error.errno or errno.EIO
-            return False
-        self.unsent -= sent
-        if sent < len(data):
-            self._offset += sent
-            return False
-        self._offset = 0
-        del waiting[0]
-        return not waiting
-
-    def _join(self) -> None:
-        """What waits in many small pieces leaves in one large one."""
-        waiting, size, count = self._waiting, -self._offset, 0
-        while count < len(waiting) and size < SEND:
-            size += len(waiting[count])
-            count += 1
-        if count > 1:
-            pieces: list[Any] = [memoryview(waiting[0])[self._offset :], *waiting[1:count]]
-            waiting[:count] = [b"".join(pieces)]
-            self._offset = 0
+    # --- ending ---
 
     def _close(self) -> None:
         """Close the socket as soon as nothing waits."""
@@ -451,15 +303,3 @@ class PlainTransport:
             except BaseException:
                 log.err()
                 self.connectionLost(Failure())
-
-
-def address_of(family: int, name: Any) -> IAddress:
-    """The address of a socket of this `family`, from what `getsockname` or `getpeername` gives."""
-    if family == socket.AF_INET:
-        return IPv4Address("TCP", name[0], name[1])
-    if family == socket.AF_INET6:
-        host, port, flow, scope = name
-        if scope and "%" not in host:
-            host = socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-        return IPv6Address("TCP", host, port, flow, scope)
-    return UNIXAddress(cast("bytes | str | None", name) or None)

@@ -26,7 +26,8 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .plain import PlainTransport, address_of
+from .addresses import address_of
+from .plain import PlainTransport
 from .secure import SecureTransport
 
 #: Connections accepted in one turn: the others wait no longer than that for their bytes.

@@ -31,7 +31,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .openssl import session
-from .plain import HIGH_WATER, PlainTransport
+from .outgoing import HIGH_WATER
+from .plain import PlainTransport
 
 #: Bytes of a peer's first words that are kept, to tell what it spoke when that was not TLS.
 FIRST = 64
@@ -229,6 +230,14 @@ class SecureTransport(PlainTransport):
             self.abortConnection()
 
     def _encrypt(self, data: bytes) -> None:
+        rest = self._seal(data)
+        if rest:
+            self._early.append(rest)
+        if self.unsent > self.bufferSize:  # not before all is sealed: who is paused may write
+            self._hold()
+
+    def _seal(self, data: bytes) -> bytes:
+        """Send `data`; what is left of it, when OpenSSL wants to hear the peer first."""
         seal = self._session.seal
         size = len(data)
         at = 0
@@ -237,32 +246,33 @@ class SecureTransport(PlainTransport):
                 sealed, at = seal(data, at)
                 self._send(sealed)
         except SSL.WantReadError:
-            self._early.append(data[at:])
             self._flush()
+            return data[at:]
         except SSL.Error:
             self._fail(Failure())
-        if self.unsent > self.bufferSize:  # not before all is sealed: who is paused may write
-            self._hold()
+        return b""
 
     def _send_early(self) -> None:
-        early, self._early = self._early, []
-        for number, data in enumerate(early):
-            self._encrypt(data)
-            if self._early:  # refused again
-                self._early += early[number + 1 :]
-                return
-        if self.disconnecting:
-            self._close_tls()
-        elif self._write_ending or self.producerPaused:
-            self.reactor.addWriter(self)
+        early = self._early
+        while early:
+            rest = self._seal(early[0])
+            if rest:
+                early[0] = rest
+                break
+            del early[:1]
+        if not early:
+            if self.disconnecting:
+                self._close_tls()
+            elif self._write_ending or self.producerPaused:
+                self.reactor.addWriter(self)
+        if self.unsent > self.bufferSize:
+            self._hold()
 
     def _flush(self) -> None:
         """Send what OpenSSL itself has to say."""
         take = self._session.take
         while said := take():
             self._send(said)
-        if self.unsent > self.bufferSize:
-            self._hold()
 
     def _peer_has_ended(self) -> None:
         self._peer_ended = True

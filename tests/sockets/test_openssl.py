@@ -156,6 +156,7 @@ class Opening(SynchronousTestCase):
         _lib.ERR_put_error(20, 0, 1, b"", 0)
         try:
             self.assertEqual(near.open()[:2], (b"well", None))
+            self.assertEqual(near.open()[:2], (b"", None))
         finally:
             _lib.ERR_clear_error()
 

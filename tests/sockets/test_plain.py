@@ -6,7 +6,7 @@ import socket
 import weakref
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
@@ -21,7 +21,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from sslbroker.sockets.plain import HIGH_WATER, SEND, PlainTransport, address_of
+from sslbroker.sockets.addresses import address_of
+from sslbroker.sockets.outgoing import HIGH_WATER
+from sslbroker.sockets.plain import PlainTransport
 
 from ..memory import Network, OwnEnd
 from ..test_memory import Contract, End
@@ -41,168 +43,6 @@ class TheContract(Contract, TestCase):
 
     async def settle(self) -> None:
         self.network.settle()
-
-
-class Writing(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.wired = Wired(HeardHalves())
-        self.heard, self.socket = self.wired.heard, self.wired.socket
-        self.transport: Any = self.heard.transport
-
-    def arrived(self) -> bytes:
-        self.wired.settle()
-        return self.wired.hand.raw
-
-    def test_bytes_leave_in_the_call_that_writes_them(self) -> None:
-        self.transport.write(b"now")
-        self.assertEqual((bytes(self.socket.outbox), self.transport.unsent), (b"now", 0))
-        self.assertFalse(self.socket.writers)
-
-    def test_what_the_kernel_does_not_take_follows_in_order(self) -> None:
-        for window, taken in ((3, b"abc"), (0, b"")):
-            with self.subTest(window=window):
-                self.wired.hand.raw = b""
-                self.socket.window = window
-                self.transport.write(b"abcde")
-                self.transport.writeSequence([b"f", b"", b"gh"])
-                self.assertEqual(bytes(self.socket.outbox), taken)
-                self.assertEqual((self.transport.unsent, self.socket.writers), (8 - window, True))
-                self.socket.window = 2
-                self.assertEqual(self.arrived(), b"abcdefgh")
-                self.assertEqual((self.transport.unsent, self.socket.writers), (0, False))
-
-    def test_the_kernel_may_take_nothing_when_it_said_it_would(self) -> None:
-        self.socket.window = 0
-        self.transport.write(b"abc")
-        self.assertIs(self.transport.doWrite(), None)
-        self.assertEqual((self.transport.unsent, self.socket.writers), (3, True))
-
-    def test_many_small_pieces_leave_together_and_large_ones_alone(self) -> None:
-        sizes: list[int] = []
-        self.socket.window = 1
-        pieces = [b"ab", b"c", b"d" * SEND, b"e" * 10, b"f"]
-        for piece in pieces:
-            self.transport.write(piece)
-        self.socket.outbox.clear()
-        self.socket.window = 1 << 20
-        real = self.socket.send
-        self.socket.send = lambda data: sizes.append(len(data)) or real(data)  # type: ignore[method-assign, func-returns-value]
-        self.wired.settle()
-        self.assertEqual(sizes, [2 + SEND, 11])
-        self.assertEqual(self.wired.hand.raw, b"".join(pieces)[1:])
-
-    def test_only_bytes_are_taken(self) -> None:
-        for wrong in ("text", bytearray(b"x"), None):
-            self.assertRaises(TypeError, self.transport.write, wrong)
-        self.assertRaises(TypeError, self.transport.writeSequence, ["text"])
-
-    def test_a_broken_connection_is_told_in_the_next_turn(self) -> None:
-        self.transport.registerProducer(self.heard, True)
-        self.socket.got_reset = True
-        self.transport.write(b"x")
-        self.transport.write(b"y" * HIGH_WATER)
-        self.assertEqual(self.heard.events, ["made", "pause"])
-        self.wired.settle()
-        self.assertEqual(self.heard.events, ["made", "pause", "stop", "lost ConnectionLost"])
-
-    def test_a_connection_breaks_while_bytes_wait(self) -> None:
-        self.socket.window = 0
-        self.transport.write(b"x")
-        self.transport.pauseProducing()
-        self.socket.got_reset = True
-        self.wired.settle()
-        self.assertEqual(self.heard.events, ["made", "lost ConnectionLost"])
-
-    def test_nothing_is_written_after_the_end(self) -> None:
-        self.transport.loseWriteConnection()
-        self.wired.settle()
-        self.transport.write(b"x")
-        self.transport.loseWriteConnection()
-        self.transport.loseConnection()
-        self.transport.write(b"x")
-        self.assertEqual(self.arrived(), b"")
-
-    def test_a_close_waits_for_what_is_written(self) -> None:
-        self.socket.window = 2
-        self.transport.write(b"abcdef")
-        self.transport.loseConnection()
-        self.transport.loseConnection()
-        self.transport.stopProducing()
-        self.assertTrue(self.transport.disconnecting)
-        self.assertEqual(self.arrived(), b"abcdef")
-        self.assertIsInstance(self.heard.reason, ConnectionDone)
-        self.assertEqual(self.wired.hand.lost, "ConnectionDone")
-
-    def test_a_close_with_bytes_unread_is_an_end_and_no_reset(self) -> None:
-        self.transport.pauseProducing()
-        self.socket.inbox += b"unread"
-        self.transport.write(b"answer")
-        self.transport.loseConnection()
-        self.assertEqual(self.arrived(), b"answer")
-        self.assertEqual(self.wired.hand.lost, "ConnectionDone")
-
-
-class Producing(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.wired = Wired(HeardHalves())
-        self.heard, self.socket = self.wired.heard, self.wired.socket
-        self.transport: Any = self.heard.transport
-        self.heard.events.clear()
-
-    def test_a_pull_producer_is_asked_after_each_write_that_has_left(self) -> None:
-        pieces = [b"a", b"bcd", b"e"]
-
-        def produce() -> None:
-            self.heard.at["resume"] = produce
-            self.transport.write(pieces.pop(0)) if pieces else self.transport.unregisterProducer()
-
-        self.heard.at["resume"] = produce
-        self.socket.window = 2
-        self.transport.registerProducer(self.heard, False)
-        self.transport.loseConnection()
-        self.wired.settle()
-        self.assertEqual(self.wired.hand.raw, b"abcde")
-        self.assertEqual(self.heard.events, ["resume"] * 4 + ["lost ConnectionDone"])
-
-    def test_a_push_producer_pauses_above_the_high_water_and_resumes_when_all_has_left(self) -> None:
-        self.transport.registerProducer(self.heard, True)
-        self.socket.window = 0
-        self.transport.write(b"x" * HIGH_WATER)
-        self.assertEqual(self.heard.events, [])
-        self.transport.write(b"x")
-        self.assertEqual(self.heard.events, ["pause"])
-        self.socket.window = HIGH_WATER
-        self.wired.settle()
-        self.assertEqual(self.heard.events, ["pause", "resume"])
-
-    def test_a_second_producer_is_refused(self) -> None:
-        self.transport.registerProducer(self.heard, True)
-        self.assertRaises(RuntimeError, self.transport.registerProducer, self.heard, True)
-
-    def test_a_push_producer_that_runs_does_not_hold_a_close_up(self) -> None:
-        self.transport.registerProducer(self.heard, True)
-        self.transport.loseConnection()
-        self.wired.settle()
-        self.assertEqual(self.heard.events, ["stop", "lost ConnectionDone"])
-
-    def test_an_exception_of_stop_producing_is_logged_and_the_protocol_hears_of_the_end(self) -> None:
-        self.heard.at["stop"] = lambda: 1 // 0
-        self.transport.registerProducer(self.heard, True)
-        self.transport.loseConnection()
-        self.wired.settle()
-        self.assertEqual(self.heard.events, ["stop", "lost ConnectionDone"])
-        self.assertFalse(self.socket.connected)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-    def test_an_exception_of_a_producer_ends_the_connection(self) -> None:
-        self.transport.registerProducer(self.heard, True)
-        self.heard.at["resume"] = lambda: 1 // 0
-        self.socket.window = 0
-        self.transport.write(b"x" * HIGH_WATER * 2)
-        self.socket.window = HIGH_WATER
-        self.wired.settle()
-        self.assertEqual(self.heard.events, ["pause", "resume", "stop", "lost ZeroDivisionError"])
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class Aborting(SynchronousTestCase):
@@ -463,20 +303,3 @@ class OverLoopback(SynchronousTestCase):
         self.transport.loseWriteConnection()
         self.assertIs(self.transport.doWrite(), None)
         self.assertIsInstance(self.transport.doRead(), ConnectionLost)
-
-
-class Addresses(SynchronousTestCase):
-    def test_of_each_family(self) -> None:
-        self.assertEqual(address_of(socket.AF_INET, ("192.0.2.1", 7)), IPv4Address("TCP", "192.0.2.1", 7))
-        self.assertEqual(
-            address_of(socket.AF_INET6, ("2001:db8::1", 7, 0, 0)), IPv6Address("TCP", "2001:db8::1", 7)
-        )
-        self.assertEqual(address_of(socket.AF_UNIX, "/x"), UNIXAddress("/x"))
-        self.assertEqual(address_of(socket.AF_UNIX, ""), UNIXAddress(None))
-
-    def test_of_a_link(self) -> None:
-        index, name = socket.if_nameindex()[0]
-        found = address_of(socket.AF_INET6, ("fe80::1", 7, 0, index))
-        self.assertEqual(found, IPv6Address("TCP", f"fe80::1%{name}", 7, 0, index))
-        again = address_of(socket.AF_INET6, (f"fe80::1%{name}", 7, 0, index))
-        self.assertEqual(again, found)

@@ -79,7 +79,7 @@ class Interrupted:
         return getattr(self._poller, name)
 
 
-class Turns(SynchronousTestCase):
+class OfAReactor(SynchronousTestCase):
     if sys.platform != "linux":
         skip = "epoll is Linux's"
 
@@ -107,6 +107,8 @@ class Turns(SynchronousTestCase):
     def turn(self) -> None:
         self.reactor.doIteration(0)
 
+
+class Turns(OfAReactor):
     def watched(self, one: Selectable) -> bool:
         return one in self.reactor.getReaders() + self.reactor.getWriters()
 
@@ -246,3 +248,61 @@ class Turns(SynchronousTestCase):
         for timeout in (None, 0, 1.5):
             self.reactor.doPoll(timeout)
         self.assertEqual(asked, [-1, 0, 1.5])
+
+
+class Ended:
+    """A transport that has written, and does `action` at the turn's end."""
+
+    def __init__(self, events: list[str], action: Callable[[], object] = lambda: None) -> None:
+        self.events, self.action = events, action
+
+    def end_turn(self) -> None:
+        self.events.append("sent")
+        self.action()
+
+
+class EndsOfTurns(OfAReactor):
+    """What is written leaves before the reactor waits, and after the others of the turn were served."""
+
+    def writes(self, events: list[str], action: Callable[[], object] = lambda: None) -> Any:
+        """One that reads, and then writes."""
+
+        def read() -> None:
+            events.append("read")
+            self.reactor.turn.append(Ended(events, action))
+
+        return self.reads(read=read)
+
+    def test_after_all_that_are_ready(self) -> None:
+        events: list[str] = []
+        for _ in range(3):
+            self.writes(events)
+        self.turn()
+        self.assertEqual((events, self.reactor.turn), (["read"] * 3 + ["sent"] * 3, []))
+
+    def test_some_do_not_wait_for_all_of_many(self) -> None:
+        events: list[str] = []
+        for _ in range(reactors.TOGETHER + 1):
+            self.writes(events)
+        self.turn()
+        together = reactors.TOGETHER
+        self.assertEqual(events, ["read"] * together + ["sent"] * together + ["read", "sent"])
+
+    def test_what_timers_wrote_before_it_waits(self) -> None:
+        events: list[str] = []
+        self.reactor.turn.append(Ended(events))
+        self.reactor._poller = Interrupted(self.reactor._poller, errno.EINTR)
+        self.addCleanup(setattr, self.reactor, "_poller", self.reactor._poller._poller)
+        self.turn()
+        self.assertEqual((events, self.reactor.turn), (["sent"], []))
+
+    def test_what_one_raises_is_logged_and_the_others_send(self) -> None:
+        events: list[str] = []
+        self.writes(events, lambda: 1 // 0)
+        self.writes(events, lambda: self.reactor.turn.append(Ended(events)))
+        self.turn()
+        self.assertEqual(events, ["read", "read", "sent", "sent"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.reactor.removeAll()
+        self.turn()
+        self.assertEqual(events.count("sent"), 3)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import INegotiated, ISSLTransport, ITCPTransport
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from sslbroker.sockets.openssl import Public
-from sslbroker.sockets.plain import HIGH_WATER
+from sslbroker.sockets.outgoing import HIGH_WATER
 from sslbroker.sockets.secure import FIRST
 
 from .ends import Heard, HeardHalves, Wired, shaken
@@ -134,6 +138,39 @@ class Handshake(SynchronousTestCase):
             wired.settle()
             self.assertEqual(wired.heard.events, ["made", "lost ConnectionLost"])
 
+    def test_a_protocol_need_not_hear_of_it(self) -> None:
+        class Deaf(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                self.transport.write(data.upper())  # type: ignore[union-attr]
+
+        wired = Wired(Deaf(), secure=True)  # type: ignore[arg-type]
+        wired.hand.shakes()
+        wired.hand.sends(wired.hand.record(b"heard"))
+        wired.settle()
+        self.assertEqual(wired.hand.takes(), b"HEARD")
+
+    def aborts(self, heard: Heard) -> None:
+        heard.transport.abortConnection()
+
+    def test_an_abort_before_it_begins_or_within_says_nothing(self) -> None:
+        for ends in (None, SSL.WantReadError(), SSL.Error([("", "", "refused")]), "made"):
+            heard = Heard()
+            if ends == "made":
+                heard.at["made"] = functools.partial(self.aborts, heard)
+            wired = Wired(heard, secure=True)
+            transport: Any = heard.transport
+            shaking = mock.Mock(side_effect=ends, return_value=None)
+
+            def shake(transport: Any = transport, shaking: Any = shaking) -> None:
+                transport.abortConnection()  # as a callback of OpenSSL's does that refuses a peer
+                shaking()
+
+            if ends != "made":
+                with mock.patch.object(transport._tls, "do_handshake", shake):
+                    wired.hand.sends(b"hello")
+            wired.settle()
+            self.assertEqual((heard.events, wired.hand.raw), (["made", "lost ConnectionAborted"], b""))
+
     def test_it_provides_what_it_claims(self) -> None:
         transport = shaken(Heard()).heard.transport
         for interface in (ISSLTransport, ITCPTransport, INegotiated):
@@ -215,6 +252,20 @@ class Asking:
         return b"k" * 1000
 
 
+class Refusing:
+    """A session that refuses to seal, two times; all else is another's."""
+
+    def __init__(self, session: Any, error: Exception | None = None) -> None:
+        self.take, self.open, self.feed = session.take, session.open, session.feed
+        self.session = session
+        self.errors = [error or SSL.WantReadError(), SSL.WantReadError()]
+
+    def seal(self, data: bytes, at: int) -> Any:
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.session.seal(data, at)
+
+
 class Answering(SynchronousTestCase):
     def asked(self, times: int, takes: bool) -> Wired:
         wired = shaken(Heard())
@@ -259,6 +310,93 @@ class Writing(SynchronousTestCase):
         self.assertEqual(wired.heard.events, ["pause", "resume"])
         self.assertEqual(len(wired.hand.takes()), HIGH_WATER + 1)
 
+    def test_who_is_paused_in_the_middle_of_much_writes_after_it(self) -> None:
+        wired = shaken(Heard())
+        heard, transport = wired.heard, wired.heard.transport
+        heard.at["pause"] = lambda: transport.write(b"after")
+        transport.registerProducer(heard, True)
+        wired.socket.window = 10
+        much = b"x" * 3_000_000
+        transport.write(much)
+        self.assertEqual(heard.events, ["pause", "pause"])
+        wired.socket.window = 1 << 20
+        wired.settle()
+        self.assertEqual(wired.hand.takes(), much + b"after")
+
+    def test_a_pull_producer_is_asked_after_each_write_that_has_left(self) -> None:
+        for early in (False, True):
+            heard = Heard()
+            wired = Wired(heard, secure=True) if early else shaken(heard)
+            transport: Any = heard.transport
+            pieces = [b"one", b"t" * 100_000, b"three"]
+
+            def resume(transport: Any = transport, pieces: list[bytes] = pieces) -> None:
+                if pieces:
+                    transport.write(pieces.pop(0))
+                else:
+                    transport.unregisterProducer()
+                    transport.loseConnection()
+
+            heard.resumeProducing = resume  # type: ignore[method-assign]
+            transport.registerProducer(heard, False)
+            if early:
+                wired.hand.shakes()
+            wired.settle()
+            self.assertEqual(wired.hand.takes(), b"one" + b"t" * 100_000 + b"three")
+            self.assertTrue(wired.hand.has_been_told_goodbye)
+
+    def test_what_openssl_refuses_waits_in_order_until_the_peer_has_spoken(self) -> None:
+        """As in the middle of a handshake: TLS 1.2 has a second one."""
+        wired = shaken(Heard())
+        transport: Any = wired.heard.transport
+        with mock.patch.object(transport, "_session", Refusing(transport._session)):
+            transport.write(b"one ")
+            transport.write(b"two ")
+            transport.writeSequence([b"three ", b"four "])
+            wired.settle()
+            self.assertEqual(wired.hand.takes(), b"")
+            wired.hand.sends(wired.hand.record(b"go on"))
+            wired.settle()
+            self.assertEqual(wired.hand.takes(), b"")  # once more
+            transport.write(b"five")
+            transport.loseConnection()
+            wired.hand.sends(wired.hand.record(b"go on"))
+            wired.settle()
+        self.assertEqual(wired.heard.received, b"go ongo on")
+        self.assertEqual(wired.hand.takes(), b"one two three four five")
+        self.assertTrue(wired.hand.has_been_told_goodbye)
+
+    def test_who_is_paused_while_what_waited_leaves_writes_after_it(self) -> None:
+        for closes in (False, True):
+            heard = Heard()
+            wired = Wired(heard, secure=True)
+            transport: Any = heard.transport
+            much = b"x" * 3 * HIGH_WATER
+            transport.write(much)
+            transport.write(b"before ")
+            heard.at["shaken"] = functools.partial(transport.registerProducer, heard, True)
+            heard.at["pause"] = functools.partial(transport.write, b"after")
+            if closes:
+                transport.loseConnection()
+            wired.socket.window = 5000
+            wired.hand.shakes()
+            wired.settle()
+            heard.transport.unregisterProducer()
+            wired.settle()
+            self.assertEqual(wired.hand.takes(), much + b"before after")
+            self.assertEqual(wired.hand.has_been_told_goodbye, closes)
+
+    def test_what_openssl_cannot_seal_ends_the_connection(self) -> None:
+        wired = shaken(Heard())
+        transport: Any = wired.heard.transport
+        with mock.patch.object(
+            transport, "_session", Refusing(transport._session, SSL.Error([("", "", "no")]))
+        ):
+            transport.write(b"x")
+            wired.settle()
+        self.assertEqual(wired.heard.events, ["lost Error"])
+        self.assertIs(wired.heard.reason.__traceback__, None)
+
     def test_a_tail_between_close_and_unregistering_arrives(self) -> None:
         wired = shaken(Heard())
         transport = wired.heard.transport
@@ -302,6 +440,57 @@ class Writing(SynchronousTestCase):
 
 
 class Ending(SynchronousTestCase):
+    def test_the_end_is_told_once(self) -> None:
+        wired = shaken(Heard())
+        transport: Any = wired.heard.transport
+        transport.connectionLost(Failure(ConnectionLost()))
+        transport.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(wired.heard.events, ["lost ConnectionLost"])
+
+    def test_a_goodbye_that_openssl_does_not_say_ends_the_connection_all_the_same(self) -> None:
+        wired = shaken(Heard())
+        transport: Any = wired.heard.transport
+        with mock.patch.object(transport._tls, "shutdown", side_effect=SSL.Error([])):
+            wired.hand.sends(wired.hand.goodbye())
+        wired.settle()
+        self.assertEqual(wired.heard.events, ["lost ConnectionDone"])
+
+    def test_an_abort_in_the_callbacks_of_a_half_close_is_the_last_word(self) -> None:
+        for side in ("read lost", "write lost"):
+            heard = HeardHalves()
+            wired = shaken(heard)
+            transport: Any = heard.transport
+
+            def abort(transport: Any = transport) -> None:
+                transport.abortConnection()
+                transport.write(b"late")
+                transport.loseConnection()
+
+            heard.at[side] = abort
+            if side == "read lost":
+                wired.hand.sends(wired.hand.goodbye())
+            else:
+                transport.loseWriteConnection()
+            wired.settle()
+            self.assertEqual(heard.events, [side, "lost ConnectionAborted"])
+            self.assertNotIn(b"late", wired.hand.takes())
+            wired.hand.sends(b"x")
+            self.assertEqual(wired.hand.lost, "ConnectionLost")
+            self.assertEqual(wired.clock.getDelayedCalls(), [])
+
+    def test_what_half_close_callbacks_raise_is_logged_and_ends_the_connection(self) -> None:
+        for side in ("read lost", "write lost"):
+            heard = HeardHalves()
+            wired = shaken(heard)
+            heard.at[side] = lambda: 1 // 0
+            if side == "read lost":
+                wired.hand.sends(wired.hand.goodbye())
+            else:
+                heard.transport.loseWriteConnection()
+            wired.settle()
+            self.assertEqual(heard.events, [side, "lost ZeroDivisionError"])
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_a_close_waits_for_the_peers(self) -> None:
         wired = shaken(Heard())
         wired.heard.transport.loseConnection()
