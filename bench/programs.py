@@ -1,21 +1,17 @@
 """Find, install, start and end the programs that a bench needs.
 
-Decides where programs come from (Debian's packages, for root where there is apt-get) and on which core
-each one runs. Invariant: whatever was started has ended, by its own process id, when the bench ends; what
-cannot be had is a `CannotRun` with the reason, for the row that needs it. Starts no service of the system.
+Decides which of Debian's packages programs come from, and on which core each one runs. Invariant: whatever
+was started has ended, by its own process id, when the bench ends; what cannot be had is a `CannotRun` with
+the reason, for the row that needs it. Starts no service of the system.
 """
 
 from __future__ import annotations
 
-import os
 import resource
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from subprocess import DEVNULL
 
-from tools import programs
+from tools import packages, programs
 from tools.programs import NotStarted, path_of, sockets
 
 __all__ = ["ROOT", "CannotRun", "Program", "find", "free_ports", "install", "open_files", "sockets"]
@@ -44,14 +40,7 @@ def find(name: str) -> str:
 
 def install() -> None:
     """Install what is not there, where that is allowed; what is still absent shows when it is needed."""
-    absent = {package for name, package in PACKAGES.items() if path_of(name) is None}
-    if not absent or os.geteuid() or not shutil.which("apt-get"):
-        return
-    # As a virtual machine's or a container's set-up does it: no package may start its service.
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    print(f"installing {', '.join(sorted(absent))} …", flush=True)
-    for words in (("update",), ("install", "-y", "--no-install-recommends", *sorted(absent))):
-        subprocess.run(("apt-get", "-q", *words), env=env, stdin=DEVNULL, stdout=DEVNULL, check=False)
+    packages.install(package for name, package in PACKAGES.items() if path_of(name) is None)
 
 
 def open_files() -> None:

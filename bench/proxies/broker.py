@@ -19,12 +19,10 @@ from ..site import NAME, SUITE, Site
 from . import DOORS, Running, Setting, new_doors
 
 _VERSIONS = """
-import platform, sys, sysconfig, OpenSSL.SSL, twisted, sslbroker
-words = sysconfig.get_config_var("CONFIG_ARGS") or ""
-optimized = "optimized" if "--enable-optimizations" in words else "not an optimized build"
+import OpenSSL.SSL, twisted, sslbroker
+from tools.optimized import build, name
 openssl = OpenSSL.SSL.SSLeay_version(0).decode().split()[1]
-print(f"{sslbroker.__version__} (Python {platform.python_version()}, {optimized}; "
-      f"Twisted {twisted.__version__}; OpenSSL {openssl})")
+print(f"{sslbroker.__version__} ({name(build())}; Twisted {twisted.__version__}; OpenSSL {openssl})")
 """
 
 
