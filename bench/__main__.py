@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import document, plot, profiling, site
+from . import plot, profiling, result, site
 from .options import ORDER, chosen, options
 from .programs import CannotRun, install, open_files
 from .proxies import Proxy
@@ -47,22 +45,21 @@ def begin(said: argparse.Namespace, versions: Mapping[str, str], proxies: Sequen
     if said.add and said.json.exists():
         before = json.loads(said.json.read_text())
     return {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": site.machine(),
+        **result.origin(),
         "versions": {**before.get("versions", {}), **versions},
         "lacks": {**before.get("lacks", {}), **{each.name: each.lacks for each in proxies if each.lacks}},
         "rows": before.get("rows", {}),
     }
 
 
-def write(result: dict[str, Any], file: Path) -> None:
+def add(found: dict[str, Any], name: str, measured: Mapping[str, Any]) -> None:
+    """This row's result, among the others in the order of the table."""
     order = [row.name for row in ROWS]
-    result["rows"] = dict(sorted(result["rows"].items(), key=lambda item: order.index(item[0])))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    rows = {**found["rows"], name: measured}
+    found["rows"] = dict(sorted(rows.items(), key=lambda item: order.index(item[0])))
 
 
-def main() -> int:
+def main() -> None:
     said = options()
     wanted = chosen(said.rows, [row.name for row in ROWS], "--rows")
     python = Path(os.path.abspath(said.python))
@@ -81,7 +78,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.absolute()
     plan = Plan(proxies, said.rounds, said.seconds, folder, perf=said.perf is not None)
-    result = begin(said, versions, proxies)
+    found = begin(said, versions, proxies)
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as made,
         site.started(Path(made)) as ready,
@@ -91,25 +88,15 @@ def main() -> int:
                 continue
             measured = measure_row(row, plan, ready)
             measured["not_run"] |= absent
-            result["rows"][row.name] = measured
+            add(found, row.name, measured)
             print("\n".join(row_lines(measured)), flush=True)
             if file := plan.profile("broker", row.name, "cprofile"):
                 print(profiling.by_functions(file))
             if file := plan.profile("broker", row.name, "perf"):
                 print(profiling.samples(file))
-            write(result, said.json)
-    try:
-        plot.draw(result, said.json.with_suffix(".png"))
-    except CannotRun as error:
-        print(error)
-    if said.publish:
-        document.update()
-    print(f"written to {os.path.relpath(said.json)}")
-    return 0
+            result.write(found, said.json)
+    result.finish(found, said.json, plot.draw, publish=said.publish)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except CannotRun as error:
-        sys.exit(f"bench: {error}")
+    result.program(main)

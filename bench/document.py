@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .gains import WAYS, gain, middle
 from .measuring import spread
-from .offload import WAYS, gain, middle
 from .options import PUBLISHED
 from .plot import NAMES
 from .programs import ROOT

@@ -14,17 +14,17 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import ab, plot, site
+from . import ab, plot, result, site
 from .asking import ask, order
+from .gains import WAYS, lines, middle
 from .holding import held, threads
-from .measuring import Disturbance, cost, spread
+from .measuring import Disturbance, cost
 from .programs import ROOT, CannotRun, Program, free_ports, install, open_files
 from .proxies import Running, Setting
 from .proxies.broker import Broker
@@ -32,7 +32,6 @@ from .site import SAME_TLS, SUITE, Site
 
 SHARES = (0.3, 0.5, 0.7, 0.9, 1.1, 1.4)
 HELD = 0.33
-WAYS = ("own TLS", "broker")
 PUBLISHED = ROOT / "bench" / "results" / "offload.json"
 PRIVATE = ROOT / ".cache" / "bench" / "offload.json"
 
@@ -122,46 +121,16 @@ def run(said: argparse.Namespace, where: Site) -> dict[str, Any]:
     return {"conditions": conditions, "capacity": most, "points": points}
 
 
-def middle(point: Mapping[str, Any], way: str, figure: str) -> float | None:
-    found = spread([each[way][figure] for each in point["rounds"] if way in each])
-    return found.median if found else None
-
-
-def lines(point: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{point['rate']:.0f} new clients a second ({point['share']:.0%} of what it does with its own TLS)"
-    for way in WAYS:
-        if middle(point, way, "p50_ms") is None:
-            continue
-        p50, p99, spent = (middle(point, way, name) for name in ("p50_ms", "p99_ms", "server_us"))
-        yield f"  {way:>8}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, CPU of the server {spent:.0f} µs a request"
-    if gains := gain(point):
-        yield f"  {'gain':>8}: p50 ÷ {gains[0]:.1f}, p99 ÷ {gains[1]:.1f}, CPU of the server ÷ {gains[2]:.2f}"
-    for way, why in point.get("not_run", {}).items():
-        yield f"  NOT RUN: {way}: {why}"
-
-
-def gain(point: Mapping[str, Any]) -> tuple[float, ...]:
-    """How many times less it is behind the broker: p50, p99, CPU of the server; medians of the rounds."""
-    found = []
-    for figure in ("p50_ms", "p99_ms", "server_us"):
-        ratios = [each[WAYS[0]][figure] / each[WAYS[1]][figure] for each in point["rounds"] if len(each) == 2]
-        between = spread(ratios)
-        if between is None:
-            return ()
-        found.append(between.median)
-    return tuple(found)
-
-
-def draw(result: Mapping[str, Any], file: Path) -> None:
+def draw(found: Mapping[str, Any], file: Path) -> None:
     pyplot = plot.pyplot()
     figure, (times, spent) = pyplot.subplots(1, 2, figsize=(10, 4))
     for way, color in zip(WAYS, ("#34495e", "#c0392b"), strict=True):
         label = "the server does its own TLS" if way == WAYS[0] else "the broker does it"
         for name, style in (("p50_ms", "o-"), ("p99_ms", "o:")):
-            shown = [(point["rate"], middle(point, way, name)) for point in result["points"]]
+            shown = [(point["rate"], middle(point, way, name)) for point in found["points"]]
             there = [(rate, value) for rate, value in shown if value is not None]
             times.plot(*zip(*there, strict=True), style, color=color, label=f"{label}, {name[:3]}")
-        shown = [(point["rate"], middle(point, way, "server_busy")) for point in result["points"]]
+        shown = [(point["rate"], middle(point, way, "server_busy")) for point in found["points"]]
         there = [(rate, 100 * value) for rate, value in shown if value is not None]
         spent.plot(*zip(*there, strict=True), "o-", color=color, label=label)
     times.set(
@@ -170,16 +139,16 @@ def draw(result: Mapping[str, Any], file: Path) -> None:
     spent.axhline(100 * HELD, color="#888888", lw=1)
     spent.set(ylim=(0, 120 * HELD), ylabel="the server's core used, %", xlabel="new clients a second")
     for axes in (times, spent):
-        axes.axvline(result["capacity"], color="#888888", lw=1, ls="--")
+        axes.axvline(found["capacity"], color="#888888", lw=1, ls="--")
         axes.legend(fontsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"A Python web server and its TLS ({result['conditions'].split(',')[0]})", fontsize=10)
+    figure.suptitle(f"A Python web server and its TLS ({found['conditions'].split(',')[0]})", fontsize=10)
     figure.tight_layout()
     figure.savefig(file, dpi=110)
     pyplot.close(figure)
 
 
-def main() -> int:
+def main() -> None:
     said = options()
     install()
     open_files()
@@ -187,25 +156,10 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as made,
         site.started(Path(made)) as where,
     ):
-        versions = {"broker": Broker(Path(os.path.abspath(said.python)), said.sets, said.reactor).version()}
-        result = {"date": time.strftime("%Y-%m-%d"), "machine": site.machine(), "versions": versions}
-        result |= run(said, where)
-    said.json.parent.mkdir(parents=True, exist_ok=True)
-    said.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    try:
-        draw(result, said.json.with_suffix(".png"))
-    except CannotRun as error:
-        print(error)
-    if said.publish:
-        from . import document  # which shows what this module finds
-
-        document.update()
-    print(f"written to {os.path.relpath(said.json)}")
-    return 0
+        version = Broker(Path(os.path.abspath(said.python)), said.sets, said.reactor).version()
+        found = {**result.origin(), "versions": {"broker": version}, **run(said, where)}
+    result.finish(found, said.json, draw, publish=said.publish)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except CannotRun as error:
-        sys.exit(f"bench: {error}")
+    result.program(main)
