@@ -1,4 +1,4 @@
-"""What an operator changes while the broker runs: links, servers, weights, certificates.
+"""What a program asks of a broker, and an operator changes while it runs: links, servers, certificates.
 
 Decides which pool and which server are meant, and tells each change in the log. Invariant: transactions under
 way go on as they began; a change that cannot be made raises an error in words and changes nothing. Refuses to
@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from .config.report import did_you_mean, shown
 from .errors import StartError
 from .net import link_tls
+from .net.addresses import Addresses
 from .net.pool import Pool
 from .net.tls import ListenerContexts
 from .settings import Configuration
@@ -25,7 +26,8 @@ _log = Logger("sslbroker")
 
 
 class OperatedService(MultiService):
-    """The side of a running broker that an operator's code calls. Call it in the reactor's thread."""
+    """The side of a broker that an operator's code calls, whether it is one process or several. Call it in
+    the reactor's thread."""
 
     #: What the service is called among those of an application.
     name = "broker"
@@ -33,6 +35,24 @@ class OperatedService(MultiService):
     configuration: Configuration
     pools: Mapping[str, Pool]
     contexts: Mapping[str, ListenerContexts]
+    addresses: Addresses
+
+    def bind(self) -> None:
+        """Take every address; `StartError` with every one that cannot be had, and then none is kept."""
+        self.addresses.take()
+
+    def address(self, listener: str) -> str:
+        """Where `listener` is bound, as "host:port"; `KeyError` before `bind`."""
+        return self.addresses.of(listener)
+
+    @property
+    def admin_address(self) -> str:
+        """Where the admin pages are, as "host:port"; "" when there are none."""
+        return self.addresses.admin.address if self.addresses.admin else ""
+
+    def privilegedStartService(self) -> None:
+        self.bind()
+        super().privilegedStartService()
 
     def set_link_mode(self, pool: str, mode: bool | str, server: str | None = None) -> None:
         """How links are made from now on: False (plain), True (secure) or "auto".

@@ -32,6 +32,7 @@ from .errors import ConfigurationError, StartError
 from .extensions import Extensions, extensions
 from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
 from .net import descriptors, ports
+from .net.addresses import Addresses
 from .net.frontend import Frontend
 from .net.monitor import MonitorService
 from .net.names import Names
@@ -107,8 +108,7 @@ class BrokerService(OperatedService):
         self._renewals = [LoopingCall(contexts.renew_ticket_keys) for contexts in self.contexts.values()]
         for renewal in self._renewals:
             renewal.clock = reactor
-        self._bound: dict[str, ports.BoundPort] = {}
-        self._admin: ports.BoundPort | None = None
+        self.addresses = Addresses(configuration)
         self._listening: list[IListeningPort] = []
         self._admin_listening: IListeningPort | None = None  # to the end: a drain can be watched
         self._alone = alone
@@ -135,37 +135,9 @@ class BrokerService(OperatedService):
         """May one more client connect, to whichever listener?"""
         return sum(len(frontend.connections) for frontend in self.frontends) < self.room
 
-    def bind(self) -> None:
-        """Take every address; `StartError` with every one that cannot be had, and then none is kept."""
-        if self._bound or self._admin:
-            return
-        problems: list[str] = []
-        for listener in self.configuration.listeners:
-            try:
-                self._bound[listener.name] = ports.bind(listener.endpoint)
-            except StartError as error:
-                problems.append(f"listeners.{listener.name}: {error}")
-        if self.configuration.admin is not None:
-            try:
-                self._admin = ports.bind(self.configuration.admin.endpoint)
-            except StartError as error:
-                problems.append(f"admin: {error}")
-        if problems:
-            self._unbind()
-            raise StartError("\n".join(problems))
-
     def lend(self, bound: Mapping[str, ports.BoundPort]) -> None:
         """Listen on these, by listener, which belong to the parent."""
-        self._bound = {name: port.lend() for name, port in bound.items()}
-
-    def address(self, listener: str) -> str:
-        """Where `listener` is bound, as "host:port"; `KeyError` before `bind`."""
-        return self._bound[listener].address
-
-    @property
-    def admin_address(self) -> str:
-        """Where the admin pages are, as "host:port"; "" when there are none."""
-        return self._admin.address if self._admin else ""
+        self.addresses.borrow(bound)
 
     def servers(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
         """How each server stands, by pool and address, beside the figures (`Pool.describe`)."""
@@ -184,15 +156,11 @@ class BrokerService(OperatedService):
         """What `/state` shows beside the figures."""
         return {
             "configuration": self.configuration.source,
-            "listening": {name: bound.address for name, bound in self._bound.items() if self._listening},
+            "listening": self.addresses.shown() if self._listening else {},
             "draining": any(frontend.draining for frontend in self.frontends),
         }
 
     # --- what Twisted calls ---
-
-    def privilegedStartService(self) -> None:
-        self.bind()
-        super().privilegedStartService()
 
     def startService(self) -> None:
         self.bind()
@@ -205,14 +173,15 @@ class BrokerService(OperatedService):
             renewal.start(DAY, now=False)  # those of the start are all workers'
         for pool in self.pools.values():
             pool.start()
+        mine = self.addresses.slot(0)
         for frontend in self.frontends:
             name = frontend.settings.name
             contexts = self.contexts.get(name)
-            place, bound = f"listeners.{name}", self._bound[name]
+            place, bound = f"listeners.{name}", mine[name]
             self._listening.append(self._listen(place, bound, self.transports, frontend, contexts))
             if self._alone:
                 announce.listening(frontend.settings, bound.address)
-        if self._admin is not None:
+        if self.addresses.admin is not None:
             site = admin_site(
                 lambda: self.figures,
                 self.reactor,
@@ -220,8 +189,9 @@ class BrokerService(OperatedService):
                 extra=self.state,
                 servers=self.servers,
             )
-            self._admin_listening = self._listen("admin", self._admin, StockTransports(self.reactor), site)
-            announce.admin(self._admin.address)
+            stock = StockTransports(self.reactor)
+            self._admin_listening = self._listen("admin", self.addresses.admin, stock, site)
+            announce.admin(self.admin_address)
         if self._alone:
             self._signals.install()
 
@@ -254,14 +224,14 @@ class BrokerService(OperatedService):
         except StartError as error:
             # Two that start at once can both bind, and one listens. `twistd` would log a traceback, or
             # stay up without a listener.
-            self._unbind()
+            self.addresses.close()
             raise SystemExit(announce.explain(StartError(f"{place}: {error}"))) from None
 
     def stopService(self) -> Deferred[Any]:
         """Stop listening, let transactions end, and at the drain's deadline end what is left."""
         stopping: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._listening]
         self._listening = []
-        for bound, stopped in zip(self._bound.values(), stopping, strict=False):
+        for bound, stopped in zip(self.addresses.slot(0).values(), stopping, strict=False):
             stopped.addBoth(_give_back, bound)
         draining = [frontend.drain() for frontend in self.frontends]
         deadline = self.reactor.callLater(self.configuration.broker.drain_timeout, self._deadline_passed)
@@ -295,19 +265,11 @@ class BrokerService(OperatedService):
         for pool in self.pools.values():
             pool.close()
         self.names.stop()
-        self._unbind()
+        self.addresses.close()
         self._signals.remove()
         if self.access_log is not None:
             self.access_log.close()
         return DeferredList([closed, maybeDeferred(super().stopService)])
-
-    def _unbind(self) -> None:
-        for bound in self._bound.values():
-            bound.close()
-        self._bound = {}
-        if self._admin is not None:
-            self._admin.close()
-            self._admin = None
 
 
 def broker(

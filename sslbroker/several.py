@@ -22,9 +22,10 @@ from twisted.logger import Logger
 from . import announce
 from .core.figures import BrokerFigures, WorkerFigures
 from .errors import StartError
-from .net import ports
+from .net.addresses import Addresses
 from .net.names import Names
 from .net.pool import Pool
+from .net.ports import BoundPort
 from .net.signals import Signals
 from .net.tls import ListenerContexts
 from .net.transports import StockTransports
@@ -55,7 +56,7 @@ class IBroker(Protocol):
     figures: BrokerFigures
 
     def provide_files(self) -> None: ...
-    def lend(self, bound: Mapping[str, ports.BoundPort]) -> None: ...
+    def lend(self, bound: Mapping[str, BoundPort]) -> None: ...
     def privilegedStartService(self) -> None: ...
     def startService(self) -> None: ...
     def stopService(self) -> Deferred[Any]: ...
@@ -77,9 +78,7 @@ class Several(OperatedService):
         self.contexts = broker.contexts
         self.log_counts = LogCounts()
         self._broker = broker
-        self._count = workers
-        self._bound: dict[str, list[ports.BoundPort]] = {}  # by listener, one for each slot
-        self._admin: ports.BoundPort | None = None
+        self.addresses = Addresses(configuration, workers)
         self._admin_listening: IListeningPort | None = None
         self._listening = self._draining = False
         counted = [ProcessCounts(), *parts(broker.figures), self.log_counts]
@@ -105,50 +104,9 @@ class Several(OperatedService):
         calls = {
             "reload": self._reload_template,
             "reopen": self._broker.reopen_logs,
-            "close": self._let_go,
+            "close": self.addresses.let_go,
         }
         return Template(self.reactor, self._work, calls, **heard)
-
-    # --- addresses ---
-
-    def bind(self) -> None:
-        """Take every address, once for each worker; `StartError` with every one that cannot be had."""
-        if self._bound or self._admin:
-            return
-        problems: list[str] = []
-        for listener in self.configuration.listeners:
-            try:
-                first = ports.bind(listener.endpoint)
-                self._bound[listener.name] = [first]
-                self._bound[listener.name] += [first.beside() for _ in range(self._count - 1)]
-            except StartError as error:
-                problems.append(f"listeners.{listener.name}: {error}")
-        if self.configuration.admin is not None:
-            try:
-                self._admin = ports.bind(self.configuration.admin.endpoint)
-            except StartError as error:
-                problems.append(f"admin: {error}")
-        if problems:
-            self._unbind()
-            raise StartError("\n".join(problems))
-
-    def address(self, listener: str) -> str:
-        """Where `listener` is bound, as "host:port"; `KeyError` before `bind`."""
-        return self._bound[listener][0].address
-
-    @property
-    def admin_address(self) -> str:
-        """Where the admin pages are, as "host:port"; "" when there are none."""
-        return self._admin.address if self._admin else ""
-
-    def _unbind(self) -> None:
-        for several in self._bound.values():
-            for bound in several:
-                bound.close()
-        self._bound = {}
-        if self._admin is not None:
-            self._admin.close()
-            self._admin = None
 
     # --- what is shown ---
 
@@ -168,10 +126,9 @@ class Several(OperatedService):
 
     def state(self) -> Mapping[str, Any]:
         """What `/state` shows beside the figures."""
-        addresses = {name: several[0].address for name, several in self._bound.items() if self._listening}
         return {
             "configuration": self.configuration.source,
-            "listening": addresses,
+            "listening": self.addresses.shown() if self._listening else {},
             "draining": self._draining,
         }
 
@@ -206,10 +163,6 @@ class Several(OperatedService):
 
     # --- what Twisted calls ---
 
-    def privilegedStartService(self) -> None:
-        self.bind()
-        super().privilegedStartService()
-
     def startService(self) -> None:
         self.bind()
         super().startService()
@@ -222,7 +175,7 @@ class Several(OperatedService):
             pool.start()
         for listener in self.configuration.listeners:
             announce.listening(listener, self.address(listener.name))
-        if self._admin is not None:
+        if self.addresses.admin is not None:
             site = admin_site(
                 lambda: self.figures,
                 self.reactor,
@@ -232,19 +185,17 @@ class Several(OperatedService):
                 workers=self.workers,
                 fresh=self._workers.report,
             )
-            self._admin_listening = self._admin.listen(StockTransports(self.reactor), site)
-            announce.admin(self._admin.address)
+            self._admin_listening = self.addresses.admin.listen(StockTransports(self.reactor), site)
+            announce.admin(self.admin_address)
         self._signals.install()
 
     def _listen(self) -> None:
         """The kernel takes clients from here on; they wait until the first worker accepts them."""
         try:
-            for several in self._bound.values():
-                for bound in dict.fromkeys(several):  # a UNIX socket is there once for all
-                    bound.listen_early()
+            self.addresses.listen_early()
         except StartError as error:
             # Two that start at once can both bind, and one listens.
-            self._unbind()
+            self.addresses.close()
             raise SystemExit(announce.explain(error)) from None
         self._listening = True
 
@@ -252,9 +203,7 @@ class Several(OperatedService):
         """Let all workers drain, and end those that do not."""
         self._draining = True
         listening, self._listening = self._listening, False
-        for several in self._bound.values():
-            for bound in several:
-                bound.close()
+        self.addresses.close_listeners()
         timeout = self.configuration.broker.drain_timeout
         ended = self._workers.drain(timeout) if listening else succeed(None)
         return ended.addCallback(self._drained)
@@ -271,7 +220,7 @@ class Several(OperatedService):
         for pool in self.pools.values():
             pool.close()
         self._broker.names.stop()
-        self._unbind()
+        self.addresses.close()
         self._signals.remove()
         if self._broker.access_log is not None:
             self._broker.access_log.close()
@@ -280,18 +229,9 @@ class Several(OperatedService):
     # --- what the template and the workers do, each in its own process ---
 
     def _work(self, slot: int, descriptor: int) -> None:
-        mine = {name: several[slot] for name, several in self._bound.items()}
-        self._let_go(but=[*mine.values()])
-        if self._admin is not None:
-            self._admin.let_go()
+        mine = self.addresses.slot(slot)
+        self.addresses.let_go(but=mine.values())
         work(self.reactor, _Serving(self._broker, mine), slot, descriptor)
-
-    def _let_go(self, but: Sequence[ports.BoundPort] = ()) -> None:
-        """Close the sockets of this process: the addresses are the parent's."""
-        for several in self._bound.values():
-            for bound in several:
-                if bound not in but:
-                    bound.let_go()
 
     def _reload_template(self) -> None:
         self._broker.read_certificates(lambda place, contexts: None)
@@ -300,7 +240,7 @@ class Several(OperatedService):
 class _Serving:
     """The broker that a worker is (`workers.worker.IServing`)."""
 
-    def __init__(self, broker: IBroker, bound: Mapping[str, ports.BoundPort]) -> None:
+    def __init__(self, broker: IBroker, bound: Mapping[str, BoundPort]) -> None:
         self.pools = broker.pools
         self._broker = broker
         self._bound = bound

@@ -342,7 +342,7 @@ class TacFile(SynchronousTestCase):
         made = application(configuration())
         (service,) = list(IService(made))  # type: ignore[call-overload]
         self.assertIsInstance(service, BrokerService)
-        service._unbind()
+        service.addresses.close()
 
     def test_a_toml_file_may_name_what_the_tac_file_gives(self) -> None:
         file = folder(self) / "broker.toml"
@@ -357,7 +357,7 @@ class TacFile(SynchronousTestCase):
         lines = Lines(time.time)
         made = application(file, protocols=[lines])
         (service,) = list(IService(made))  # type: ignore[call-overload]
-        self.addCleanup(service._unbind)
+        self.addCleanup(service.addresses.close)
         self.assertIs(service.pools["shop"].protocol, lines)
 
     def test_a_wrong_toml_file_is_told_without_a_traceback(self) -> None:

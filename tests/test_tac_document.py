@@ -85,7 +85,7 @@ class Document(SynchronousTestCase):
         )
         service = broker(settings, reactor)
         assert isinstance(service, BrokerService)
-        self.addCleanup(service._unbind)
+        self.addCleanup(service.addresses.close)
         pool = service.pools["shop"]
         self.assertTrue(pool.judge.classifier.failing(SimpleNamespace(status=404)))
         self.assertEqual(service.prepared.observers, [defined["count"]])
