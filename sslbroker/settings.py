@@ -274,6 +274,7 @@ class Broker:
     workers: int | str = 1
     state_directory: Path | None = None
     drain_timeout: float = 30.0
+    worker_timeout: float = 30.0
     transport: str = "own"
 
 

@@ -97,6 +97,7 @@ class Several(OperatedService):
             Leases(limits, workers),
             self._totals,
             self._findings.find,
+            configuration.broker.worker_timeout,
         )
         self._signals = Signals(reactor, stop=self._stop_now, reopen=self.reopen_logs, reload=self.reload)
 

@@ -59,6 +59,8 @@ class Answering(Protocol):
 @implementer(IObserver)
 class Asks:
     async def transaction_ended(self, record):
+        while record["target"] == "/loop":
+            pass
         if record["target"] == "/program":
             (here / "program").write_text(str(await getProcessValue(sys.executable, ["-c", "exit(7)"])))
 
@@ -82,7 +84,8 @@ made = broker(Configuration(
     pools=(Pool("shop", (Server(server.address), Server("127.0.0.1:9"))),),
     log=Log(str(here / "access.log")),
     admin=Admin("tcp:0:interface=127.0.0.1"),
-    broker=Broker(workers=2, drain_timeout=2.0, state_directory=here / "state"),
+    broker=Broker(workers=2, drain_timeout=2.0, worker_timeout=float(sys.argv[2]),
+                  state_directory=here / "state"),
 ), reactor, observers=[Asks()])
 made.set_server("shop", "127.0.0.1:9", "down")  # before the start: every worker is so from the beginning
 made.startService()
@@ -97,11 +100,15 @@ reactor.run()
 """
 
 
-class Running(SynchronousTestCase):
+class Started(SynchronousTestCase):
+    """The program runs; what its broker logs is in the file `log`."""
+
+    worker_timeout = 60.0
+
     def setUp(self) -> None:
         self.folder = folder(self)
         self.program = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(self.folder)],
+            [sys.executable, "-c", PROGRAM, str(self.folder), str(self.worker_timeout)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(self.folder / "log").open("wb"),
@@ -174,6 +181,12 @@ class Running(SynchronousTestCase):
                 found.append(int(entry.name))
         return found
 
+    def where(self) -> tuple[str, int]:
+        host, _, port = self.address.rpartition(":")
+        return host, int(port)
+
+
+class Running(Started):
     def test_both_serve_and_the_figures_are_those_of_both(self) -> None:
         self.assertEqual(self.ask(60), [200] * 60)
         state = self.state()
@@ -277,9 +290,19 @@ class Running(SynchronousTestCase):
         self.program.wait()
         self.until(lambda: not self.living())
 
-    def where(self) -> tuple[str, int]:
-        host, _, port = self.address.rpartition(":")
-        return host, int(port)
+
+class Hanging(Started):
+    worker_timeout = 2.0
+
+    def test_an_observer_that_never_returns_costs_its_worker_only_and_it_is_told_where_it_was(self) -> None:
+        before = self.pids()
+        self.get(self.address, "/loop")
+        self.until(lambda: before - self.pids() and len(self.serving()) == 2)
+        self.assertEqual(self.ask(20), [200] * 20)
+        log = (self.folder / "log").read_text()
+        self.assertIn("hangs: it has not answered for 2 s, and is ended", log)
+        self.assertIn("in transaction_ended", log)
+        self.assertIn("was killed by SIGABRT", log)
 
 
 def configuration(**changes: Any) -> Configuration:

@@ -230,6 +230,7 @@ BROKER = Table(
     workers=Choice("auto", other=Count(1, 1024)),
     state_directory=ExistingPath("a folder", exists=False),
     drain_timeout=Duration("0s", "24h"),
+    worker_timeout=Duration("1s", "24h"),
     transport=Choice("own", "stock"),
 )
 

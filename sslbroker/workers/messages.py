@@ -9,6 +9,7 @@ with anybody but a forked process of one's own.
 | parent | `Begin` | serve; before it come the changes of before. The answer: it listens; or why it cannot |
 | parent | `Change` | what an operator changed; how a server's links are made, its state, its weight |
 | parent | `Reload`, `Reopen` | read certificates anew; go on in a new access log |
+| parent | `Alive` | do you answer? The answer: no more than that |
 | parent | `Report` | tell all figures that have changed; answered when they are on their way |
 | parent | `Allow` | so many places more at a server are yours |
 | parent | `Recall` | others need places: give back what you do not use. The answer: how many at once |
@@ -91,6 +92,10 @@ class Reload(amp.Command):
 
 class Reopen(amp.Command):
     requiresAnswer = False
+
+
+class Alive(amp.Command):
+    pass
 
 
 class Report(amp.Command):

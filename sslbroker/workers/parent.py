@@ -1,9 +1,9 @@
 """The parent's side of all workers: one in each slot, whatever happens to them.
 
 Decides when a worker is started, what it is told first, and when it is given up. Invariant: a slot whose
-worker is gone or leaves gets another one, until the broker stops; a worker is told of every change that an
-operator made before it serves; when the broker stops, no worker is left. Refuses to touch what workers
-serve with: sockets, pools and files belong to the broker that calls this.
+worker is gone, hangs or leaves gets another one, until the broker stops; a worker is told of every change
+that an operator made before it serves; when the broker stops, no worker is left. Refuses to touch what
+workers serve with: sockets, pools and files belong to the broker that calls this.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .pipe import Pipe
 from .reports import Totals
 from .slots import Slot
 from .template import Template
+from .watching import Watch
 
 #: Seconds that a worker may take to tell its figures before a page is made without its newest ones.
 PATIENCE = 1.0
@@ -52,9 +53,10 @@ class Workers:
         leases: Leases,
         totals: Totals,
         find: Callable[[str, str], Deferred[Any]],
+        timeout: float,
     ) -> None:
         """`make_template` is called with `died` and `lost` of `Template`; `find` says what a server
-        speaks."""
+        speaks. One that has not answered for `timeout` seconds is replaced."""
         self._reactor = reactor
         self._slots = [Slot(number) for number in range(count)]
         self._make_template = make_template
@@ -69,6 +71,8 @@ class Workers:
         self._stopping = False
         self._empty: list[Deferred[None]] = []
         self._deadline: IDelayedCall | None = None
+        self._timeout = timeout
+        self._watch = Watch(reactor, timeout, lambda: self._living, self._hung, self._stuck)
         self._template = self._new_template()
 
     # --- what the broker calls ---
@@ -78,6 +82,7 @@ class Workers:
         self._template.start()
         for slot in self._slots:
             self._fill(slot)
+        self._watch.start()
 
     def change(self, name: str, values: Sequence[Any]) -> None:
         """Tell what an operator changed to every worker, now and later."""
@@ -112,6 +117,7 @@ class Workers:
     def drain(self, timeout: float) -> Deferred[None]:
         """Let all end; what has not ended after `timeout` and a little is killed. Fires when all are gone."""
         self._stopping = True
+        self._watch.stop()  # from here on there is a deadline
         for wait in self._waiting.values():
             wait.cancel()
         self._waiting.clear()
@@ -235,6 +241,18 @@ class Workers:
         else:
             return
         _log.error("a worker (pid {pid}) {how}", pid=pid or "unknown", how=how)
+
+    def _hung(self, worker: Pipe) -> None:
+        _log.error(
+            "worker {number} (pid {pid}) hangs: it has not answered for {timeout:g} s, and is ended",
+            number=worker.slot + 1,
+            pid=worker.pid or "unknown",
+            timeout=self._timeout,
+        )
+        self._template.kill(worker.child, signal.SIGABRT)
+
+    def _stuck(self, worker: Pipe) -> None:
+        self._template.kill(worker.child)
 
     def _expected(self, worker: Pipe) -> bool:
         return self._stopping or worker.standing == "leaving"

@@ -93,9 +93,9 @@ class Template:
         self._send(["fork", slot, self._children], descriptor)
         return self._children
 
-    def kill(self, child: int) -> None:
+    def kill(self, child: int, how: signal.Signals = signal.SIGKILL) -> None:
         """End a worker that does not end by itself; one that has ended is left alone."""
-        self._send(["kill", child])
+        self._send(["kill", child, how])
 
     def do(self, name: str) -> None:
         """Let the template call what is known to it by this name."""
@@ -221,7 +221,7 @@ class _Forking:
         elif word == "kill":
             for pid, number in self._living.items():
                 if number == said[0]:
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, said[1])
         elif word == "do":
             self._calls[said[0]]()
         else:

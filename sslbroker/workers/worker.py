@@ -8,6 +8,7 @@ reached by anybody but the parent, and to know what serving is: `IServing` does 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ from .fresh import name_process, renew
 from .lent import Lent
 from .messages import (
     LONGEST_TEXT,
+    Alive,
     Allow,
     Begin,
     Change,
@@ -135,6 +137,10 @@ class Worker(PipeEnd):
         self._serving.reopen_logs()
         return {}
 
+    @Alive.responder
+    def alive(self) -> dict[str, Any]:
+        return {}
+
     @Report.responder
     def asked_to_report(self) -> Deferred[Any]:
         return self._reporting.soon().addCallback(lambda _: {})
@@ -235,6 +241,7 @@ class Worker(PipeEnd):
 def work(reactor: Any, serving: IServing, slot: int, descriptor: int) -> None:
     """The life of a worker process, from its fork to its end."""
     renew(reactor)
+    faulthandler.enable(2)  # where it was when it hung, or crashed, for who reads standard error
     worker = Worker(reactor, slot, serving, reactor.stop)
     told.tell_all(worker.say)
     name_process(f"worker{slot + 1}")

@@ -133,6 +133,7 @@ endpoint = "tcp:9100:interface=127.0.0.1"
 name = "edge-1"
 workers = 1
 drain_timeout = "1m"
+worker_timeout = "2m"
 transport = "stock"
 state_directory = "state"
 [names]
@@ -237,7 +238,13 @@ def everything_built(base: Path) -> Configuration:
         ),
         log=Log(access=str(base / "access.log")),
         admin=Admin("tcp:9100:interface=127.0.0.1"),
-        broker=Broker(name="edge-1", drain_timeout=60, state_directory=base / "state", transport="stock"),
+        broker=Broker(
+            name="edge-1",
+            drain_timeout=60,
+            worker_timeout=120,
+            state_directory=base / "state",
+            transport="stock",
+        ),
         names=Names(("192.0.2.53",), minimum=2, maximum=60, timeout=1),
         source=str(base / "broker.toml"),
     )

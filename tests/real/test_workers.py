@@ -43,6 +43,7 @@ endpoint = "tcp:{admin}:interface=127.0.0.1"
 [broker]
 workers = {workers}
 drain_timeout = "5s"
+worker_timeout = "{timeout}s"
 """
 
 
@@ -50,7 +51,13 @@ class Crew:
     """Two servers that count, and a broker with workers."""
 
     def __init__(
-        self, directory: Path, certificates: Certificates, *, limit: str = "", log: str = "access.log"
+        self,
+        directory: Path,
+        certificates: Certificates,
+        *,
+        limit: str = "",
+        log: str = "access.log",
+        timeout: int = 30,
     ) -> None:
         self.directory = directory
         self.certificates = certificates
@@ -66,7 +73,9 @@ class Crew:
             )
             text += TLS.format(name="https", certificate=certificates.server)
             servers = ", ".join(f'{{ address = "127.0.0.1:{port}"{limit} }}' for port in self.servers)
-            text += CONFIGURATION.format(servers=servers, admin=self.admin, workers=WORKERS, log=log)
+            text += CONFIGURATION.format(
+                servers=servers, admin=self.admin, workers=WORKERS, log=log, timeout=timeout
+            )
             self.broker = start_broker(directory, text, [self.https, self.http, self.admin])
             self._programs.enter_context(self.broker)
             assert until(lambda: len(self.serving()) == WORKERS, 20), self.broker.output()
@@ -277,6 +286,55 @@ def test_one_busy_worker_gets_the_places_of_idle_ones(tmp_path: Path, certificat
         assert time.monotonic() - began < 3 * 0.5  # with a third of the places it takes 3 rounds of 500 ms
         for connection in found:
             connection.close()
+    finally:
+        crew.close()
+
+
+def test_one_that_stands_still_is_replaced_and_its_places_are_used(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    crew = Crew(tmp_path, certificates, limit=f", maximum_transactions = {WORKERS}", timeout=3)
+
+    def patient(client: Client, number: int) -> str:
+        """Whoever is at the one that stands still waits until it is ended, and is broken off."""
+        try:
+            return str(client.ask("/slow/30")[0]).strip("20")
+        except (ConnectionResetError, http.client.HTTPException):
+            return ""
+
+    try:
+        with traffic(patient, crew.clients()) as running:
+            running.during(0.5)
+            stopped = time.monotonic()
+            crew.end(2, signal.SIGSTOP)
+            stood = time.monotonic() - stopped
+            before = running.done
+            running.during(2)
+        assert running.errors == []
+        assert 3 <= stood < 3 * 8 / 6 + 3  # two looks more: SIGABRT waits for SIGCONT, SIGKILL does not
+        told_of = crew.broker.output()
+        assert "hangs: it has not answered for 3 s, and is ended" in told_of
+        assert "was killed by SIGKILL" in told_of
+        # Its place at each server is the next one's: 6 at once, 30 ms each.
+        assert running.done - before > 0.6 * 2 * 2 * WORKERS / 0.03
+        assert [told(port)["most_transactions"] for port in crew.servers] <= [WORKERS] * 2
+        assert len(processes(crew.broker.pid)) == 2 + WORKERS
+    finally:
+        crew.close()
+
+
+def test_one_that_stands_still_for_a_moment_goes_on(tmp_path: Path, certificates: Certificates) -> None:
+    crew = Crew(tmp_path, certificates, timeout=4)
+    try:
+        pid = crew.serving()[1]
+        with traffic(same(1000), crew.clients()) as running:
+            running.during(0.3)
+            os.kill(pid, signal.SIGSTOP)
+            running.during(2)
+            os.kill(pid, signal.SIGCONT)
+            running.during(3)
+        assert running.errors == []
+        assert crew.serving()[1] == pid
     finally:
         crew.close()
 

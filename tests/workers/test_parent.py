@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 from unittest import mock
 
@@ -18,11 +19,13 @@ from sslbroker.workers.leases import Leases
 from sslbroker.workers.parent import GRACE, PATIENCE, Workers
 from sslbroker.workers.reports import ProcessCounts, Totals, parts
 from sslbroker.workers.slots import FIRST
+from sslbroker.workers.watching import LOOKS
 from sslbroker.workers.worker import Worker
 
 from .wire import SERVER, Serving
 
 KEY = ("shop", SERVER, TRANSACTIONS)
+TIMEOUT = 30.0
 KILLED, FAILED = 9, 1 << 8  # as of `os.waitpid`
 
 
@@ -39,9 +42,10 @@ class Template:
     def fork(self, slot: int, descriptor: int) -> int:
         return self.reactor.forked(slot)
 
-    def kill(self, child: int) -> None:
-        self.done.append(("kill", child))
-        self.reactor.end(child, KILLED)
+    def kill(self, child: int, how: signal.Signals = signal.SIGKILL) -> None:
+        self.done.append(("kill", child) if how == signal.SIGKILL else ("kill", child, how))
+        if not self.reactor.processes[child].ignores(how):
+            self.reactor.end(child, how)
 
     def do(self, name: str) -> None:
         self.done.append(name)
@@ -62,6 +66,14 @@ class Process:
         self.worker = Worker(self.clock, slot, self.serving, self._stop)
         self.pump: Any = None
         self.pipe: Any = None
+        self.hangs = self.stands = False  # in a loop; because it was told to (SIGSTOP)
+
+    def ignores(self, how: signal.Signals) -> bool:
+        return self.stands and how != signal.SIGKILL
+
+    def flush(self) -> None:
+        if not self.hangs:
+            self.pump.flush()
 
     def _stop(self) -> None:
         self.stopped = True
@@ -100,7 +112,7 @@ class Reactor(Clock):
     def flush(self) -> None:
         for _ in range(3):  # what one says may be a word for another
             for process in list(self.processes.values()):
-                process.pump.flush()
+                process.flush()
 
     def end(self, number: int, status: int = 0) -> None:
         """A worker's process is gone."""
@@ -122,6 +134,7 @@ class Case(SynchronousTestCase):
             Leases({KEY: 10}, 2),
             self.totals,
             lambda pool, server: succeed(None),
+            TIMEOUT,
         )
         self.template = self.reactor.templates[0]
         self.processes = self.reactor.processes
@@ -251,6 +264,58 @@ class Living(Case):
         self.start()
         worker = self.processes[2].worker
         self.assertEqual(self.lines(lambda: worker.say("info", "shop", "hello")), ["worker 2: hello"])
+
+
+class Hanging(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.start()
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by, second for second."""
+        for _ in range(int(seconds)):
+            self.reactor.advance(1)
+            self.reactor.flush()
+
+    def test_one_that_hangs_is_ended_and_replaced_and_its_places_are_there_for_the_next(self) -> None:
+        self.processes[1].hangs = True
+        lines = self.lines(lambda: self.wait(TIMEOUT + TIMEOUT / LOOKS))
+        self.assertIn("hangs: it has not answered for 30 s, and is ended", lines[0])
+        self.assertIn("was killed by SIGABRT", lines[1])
+        self.assertEqual(self.template.done, ["start", ("kill", 1, signal.SIGABRT)])
+        self.assertEqual(self.standing(), [(1, "serving", 1), (2, "serving", 0)])
+        self.assertEqual(self.processes[3].serving.member.most_transactions, 5)
+
+    def test_one_that_stands_still_is_killed(self) -> None:
+        self.processes[2].hangs = self.processes[2].stands = True
+        self.wait(TIMEOUT + 2 * TIMEOUT / LOOKS)
+        self.assertEqual(self.template.done, ["start", ("kill", 2, signal.SIGABRT), ("kill", 2)])
+        self.assertEqual(self.standing(), [(1, "serving", 0), (2, "serving", 1)])
+
+    def test_one_that_answers_late_goes_on(self) -> None:
+        for _ in range(3):
+            self.processes[1].hangs = True
+            self.wait(TIMEOUT - 1)
+            self.processes[1].hangs = False
+            self.wait(TIMEOUT / LOOKS)
+        self.assertEqual(self.template.done, ["start"])
+
+    def test_one_that_hangs_before_it_serves_is_ended_too(self) -> None:
+        self.reactor.end(1, KILLED)
+        self.reactor.advance(0)
+        self.processes[3].hangs = True
+        self.wait(TIMEOUT + 2 * TIMEOUT / LOOKS)
+        self.assertIn(("kill", 3, signal.SIGABRT), self.template.done)
+
+    def test_nobody_is_asked_any_more_when_all_end(self) -> None:
+        gone = self.workers.drain(600.0)
+        self.processes[1].hangs = self.processes[2].hangs = True
+        self.wait(2 * TIMEOUT)
+        self.assertEqual(self.template.done, ["start", "close"])
+        for number in (1, 2):
+            self.reactor.end(number)
+        self.successResultOf(gone)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class Telling(Case):

@@ -116,6 +116,12 @@ class Forking(TemplateCase):
         self.assertEqual(await self.ended(two), 0)
         self.assertEqual(first.recv(10), b"")
 
+    async def test_it_may_be_ended_by_another_signal(self) -> None:
+        self.start()
+        child, _, _ = self.fork(0)
+        self.template.kill(child, signal.SIGUSR2)
+        self.assertEqual(await self.ended(child), -signal.SIGUSR2)
+
     async def test_what_it_is_told_to_do_later_workers_have_and_earlier_ones_do_not(self) -> None:
         self.start()
         self.template.do("change")
