@@ -268,7 +268,8 @@ class Member:
             # By the time that has passed; but no less than in an even mean, so that one answer, which came
             # first or after a long silence, is not believed for long against many that follow.
             share = max(1.0 - exp(-age / MEMORY), self._doubt / (1.0 + self._doubt))
-            self._doubt = (1.0 - share) ** 2 * self._doubt + share**2
+            rest = 1.0 - share
+            self._doubt = rest * rest * self._doubt + share * share
             self._mean = mean + (seconds - mean) * share
             self._measured += age
 
