@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -67,7 +67,7 @@ class Way:
         """One exchange, as far as it goes; what was seen of it."""
         self.forget()
         client, server, origin = self.client, self.servers[link], self.origins[who]
-        events = client.receive(request)
+        events: Sequence[Any] = client.receive(request)
         seen: list[object] = [repr(events)]
         if [type(event) for event in events] != [Head, End] or events[1].trailers is not None:
             self.client = ClientCodec(SIZE, FIELDS)
