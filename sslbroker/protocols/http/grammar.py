@@ -34,6 +34,13 @@ BARE_LINE_END: Final = re.compile(rb"\r[^\n]|(?<!\r)\n")
 #: Method, target without fragment, and the digits of the version (RFC 9112 §3).
 REQUEST_LINE: Final = re.compile(rb"([" + _TCHAR + rb"]{1,32}) ([!\"$-~]+) HTTP/([0-9])\.([0-9])")
 
+#: What the version of a request line says, for HTTP/1: 0, or 1 for all later ones (RFC 9110 §2.5).
+MINOR: Final = {b"HTTP/1.%d" % digit: min(digit, 1) for digit in range(10)}
+
+_METHOD: Final = re.compile(rb"[" + _TCHAR + rb"]{1,32}")
+_METHODS: Final = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
+_TARGET_BYTES: Final = bytes(byte for byte in range(33, 127) if byte != ord("#"))
+
 #: Minor version, status and reason (RFC 9112 §4); the SP before an empty reason is often forgotten.
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*+))?")
 
@@ -97,6 +104,15 @@ def tokens(value: bytes) -> list[bytes]:
         return [member] if member else []
     members = (member.strip(b" \t").lower() for member in value.split(b","))
     return [member for member in members if member]
+
+
+def may_be_asked(method: bytes, target: bytes) -> bool:
+    """Whether the two can stand in a request line: see `REQUEST_LINE`."""
+    return (
+        (method in _METHODS or _METHOD.fullmatch(method) is not None)
+        and target != b""
+        and not target.translate(None, _TARGET_BYTES)
+    )
 
 
 def may_be_trailer(name: bytes) -> bool:

@@ -1,9 +1,9 @@
 """A head's bytes to a message, strictly: one reading, or none.
 
 Decides what a request's or a response's head means (RFC 9112 §§2 to 6). Invariant: a head that two
-recipients could read differently raises `FramingError`; nothing is repaired. Refuses to keep state,
-to find where a head ends within a stream (`find_head_end` only says whether it has), and to judge
-what a well-formed message asks for.
+recipients could read differently raises `FramingError`; nothing is repaired. Refuses to keep state
+(`FieldLines` does, for a connection), to find where a head ends within a stream (`find_head_end` only says
+whether it has), and to judge what a well-formed message asks for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...errors import FramingError
-from .fields import LOWER_NAMES
+from .field_lines import FieldLines, read_line, shown
 from .grammar import (
     ABSOLUTE_FORM,
     BARE_LINE_END,
@@ -19,9 +19,11 @@ from .grammar import (
     HEAD_END,
     LINE_BYTES,
     MEANINGFUL,
+    MINOR,
     REQUEST_LINE,
     STATUS_LINE,
     TOKEN,
+    may_be_asked,
     may_be_trailer,
     same_authority,
     split_authority,
@@ -38,6 +40,8 @@ OPTIONS: Final = 32
 _USUAL_OPTIONS: Final = {
     value: (value.lower(),) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"Upgrade")
 }
+
+_SLASH: Final = ord("/")
 
 Meanings = dict[bytes, list[bytes]]
 
@@ -60,72 +64,137 @@ def find_head_end(data: bytes, seen: int, head_size: int) -> int:
     raise FramingError(f"the head is longer than {head_size} bytes", 431)
 
 
-def parse_request_head(head: bytes, headers: int) -> Request:
-    """The request whose head, without the empty line, these bytes are.
+def parse_request_head(head: bytes, headers: int, last: FieldLines | None = None) -> Request:
+    """The request whose head, without the empty line, these bytes are; `last`: the lines of the one before.
 
     Raises `FramingError` with the status for the client: 400; 417 for an unknown Expect; 431 for more
     than `headers` fields or `OPTIONS` of Connection; 501 for an unknown transfer coding; 505 for another
     major version.
     """
-    lines = _lines(head, headers)
-    match = REQUEST_LINE.fullmatch(lines[0])
-    if match is None:
-        raise _request_line_error(lines[0])
-    method, target, major, digit = match.groups()
-    if major != b"1":
-        raise FramingError(f"HTTP version {_shown(major)}.{_shown(digit)}; this is HTTP/1.1", 505)
-    minor = 0 if digit == b"0" else 1
-    fields, meanings = _fields(lines)
-    host = _host(meanings, minor)
-    if target[0] != 47 or method == b"CONNECT":
-        target, host = _other_target(method, target, host)
-    framing, length = _framing(meanings, minor)
-    options = _options(meanings)
-    request = Request(
+    try:
+        return _request(head, headers, FieldLines() if last is None else last)
+    except FramingError:
+        _check_lines(head, headers)
+        raise
+
+
+def _request(head: bytes, headers: int, last: FieldLines) -> Request:
+    lines = head.split(CRLF)
+    line = lines.pop(0)
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise _request_line_error(line)
+    method, target, version = parts
+    minor = MINOR.get(version)
+    if minor is None or not may_be_asked(method, target):
+        raise _request_line_error(line)
+    if len(lines) > headers:
+        raise _too_many_fields(lines, headers)
+    fields = last.read(lines, len(head))
+    said = last.said
+    if said is None or said[0] != minor:
+        meanings = _meanings(fields)
+        host, said = _host(meanings, minor), None
+    else:
+        host = said[1]
+    named = host
+    if target[0] != _SLASH or method == b"CONNECT":
+        target, named = _other_target(method, target, host)
+    if said is None:
+        said = last.said = minor, host, *_said_by_request(meanings, minor)
+    _, _, framing, length, close, options, upgrade, expects_continue, accepts_trailers = said
+    if method == b"CONNECT":
+        framing, length, close = NONE, 0, True
+    return Request(
         method,
         target,
         minor,
         fields,
-        host,
-        NONE if framing is UNTIL_CLOSE else framing,
+        named,
+        framing,
+        length,
+        close,
+        options,
+        upgrade,
+        expects_continue,
+        accepts_trailers,
+    )
+
+
+def _said_by_request(
+    meanings: Meanings, minor: int
+) -> tuple[Framing, int, bool, tuple[bytes, ...], bytes, bool, bool]:
+    """What a request's fields say of its body and its connection, in the order of its attributes."""
+    framing, length = _framing(meanings, minor)
+    if framing is UNTIL_CLOSE:
+        framing = NONE
+    options = _options(meanings)
+    content = framing is CHUNKED or length > 0
+    upgrade = b""
+    if minor and not content and b"upgrade" in options:
+        upgrade = b", ".join(meanings.get(b"upgrade", ()))
+    return (
+        framing,
         length,
         b"close" in options or (minor == 0 and b"keep-alive" not in options),
         options,
+        upgrade,
+        b"expect" in meanings and _expects_continue(meanings, minor) and content,
+        b"te" in meanings and b"trailers" in _members(meanings[b"te"]),
     )
-    if b"expect" in meanings:
-        request.expects_continue = _expects_continue(meanings, minor) and (framing is CHUNKED or length > 0)
-    if b"te" in meanings:
-        request.accepts_trailers = b"trailers" in _members(meanings[b"te"])
-    if b"upgrade" in options and minor and framing is not CHUNKED and not length:
-        request.upgrade = b", ".join(meanings.get(b"upgrade", ()))
-    if method == b"CONNECT":
-        request.framing, request.length, request.close = NONE, 0, True
-    return request
 
 
-def parse_response_head(head: bytes, headers: int, *, to_head: bool = False) -> Response:
+def parse_response_head(
+    head: bytes, headers: int, last: FieldLines | None = None, *, to_head: bool = False
+) -> Response:
     """The response whose head, without the empty line, these bytes are; `to_head`: it answers HEAD.
 
     A 1xx, 204, 304 and an answer to HEAD have no body, whatever their fields say (RFC 9112 §6.3).
     Raises `FramingError`; its status is of no use to a client.
     """
-    lines = _lines(head, headers)
-    match = STATUS_LINE.fullmatch(lines[0])
-    if match is None:
-        raise FramingError(f"status line {_shown(lines[0])}; expected HTTP/1.x, three digits, a reason")
-    digit, status_digits, reason = match.groups()
-    minor = 0 if digit == b"0" else 1
-    status = int(status_digits)
-    fields, meanings = _fields(lines)
-    framing, length = _framing(meanings, minor)
-    if to_head or status < 200 or status in (204, 304):
+    try:
+        return _response(head, headers, FieldLines() if last is None else last, to_head)
+    except FramingError:
+        _check_lines(head, headers)
+        raise
+
+
+def _response(head: bytes, headers: int, last: FieldLines, to_head: bool) -> Response:
+    lines = head.split(CRLF)
+    line = lines.pop(0)
+    if line == last.first:
+        minor, status, reason = last.start
+    else:
+        minor, status, reason = last.start = _start_of_response(line)
+        last.first = line
+    if len(lines) > headers:
+        raise _too_many_fields(lines, headers)
+    fields = last.read(lines, len(head))
+    said = last.said
+    if said is None or said[0] != minor:
+        said = last.said = minor, *_said_by_response(_meanings(fields), minor)
+    _, framing, length, close, options, upgrade = said
+    if to_head or status < 200 or status == 204 or status == 304:
         framing, length = NONE, 0
+    return Response(status, reason, minor, fields, framing, length, close, options, upgrade)
+
+
+def _start_of_response(line: bytes) -> tuple[int, int, bytes]:
+    """Minor version, status and reason."""
+    match = STATUS_LINE.fullmatch(line)
+    if match is None or line.translate(None, LINE_BYTES):
+        raise FramingError(f"status line {shown(line)}; expected HTTP/1.x, three digits, a reason")
+    digit, status, reason = match.groups()
+    return 0 if digit == b"0" else 1, int(status), reason or b""
+
+
+def _said_by_response(meanings: Meanings, minor: int) -> tuple[Framing, int, bool, tuple[bytes, ...], bytes]:
+    """What a response's fields say of its body and its connection."""
+    framing, length = _framing(meanings, minor)
     options = _options(meanings)
     close = b"close" in options or (minor == 0 and b"keep-alive" not in options)
-    response = Response(status, reason or b"", minor, fields, framing, length, close, options)
-    if b"upgrade" in options:
-        response.upgrade = b", ".join(meanings.get(b"upgrade", ()))
-    return response
+    upgrade = b", ".join(meanings.get(b"upgrade", ())) if b"upgrade" in options else b""
+    return framing, length, close, options, upgrade
 
 
 def parse_trailers(section: bytes, headers: int, options: tuple[bytes, ...] = ()) -> Trailers | None:
@@ -134,46 +203,46 @@ def parse_trailers(section: bytes, headers: int, options: tuple[bytes, ...] = ()
     None of them is among the `options` of Connection (RFC 9110 §7.6.1). Raises `FramingError`: the
     field lines follow the rules of a head (RFC 9112 §7.1.2).
     """
-    lines = _lines(CRLF + section, headers)
+    lines = section.split(CRLF)
     named = frozenset(options)
-    fields = [field for field in _fields(lines)[0] if field[0] not in named and may_be_trailer(field[0])]
+    try:
+        if len(lines) > headers:
+            raise _too_many_fields(lines, headers)
+        fields = [
+            field for field in map(read_line, lines) if field[0] not in named and may_be_trailer(field[0])
+        ]
+    except FramingError:
+        _check_lines(CRLF + section, headers)
+        raise
     return Trailers(fields) if fields else None
 
 
-def _lines(head: bytes, headers: int) -> list[bytes]:
-    lines = head.split(CRLF)
+def _check_lines(head: bytes, headers: int) -> None:
+    """Raise the `FramingError` of a head that is not made of lines, or of too many: before any line's own."""
+    lines = head.split(CRLF)[1:]
     # Without the bytes of lines only the line ends are left: any other control character shows.
-    if head.translate(None, LINE_BYTES) != CRLF * (len(lines) - 1):
+    if head.translate(None, LINE_BYTES) != CRLF * len(lines):
         if BARE_LINE_END.search(head) or head.endswith(b"\r"):
             raise FramingError("a CR without LF or an LF without CR in a head; lines end with CRLF")
         raise FramingError("a control character in a head")
-    if len(lines) - 1 > headers:
-        raise FramingError(f"{len(lines) - 1} header fields; at most {headers} are taken", 431)
-    return lines
+    if len(lines) > headers:
+        raise _too_many_fields(lines, headers)
 
 
-def _fields(lines: list[bytes]) -> tuple[list[Field], Meanings]:
-    """The fields of all lines but the first, and the values of the `MEANINGFUL` ones."""
-    fields: list[Field] = []
+def _too_many_fields(lines: list[bytes], headers: int) -> FramingError:
+    return FramingError(f"{len(lines)} header fields; at most {headers} are taken", 431)
+
+
+def _meanings(fields: list[Field]) -> Meanings:
+    """The values of the `MEANINGFUL` fields."""
     meanings: Meanings = {}
-    known = LOWER_NAMES.get
-    for line in lines[1:]:
-        name, colon, value = line.partition(b":")
-        lower = known(name)
-        if lower is None:
-            if TOKEN.fullmatch(name) is None:
-                raise _field_error(line)
-            lower = name.lower()
-        if not colon:
-            raise _field_error(line)
-        value = value.strip()  # of blanks only: no other white space is left in a line
-        fields.append((lower, name, value))
+    for lower, _, value in fields:
         if lower in MEANINGFUL:
             if lower in meanings:
                 meanings[lower].append(value)
             else:
                 meanings[lower] = [value]
-    return fields, meanings
+    return meanings
 
 
 def _framing(meanings: Meanings, minor: int) -> tuple[Framing, int]:
@@ -194,13 +263,13 @@ def _framing(meanings: Meanings, minor: int) -> tuple[Framing, int]:
         raise FramingError(f"{len(lengths)} Content-Length fields; expected one")
     digits = lengths[0]
     if not digits.isdigit() or len(digits) > LENGTH_DIGITS:
-        raise FramingError(f"Content-Length {_shown(digits)}; expected 1 to {LENGTH_DIGITS} digits")
+        raise FramingError(f"Content-Length {shown(digits)}; expected 1 to {LENGTH_DIGITS} digits")
     return LENGTH, int(digits)
 
 
 def _coding_error(codings: list[bytes]) -> FramingError:
     names = _members(codings)
-    detail = f"Transfer-Encoding {_shown(b', '.join(codings))}; only chunked, once, is taken"
+    detail = f"Transfer-Encoding {shown(b', '.join(codings))}; only chunked, once, is taken"
     known = any(name.partition(b";")[0].strip() in (b"chunked", b"identity") for name in names)
     sound = names and all(TOKEN.fullmatch(name) for name in names)
     # An unknown coding is 501 (RFC 9112 §6.1), but a list that holds chunked too is ambiguous.
@@ -217,7 +286,7 @@ def _host(meanings: Meanings, minor: int) -> bytes | None:
     if len(hosts) != 1:
         raise FramingError(f"{len(hosts)} Host fields; expected one")
     if split_authority(hosts[0]) is None:
-        raise FramingError(f"Host {_shown(hosts[0])}; expected a host and perhaps a port")
+        raise FramingError(f"Host {shown(hosts[0])}; expected a host and perhaps a port")
     return hosts[0]
 
 
@@ -226,22 +295,22 @@ def _other_target(method: bytes, target: bytes, host: bytes | None) -> tuple[byt
     if method == b"CONNECT":
         parts = split_authority(target)
         if parts is None or not all(parts):
-            raise FramingError(f"CONNECT to {_shown(target)}; expected host:port")
+            raise FramingError(f"CONNECT to {shown(target)}; expected host:port")
         return target, target
     if target == b"*":
         if method != b"OPTIONS":
-            raise FramingError(f"target * with {_shown(method)}; only OPTIONS has it")
+            raise FramingError(f"target * with {shown(method)}; only OPTIONS has it")
         return target, host
     match = ABSOLUTE_FORM.fullmatch(target)
     if match is None:
-        raise FramingError(f"target {_shown(target)}; expected /path or an http or https URI")
+        raise FramingError(f"target {shown(target)}; expected /path or an http or https URI")
     scheme, authority, rest = match.groups()
     parts = split_authority(authority)
     if parts is None or not parts[0]:
-        raise FramingError(f"target {_shown(target)}; expected a host and perhaps a port in it")
+        raise FramingError(f"target {shown(target)}; expected a host and perhaps a port in it")
     default_port = b"443" if len(scheme) == 5 else b"80"
     if host is not None and not same_authority(authority, host, default_port):
-        raise FramingError(f"Host {_shown(host)} is not the target's {_shown(authority)}")
+        raise FramingError(f"Host {shown(host)} is not the target's {shown(authority)}")
     if not rest and method == b"OPTIONS":
         return b"*", authority
     return rest if rest.startswith(b"/") else b"/" + rest, authority
@@ -251,7 +320,7 @@ def _expects_continue(meanings: Meanings, minor: int) -> bool:
     """Whether the client waits for 100; a 1.0 client does not, whatever it says (RFC 9110 §10.1.1)."""
     for value in meanings[b"expect"]:
         if value.lower() != b"100-continue":
-            raise FramingError(f"Expect {_shown(value)}; only 100-continue is known", 417)
+            raise FramingError(f"Expect {shown(value)}; only 100-continue is known", 417)
     return minor > 0
 
 
@@ -274,23 +343,14 @@ def _members(values: list[bytes]) -> list[bytes]:
 
 def _request_line_error(line: bytes) -> FramingError:
     parts = line.split(b" ")
+    match = REQUEST_LINE.fullmatch(line)
+    if match is not None:
+        return FramingError(f"HTTP version {shown(match[3])}.{shown(match[4])}; this is HTTP/1.1", 505)
     if len(parts) != 3:
-        return FramingError(f"request line {_shown(line)}; expected a method, a target and HTTP/1.1")
+        return FramingError(f"request line {shown(line)}; expected a method, a target and HTTP/1.1")
     method, target, _ = parts
     if TOKEN.fullmatch(method) is None or len(method) > 32:
-        return FramingError(f"method {_shown(method)}; expected a token of at most 32 bytes")
+        return FramingError(f"method {shown(method)}; expected a token of at most 32 bytes")
     if b"#" in target:
-        return FramingError(f"target {_shown(target)}; a fragment is never sent")
-    return FramingError(f"request line {_shown(line)}; expected visible ASCII and HTTP/1.1")
-
-
-def _field_error(line: bytes) -> FramingError:
-    if line[:1] in (b" ", b"\t"):
-        return FramingError("a header field folded onto the next line")
-    # Of the line only its beginning is shown: a value may be a secret.
-    return FramingError(f"header line {_shown(line.partition(b':')[0], 24)}; expected name, colon, value")
-
-
-def _shown(value: bytes, most: int = 60) -> str:
-    """Untrusted bytes as they may stand in an error: short, printable ASCII, quoted."""
-    return ascii(value[:most])[1:] + ("..." if len(value) > most else "")
+        return FramingError(f"target {shown(target)}; a fragment is never sent")
+    return FramingError(f"request line {shown(line)}; expected visible ASCII and HTTP/1.1")

@@ -3,7 +3,7 @@
 Decides when a head need not be read anew: when its bytes, but for a request's method and target, are those
 of the last one. Invariant: what it gives, a message or an error, is what `parse` gives for the same bytes,
 and no message is given twice, so that whoever changes one changes no other. Refuses to know what bytes mean:
-`parse` does, and a head that differs in a single byte goes there.
+`parse` does, and a head that differs in a single byte goes there, with the lines of the last one.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from .field_lines import KEPT, FieldLines
 from .grammar import CRLF, REQUEST_LINE
 from .message import LENGTH, NONE, HeadMemo, Request, Response
 from .parse import parse_request_head, parse_response_head
-
-#: Bytes of a head that are kept, with what they mean, as long as the connection lives.
-KEPT: Final = 2048
 
 _SLASH: Final = ord("/")
 _END: Final = CRLF + CRLF
@@ -25,11 +23,12 @@ _END: Final = CRLF + CRLF
 class RequestHeads:
     """Reads the heads of requests that one client sends."""
 
-    __slots__ = ("_headers", "_last", "_lines", "_rest")
+    __slots__ = ("_fields", "_headers", "_last", "_lines", "_rest")
 
     def __init__(self, headers: int) -> None:
         """A head may have `headers` fields."""
         self._headers = headers
+        self._fields = FieldLines()
         self._lines = b""  # those of the last head's fields, with the line end before them
         self._rest = b""  # all that follows the request line, where no content does; b"": it may
         self._last: Request | None = None  # never given to anybody
@@ -60,7 +59,7 @@ class RequestHeads:
             repeated = self._match(match, last) if match is not None else None
             if repeated is not None:
                 return repeated
-        request = parse_request_head(head, self._headers)
+        request = parse_request_head(head, self._headers, self._fields)
         if lines != self._lines:
             self._lines = lines if len(lines) <= KEPT else b""
             self._rest = b""
@@ -75,11 +74,12 @@ class RequestHeads:
 class ResponseHeads:
     """Reads the heads of responses that one server sends."""
 
-    __slots__ = ("_head", "_headers", "_last", "_to_head", "_whole")
+    __slots__ = ("_fields", "_head", "_headers", "_last", "_to_head", "_whole")
 
     def __init__(self, headers: int) -> None:
         """A head may have `headers` fields."""
         self._headers = headers
+        self._fields = FieldLines()
         self._head = b""
         self._to_head = False
         self._whole = b""  # the head and its end, where content of a known length follows; b"": it may not
@@ -98,7 +98,7 @@ class ResponseHeads:
         last = self._last
         if last is not None and head == self._head and to_head is self._to_head:
             return _given_again(last)
-        response = parse_response_head(head, self._headers, to_head=to_head)
+        response = parse_response_head(head, self._headers, self._fields, to_head=to_head)
         if head != self._head or to_head is not self._to_head:
             self._head, self._to_head = head if len(head) <= KEPT else b"", to_head
             self._whole = b""

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sslbroker.errors import FramingError
 from sslbroker.interfaces import Origin
 from sslbroker.protocols.http.backend import HTTP
+from sslbroker.protocols.http.field_lines import KEPT
 from sslbroker.protocols.http.message import Framing, Request, Response
 from sslbroker.protocols.http.parse import parse_request_head, parse_response_head
-from sslbroker.protocols.http.repeats import KEPT, RequestHeads, ResponseHeads
+from sslbroker.protocols.http.repeats import RequestHeads, ResponseHeads
 from sslbroker.protocols.http.write import write_request_head, write_response_head
 from sslbroker.settings import Pool, Server
 
