@@ -6,6 +6,7 @@ Decides the sets of field names that the rules work with. Invariant: every name 
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final
 
 from .message import Field
@@ -149,6 +150,7 @@ _HARMLESS = frozenset(name for name in LOWER_NAMES.values() if not name.startswi
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-"
 _DASHED = bytes(c if c in _PLAIN else ord("-") for c in range(256))
 _SEPARATOR = b"\n"
+_NAME = itemgetter(0)  # of a field, in lower case
 _DELETED = _PLAIN + _SEPARATOR
 
 
@@ -171,10 +173,9 @@ def dashed(name: bytes) -> bytes:
 
 def suspicious(fields: list[Field], trusted: bool) -> bool:
     """Whether `without_forgeries` has to look: an unusual sign in a name, or an unlisted claim."""
-    names = [field[0] for field in fields]
-    if _HARMLESS.issuperset(names):
+    if _HARMLESS.issuperset(map(_NAME, fields)):
         return False
-    joined = _SEPARATOR.join(names)
+    joined = _SEPARATOR.join(map(_NAME, fields))
     return bool(joined.translate(None, _DELETED)) or (not trusted and X_FORWARDED in joined)
 
 

@@ -100,42 +100,45 @@ class Forwarding:
 
         `origin` may be that of the connection or what `claims.claimed` made of it.
         """
-        method, framing, memo = request.method, request.framing, None
-        last = None if method in _MAX_FORWARDS_METHODS else request.memo
-        given = self, origin, request.fields, request.options, framing, request.host, request.minor
-        if last is not None and last.given == given:
-            known, memo = last.made
-            fields = known.copy()
-        else:
-            fields = self._fields(request, origin)
-            if last is not None:
-                memo = Memo()
-                last.given = self, origin, request.fields.copy(), *given[3:]
-                last.made = fields.copy(), memo
+        method, framing = request.method, request.framing
+        fields, memo = self._fields_again(request, origin)
         # A server that answers without reading the content takes it for its link's next request,
         # and the answer to that goes to the next client.
         content = framing is CHUNKED or request.length > 0
-        close = content and (not self._reuse or method in _NO_CONTENT)
-        host = self._fixed_host or (None if self._server_host else request.host)
         return Request(
             method,
             request.target,
             1,
             fields,
-            host or host_of(address, secure_link),
+            self._fixed_host
+            or (None if self._server_host else request.host)
+            or host_of(address, secure_link),
             framing,
             request.length,
-            close,
-            upgrade=offered(request.upgrade) if request.upgrade else b"",
-            expects_continue=request.expects_continue,
-            accepts_trailers=request.accepts_trailers,
-            guarded=self._guarded,
-            memo=memo,
+            content and (not self._reuse or method in _NO_CONTENT),
+            (),
+            offered(request.upgrade) if request.upgrade else b"",
+            request.expects_continue,
+            request.accepts_trailers,
+            self._guarded,
+            memo,
         )
 
     def keeps_host(self, request: Request) -> bool:
         """Every server sees the same host in this request; else each sees its own."""
         return bool(self._fixed_host or (request.host and not self._server_host))
+
+    def _fields_again(self, request: Request, origin: Origin) -> tuple[list[Field], Memo | None]:
+        """`_fields`, those of the last request where this one repeats it; and what is made of them."""
+        last = request.memo
+        if last is None or request.method in _MAX_FORWARDS_METHODS:
+            return self._fields(request, origin), None
+        given = self, origin, request.fields, request.options, request.framing, request.host, request.minor
+        if last.given != given:
+            last.made = self._fields(request, origin), Memo()
+            last.given = self, origin, request.fields.copy(), *given[3:]
+        fields, memo = last.made
+        return fields.copy(), memo
 
     def _fields(self, request: Request, origin: Origin) -> list[Field]:
         """Those that the server sees, in their order."""
@@ -164,18 +167,17 @@ class Forwarding:
 
     def to_client(self, response: Response, request: Request) -> Response:
         """The response, interim or final, as the client that sent `request` shall see it."""
-        status, framing, memo, last = response.status, response.framing, None, response.memo
+        status, framing, last = response.status, response.framing, response.memo
         trailers = framing is CHUNKED and request.accepts_trailers and request.minor > 0
-        given = self, response.fields, response.options, framing, status, trailers, response.minor
-        if last is not None and last.given == given:
-            known, memo = last.made
-            fields = known.copy()
+        if last is None:
+            fields, memo = self._fields_of_response(response, trailers), None
         else:
-            fields = self._fields_of_response(response, trailers)
-            if last is not None:
-                memo = Memo()
+            given = self, response.fields, response.options, framing, status, trailers, response.minor
+            if last.given != given:
+                last.made = self._fields_of_response(response, trailers), Memo()
                 last.given = self, response.fields.copy(), *given[2:]
-                last.made = fields.copy(), memo
+            made, memo = last.made
+            fields = made.copy()
         return Response(
             status,
             response.reason,
@@ -183,8 +185,10 @@ class Forwarding:
             fields,
             framing,
             response.length,
-            upgrade=response.upgrade if status in _UPGRADE_ANSWERS else b"",
-            memo=memo,
+            False,
+            (),
+            response.upgrade if status in _UPGRADE_ANSWERS else b"",
+            memo,
         )
 
     def _fields_of_response(self, response: Response, trailers: bool) -> list[Field]:

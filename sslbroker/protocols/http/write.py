@@ -8,10 +8,16 @@ what its arguments say, and to keep state.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final
 
-from .grammar import CONNECTION_FIELDS, CRLF, LINE_BYTES, REQUEST_LINE, may_be_trailer
+from .grammar import CONNECTION_FIELDS, CRLF, LINE_BYTES, may_be_asked, may_be_trailer
 from .message import CHUNKED, LENGTH, UNTIL_CLOSE, Field, Request, Response, Trailers
+
+_LOWER: Final = itemgetter(0)  # of a field: its name in lower case
+_SPELT: Final = itemgetter(1, 2)  # its name and its value
+_LINE: Final = b": ".join
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -26,9 +32,13 @@ def write_request_head(request: Request, *, close: bool = False) -> bytes:
     `close`: ask the server to close, as `request.close` does. Raises `ValueError` for a body until
     close, for a request line that no recipient has to take, and for a value that would break a line.
     """
-    line = b"%b %b HTTP/1.1" % (request.method, request.target)
-    if REQUEST_LINE.fullmatch(line) is None:
+    method, target, memo = request.method, request.target, request.memo
+    if not may_be_asked(method, target):
+        line = b"%b %b HTTP/1.1" % (method, target)
         raise ValueError(f"a blank or another byte that cannot stand in the request line {line[:60]!r}")
+    close = close or request.close
+    if memo is None:
+        return b"%b %b HTTP/1.1%b" % (method, target, _after_request_line(request, close))
     given = (
         request.fields,
         request.host,
@@ -37,22 +47,16 @@ def write_request_head(request: Request, *, close: bool = False) -> bytes:
         request.expects_continue,
         request.upgrade,
         request.accepts_trailers,
-        close or request.close,
+        close,
     )
-    memo = request.memo
-    if memo is not None and memo.given == given:
-        rest: bytes = memo.made
-        return line + rest
-    rest = _after_request_line(request, close or request.close)
-    if memo is not None:
+    if memo.given != given:
+        memo.made = _after_request_line(request, close)
         memo.given = request.fields.copy(), *given[1:]
-        memo.made = rest
-    return line + rest
+    return b"%b %b HTTP/1.1%b" % (method, target, memo.made)
 
 
 def _after_request_line(request: Request, close: bool) -> bytes:
-    lines = [b"", b"Host: " + (request.host or b"")]
-    lines += [name + b": " + value for lower, name, value in request.fields if lower not in _NOT_IN_REQUEST]
+    lines = [b"", b"Host: " + (request.host or b""), *_field_lines(request.fields, _NOT_IN_REQUEST)]
     framing = request.framing
     if framing is LENGTH:
         lines.append(b"Content-Length: %d" % request.length)
@@ -108,9 +112,9 @@ def write_response_head(
     if memo is not None and memo.given == given:
         head: bytes = memo.made
         return head
-    lines = [b"HTTP/1.1 %d %b" % (status, response.reason)]
-    lines += [
-        name + b": " + value for lower, name, value in response.fields if lower not in CONNECTION_FIELDS
+    lines = [
+        b"HTTP/1.1 %d %b" % (status, response.reason),
+        *_field_lines(response.fields, CONNECTION_FIELDS),
     ]
     if length is not None:
         lines.append(b"Content-Length: %d" % length)
@@ -140,6 +144,13 @@ def write_last_chunk(trailers: Trailers | None) -> bytes:
         return LAST_CHUNK
     lines = [name + b": " + value for lower, name, value in trailers.fields if may_be_trailer(lower)]
     return _joined([b"0", *lines])
+
+
+def _field_lines(fields: list[Field], left_out: frozenset[bytes]) -> Iterable[bytes]:
+    """The lines of all fields but those `left_out`; mostly there are none, since the rules took them."""
+    if not left_out.isdisjoint(map(_LOWER, fields)):
+        fields = [field for field in fields if field[0] not in left_out]
+    return map(_LINE, map(_SPELT, fields))
 
 
 def _joined(lines: list[bytes]) -> bytes:
