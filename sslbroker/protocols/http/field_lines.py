@@ -7,8 +7,6 @@ is given to anybody. Refuses to know where lines end, and to keep more than `KEP
 
 from __future__ import annotations
 
-from itertools import compress, count
-from operator import ne
 from typing import Any, Final
 
 from ...errors import FramingError
@@ -35,19 +33,24 @@ class FieldLines:
         self.said: Any = None
 
     def read(self, lines: list[bytes], size: int) -> list[Field]:
-        """The fields of a head's lines, which have `size` bytes; `FramingError` as `read_line`."""
+        """The fields of a head's lines, which have `size` bytes; `FramingError` as `read_lines`."""
         last = self._lines
-        fields = self._fields.copy()
         if len(lines) == len(last):
-            for at in compress(count(), map(ne, lines, last)):
-                field = read_line(lines[at])
+            fields = self._fields.copy()
+            changed = [at for at, line in enumerate(lines) if line != last[at]]
+            for at, field in zip(changed, read_lines([lines[at] for at in changed]), strict=True):
                 if field[0] in MEANINGFUL or fields[at][0] in MEANINGFUL:
                     self.said = None
                 fields[at] = field
+        elif last:
+            self.said = None
+            known = dict(zip(last, self._fields, strict=True))
+            new = [line for line in lines if line not in known]
+            known.update(zip(new, read_lines(new), strict=True))
+            fields = [known[line] for line in lines]
         else:
             self.said = None
-            known = dict(zip(last, fields, strict=True))
-            fields = [known.get(line) or read_line(line) for line in lines]
+            fields = read_lines(lines)
         if size > KEPT:
             self._fields, self._lines, self.said = [], [], None
             return fields
@@ -55,17 +58,23 @@ class FieldLines:
         return fields.copy()
 
 
-def read_line(line: bytes) -> Field:
-    """The field that a line says; `FramingError` when it says none, or holds a control character."""
-    name, colon, value = line.partition(b":")
-    lower = LOWER_NAMES.get(name)
-    if lower is None:
-        if TOKEN.fullmatch(name) is None:
+def read_lines(lines: list[bytes]) -> list[Field]:
+    """The fields that lines say; `FramingError` when one says none, or holds a control character."""
+    fields = []
+    lower_name = LOWER_NAMES.get
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        lower = lower_name(name)
+        if lower is None:
+            if TOKEN.fullmatch(name) is None:
+                raise _error(line)
+            lower = name.lower()
+        if not colon:
             raise _error(line)
-        lower = name.lower()
-    if not colon or value.translate(None, LINE_BYTES):
-        raise _error(line)
-    return lower, name, value.strip()  # of blanks only: no other white space is left in a line
+        fields.append((lower, name, value.strip()))  # of blanks only: no other white space is let pass
+    if b"".join(lines).translate(None, LINE_BYTES):
+        raise FramingError("a control character in a head")
+    return fields
 
 
 def _error(line: bytes) -> FramingError:

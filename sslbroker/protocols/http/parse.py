@@ -11,14 +11,13 @@ from __future__ import annotations
 from typing import Final
 
 from ...errors import FramingError
-from .field_lines import FieldLines, read_line, shown
+from .field_lines import FieldLines, read_lines, shown
 from .grammar import (
     ABSOLUTE_FORM,
     BARE_LINE_END,
     CRLF,
     HEAD_END,
     LINE_BYTES,
-    MEANINGFUL,
     MINOR,
     REQUEST_LINE,
     STATUS_LINE,
@@ -27,23 +26,11 @@ from .grammar import (
     may_be_trailer,
     same_authority,
     split_authority,
-    tokens,
 )
-from .message import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, Field, Framing, Request, Response, Trailers
-
-#: How many digits a Content-Length may have: any such number fits 64 bits.
-LENGTH_DIGITS: Final = 18
-
-#: How many options Connection may list: each is kept, at ten times its size, while the message lives.
-OPTIONS: Final = 32
-
-_USUAL_OPTIONS: Final = {
-    value: (value.lower(),) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"Upgrade")
-}
+from .meaning import host_of, meanings_of, said_by_request, said_by_response
+from .message import NONE, Request, Response, Trailers
 
 _SLASH: Final = ord("/")
-
-Meanings = dict[bytes, list[bytes]]
 
 
 def find_head_end(data: bytes, seen: int, head_size: int) -> int:
@@ -93,15 +80,15 @@ def _request(head: bytes, headers: int, last: FieldLines) -> Request:
     fields = last.read(lines, len(head))
     said = last.said
     if said is None or said[0] != minor:
-        meanings = _meanings(fields)
-        host, said = _host(meanings, minor), None
+        meanings = meanings_of(fields)
+        host, said = host_of(meanings, minor), None
     else:
         host = said[1]
     named = host
     if target[0] != _SLASH or method == b"CONNECT":
         target, named = _other_target(method, target, host)
     if said is None:
-        said = last.said = minor, host, *_said_by_request(meanings, minor)
+        said = last.said = minor, host, *said_by_request(meanings, minor)
     _, _, framing, length, close, options, upgrade, expects_continue, accepts_trailers = said
     if method == b"CONNECT":
         framing, length, close = NONE, 0, True
@@ -118,29 +105,6 @@ def _request(head: bytes, headers: int, last: FieldLines) -> Request:
         upgrade,
         expects_continue,
         accepts_trailers,
-    )
-
-
-def _said_by_request(
-    meanings: Meanings, minor: int
-) -> tuple[Framing, int, bool, tuple[bytes, ...], bytes, bool, bool]:
-    """What a request's fields say of its body and its connection, in the order of its attributes."""
-    framing, length = _framing(meanings, minor)
-    if framing is UNTIL_CLOSE:
-        framing = NONE
-    options = _options(meanings)
-    content = framing is CHUNKED or length > 0
-    upgrade = b""
-    if minor and not content and b"upgrade" in options:
-        upgrade = b", ".join(meanings.get(b"upgrade", ()))
-    return (
-        framing,
-        length,
-        b"close" in options or (minor == 0 and b"keep-alive" not in options),
-        options,
-        upgrade,
-        b"expect" in meanings and _expects_continue(meanings, minor) and content,
-        b"te" in meanings and b"trailers" in _members(meanings[b"te"]),
     )
 
 
@@ -172,7 +136,7 @@ def _response(head: bytes, headers: int, last: FieldLines, to_head: bool) -> Res
     fields = last.read(lines, len(head))
     said = last.said
     if said is None or said[0] != minor:
-        said = last.said = minor, *_said_by_response(_meanings(fields), minor)
+        said = last.said = minor, *said_by_response(meanings_of(fields), minor)
     _, framing, length, close, options, upgrade = said
     if to_head or status < 200 or status == 204 or status == 304:
         framing, length = NONE, 0
@@ -188,15 +152,6 @@ def _start_of_response(line: bytes) -> tuple[int, int, bytes]:
     return 0 if digit == b"0" else 1, int(status), reason or b""
 
 
-def _said_by_response(meanings: Meanings, minor: int) -> tuple[Framing, int, bool, tuple[bytes, ...], bytes]:
-    """What a response's fields say of its body and its connection."""
-    framing, length = _framing(meanings, minor)
-    options = _options(meanings)
-    close = b"close" in options or (minor == 0 and b"keep-alive" not in options)
-    upgrade = b", ".join(meanings.get(b"upgrade", ())) if b"upgrade" in options else b""
-    return framing, length, close, options, upgrade
-
-
 def parse_trailers(section: bytes, headers: int, options: tuple[bytes, ...] = ()) -> Trailers | None:
     """The trailer fields (without the empty line) that may be passed on; None when there is none.
 
@@ -208,9 +163,7 @@ def parse_trailers(section: bytes, headers: int, options: tuple[bytes, ...] = ()
     try:
         if len(lines) > headers:
             raise _too_many_fields(lines, headers)
-        fields = [
-            field for field in map(read_line, lines) if field[0] not in named and may_be_trailer(field[0])
-        ]
+        fields = [field for field in read_lines(lines) if field[0] not in named and may_be_trailer(field[0])]
     except FramingError:
         _check_lines(CRLF + section, headers)
         raise
@@ -231,63 +184,6 @@ def _check_lines(head: bytes, headers: int) -> None:
 
 def _too_many_fields(lines: list[bytes], headers: int) -> FramingError:
     return FramingError(f"{len(lines)} header fields; at most {headers} are taken", 431)
-
-
-def _meanings(fields: list[Field]) -> Meanings:
-    """The values of the `MEANINGFUL` fields."""
-    meanings: Meanings = {}
-    for lower, _, value in fields:
-        if lower in MEANINGFUL:
-            if lower in meanings:
-                meanings[lower].append(value)
-            else:
-                meanings[lower] = [value]
-    return meanings
-
-
-def _framing(meanings: Meanings, minor: int) -> tuple[Framing, int]:
-    """How the fields frame the body; `UNTIL_CLOSE` when they say nothing (RFC 9112 §6)."""
-    lengths = meanings.get(b"content-length")
-    codings = meanings.get(b"transfer-encoding")
-    if codings is not None:
-        if lengths is not None:
-            raise FramingError("both Content-Length and Transfer-Encoding")
-        if minor == 0:
-            raise FramingError("Transfer-Encoding in an HTTP/1.0 message")
-        if len(codings) != 1 or codings[0].lower() != b"chunked":
-            raise _coding_error(codings)
-        return CHUNKED, 0
-    if lengths is None:
-        return UNTIL_CLOSE, 0
-    if len(lengths) != 1:
-        raise FramingError(f"{len(lengths)} Content-Length fields; expected one")
-    digits = lengths[0]
-    if not digits.isdigit() or len(digits) > LENGTH_DIGITS:
-        raise FramingError(f"Content-Length {shown(digits)}; expected 1 to {LENGTH_DIGITS} digits")
-    return LENGTH, int(digits)
-
-
-def _coding_error(codings: list[bytes]) -> FramingError:
-    names = _members(codings)
-    detail = f"Transfer-Encoding {shown(b', '.join(codings))}; only chunked, once, is taken"
-    known = any(name.partition(b";")[0].strip() in (b"chunked", b"identity") for name in names)
-    sound = names and all(TOKEN.fullmatch(name) for name in names)
-    # An unknown coding is 501 (RFC 9112 §6.1), but a list that holds chunked too is ambiguous.
-    return FramingError(detail, 501 if sound and not known else 400)
-
-
-def _host(meanings: Meanings, minor: int) -> bytes | None:
-    """The one Host (RFC 9112 §3.2); empty is what a URI without an authority has."""
-    hosts = meanings.get(b"host")
-    if hosts is None:
-        if minor:
-            raise FramingError("no Host field; HTTP/1.1 requires one")
-        return None
-    if len(hosts) != 1:
-        raise FramingError(f"{len(hosts)} Host fields; expected one")
-    if split_authority(hosts[0]) is None:
-        raise FramingError(f"Host {shown(hosts[0])}; expected a host and perhaps a port")
-    return hosts[0]
 
 
 def _other_target(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes | None]:
@@ -314,31 +210,6 @@ def _other_target(method: bytes, target: bytes, host: bytes | None) -> tuple[byt
     if not rest and method == b"OPTIONS":
         return b"*", authority
     return rest if rest.startswith(b"/") else b"/" + rest, authority
-
-
-def _expects_continue(meanings: Meanings, minor: int) -> bool:
-    """Whether the client waits for 100; a 1.0 client does not, whatever it says (RFC 9110 §10.1.1)."""
-    for value in meanings[b"expect"]:
-        if value.lower() != b"100-continue":
-            raise FramingError(f"Expect {shown(value)}; only 100-continue is known", 417)
-    return minor > 0
-
-
-def _options(meanings: Meanings) -> tuple[bytes, ...]:
-    values = meanings.get(b"connection")
-    if values is None:
-        return ()
-    usual = _USUAL_OPTIONS.get(values[0]) if len(values) == 1 else None
-    if usual is not None:
-        return usual
-    options = _members(values)
-    if len(options) > OPTIONS:
-        raise FramingError(f"{len(options)} options in Connection; at most {OPTIONS} are taken", 431)
-    return tuple(options)
-
-
-def _members(values: list[bytes]) -> list[bytes]:
-    return tokens(values[0] if len(values) == 1 else b",".join(values))
 
 
 def _request_line_error(line: bytes) -> FramingError:

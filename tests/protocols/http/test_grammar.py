@@ -7,6 +7,9 @@ import pytest
 from sslbroker.protocols.http.fields import CLAIMS, HOP_BY_HOP, NEVER_SENT, WRITTEN
 from sslbroker.protocols.http.grammar import (
     BARE_LINE_END,
+    MINOR,
+    REQUEST_LINE,
+    may_be_asked,
     may_be_trailer,
     same_authority,
     split_authority,
@@ -97,3 +100,28 @@ def test_a_line_end_that_may_still_become_whole_is_not_bare() -> None:
     assert BARE_LINE_END.search(b"a\rb\n") is not None
     # What was looked at before still counts for the byte that comes next.
     assert BARE_LINE_END.search(b"a\r\n", 2) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "targets"),
+    [
+        (b"GET", (b"/", b"/a?b", b"*", b'/"', b"http://a/", b"", b"/#a", b"/ a", b"/\x7f", b"/\xff", b"/\t")),
+        (b"A" * 32, (b"/", b"")),
+        (b"A" * 33, (b"/",)),
+        (b"G@T", (b"/",)),
+        (b"", (b"/",)),
+        (b"get", (b"/",)),
+    ],
+)
+def test_a_method_and_a_target_may_be_asked_where_a_request_line_can_have_them(
+    method: bytes, targets: tuple[bytes, ...]
+) -> None:
+    for target in targets:
+        line = REQUEST_LINE.fullmatch(b"%b %b HTTP/1.1" % (method, target))
+        assert may_be_asked(method, target) == (line is not None)
+
+
+def test_every_later_minor_version_is_read_as_1() -> None:
+    assert MINOR[b"HTTP/1.0"] == 0
+    assert {MINOR[b"HTTP/1.%d" % digit] for digit in range(1, 10)} == {1}
+    assert len(MINOR) == 10
