@@ -2,7 +2,7 @@
 
 Decides what a single line of a head says (RFC 9112 §5). Invariant: what came before changes nothing but
 the time that a line takes: a line that is known was looked at when it came first, and no list that is kept
-is given to anybody. Refuses to know where lines end, and to keep more than `KEPT` bytes of lines.
+is given to anybody. Refuses to know where lines end, and to keep a large head.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from .fields import LOWER_NAMES
 from .grammar import LINE_BYTES, MEANINGFUL, TOKEN
 from .message import Field
 
-#: Bytes of a head's lines that are kept, beside what they say, as long as the connection lives.
+#: Bytes of a head that is kept, with what it says, as long as the connection lives.
 KEPT: Final = 2048
+
+#: Fields of such a head: each costs two hundred bytes, however short it is.
+KEPT_FIELDS: Final = 32
 
 
 class FieldLines:
@@ -35,24 +38,27 @@ class FieldLines:
     def read(self, lines: list[bytes], size: int) -> list[Field]:
         """The fields of a head's lines, which have `size` bytes; `FramingError` as `read_lines`."""
         last = self._lines
-        if len(lines) == len(last):
+        if not last:
+            self.said = None
+            fields = read_lines(lines)
+        elif len(lines) == len(last):
             fields = self._fields.copy()
-            changed = [at for at, line in enumerate(lines) if line != last[at]]
-            for at, field in zip(changed, read_lines([lines[at] for at in changed]), strict=True):
-                if field[0] in MEANINGFUL or fields[at][0] in MEANINGFUL:
-                    self.said = None
-                fields[at] = field
-        elif last:
+            for at, line in enumerate(lines):
+                if line != last[at]:
+                    field = _read(line)
+                    if line.translate(None, LINE_BYTES):
+                        raise _control_character()
+                    if field[0] in MEANINGFUL or fields[at][0] in MEANINGFUL:
+                        self.said = None
+                    fields[at] = field
+        else:
             self.said = None
             known = dict(zip(last, self._fields, strict=True))
             new = [line for line in lines if line not in known]
             known.update(zip(new, read_lines(new), strict=True))
             fields = [known[line] for line in lines]
-        else:
-            self.said = None
-            fields = read_lines(lines)
-        if size > KEPT:
-            self._fields, self._lines, self.said = [], [], None
+        if size > KEPT or len(lines) > KEPT_FIELDS:
+            self._fields, self._lines = [], []
             return fields
         self._fields, self._lines = fields, lines
         return fields.copy()
@@ -60,21 +66,27 @@ class FieldLines:
 
 def read_lines(lines: list[bytes]) -> list[Field]:
     """The fields that lines say; `FramingError` when one says none, or holds a control character."""
-    fields = []
-    lower_name = LOWER_NAMES.get
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        lower = lower_name(name)
-        if lower is None:
-            if TOKEN.fullmatch(name) is None:
-                raise _error(line)
-            lower = name.lower()
-        if not colon:
-            raise _error(line)
-        fields.append((lower, name, value.strip()))  # of blanks only: no other white space is let pass
+    fields = list(map(_read, lines))
     if b"".join(lines).translate(None, LINE_BYTES):
-        raise FramingError("a control character in a head")
+        raise _control_character()
     return fields
+
+
+def _read(line: bytes) -> Field:
+    """The field, if what stands in the line may stand in one."""
+    name, colon, value = line.partition(b":")
+    lower = LOWER_NAMES.get(name)
+    if lower is None:
+        if TOKEN.fullmatch(name) is None:
+            raise _error(line)
+        lower = name.lower()
+    if not colon:
+        raise _error(line)
+    return lower, name, value.strip()  # of blanks only: with other white space the line is refused
+
+
+def _control_character() -> FramingError:
+    return FramingError("a control character in a head")
 
 
 def _error(line: bytes) -> FramingError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...errors import FramingError
-from .field_lines import FieldLines, read_lines, shown
+from .field_lines import KEPT, FieldLines, read_lines, shown
 from .grammar import (
     ABSOLUTE_FORM,
     BARE_LINE_END,
@@ -88,7 +88,8 @@ def _request(head: bytes, headers: int, last: FieldLines) -> Request:
     if target[0] != _SLASH or method == b"CONNECT":
         target, named = _other_target(method, target, host)
     if said is None:
-        said = last.said = minor, host, *said_by_request(meanings, minor)
+        said = minor, host, *said_by_request(meanings, minor)
+        last.said = said if len(head) <= KEPT else None
     _, _, framing, length, close, options, upgrade, expects_continue, accepts_trailers = said
     if method == b"CONNECT":
         framing, length, close = NONE, 0, True
@@ -127,16 +128,19 @@ def _response(head: bytes, headers: int, last: FieldLines, to_head: bool) -> Res
     lines = head.split(CRLF)
     line = lines.pop(0)
     if line == last.first:
-        minor, status, reason = last.start
+        start = last.start
     else:
-        minor, status, reason = last.start = _start_of_response(line)
-        last.first = line
+        start = _start_of_response(line)
+        if len(head) <= KEPT:
+            last.first, last.start = line, start
+    minor, status, reason = start
     if len(lines) > headers:
         raise _too_many_fields(lines, headers)
     fields = last.read(lines, len(head))
     said = last.said
     if said is None or said[0] != minor:
-        said = last.said = minor, *said_by_response(meanings_of(fields), minor)
+        said = minor, *said_by_response(meanings_of(fields), minor)
+        last.said = said if len(head) <= KEPT else None
     _, framing, length, close, options, upgrade = said
     if to_head or status < 200 or status == 204 or status == 304:
         framing, length = NONE, 0

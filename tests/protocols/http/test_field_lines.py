@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sslbroker.errors import FramingError
-from sslbroker.protocols.http.field_lines import KEPT, FieldLines, read_lines
+from sslbroker.protocols.http.field_lines import KEPT, KEPT_FIELDS, FieldLines, read_lines
 from sslbroker.protocols.http.parse import parse_request_head, parse_response_head
 
 LINES = [b"Host: a", b"Accept: */*", b"X-Own: 1"]
@@ -114,6 +114,15 @@ def test_only_small_heads_are_kept(more: int) -> None:
     assert (read(last, *lines)[1] is first[1]) is (not more)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_only_heads_of_few_fields_are_kept(more: int) -> None:
+    last = FieldLines()
+    lines = [b"a%d:" % number for number in range(KEPT_FIELDS + more)]
+    first = read(last, *lines)
+    assert first == read_lines(lines)
+    assert (read(last, *lines)[1] is first[1]) is (not more)
+
+
 def test_a_line_that_is_none_is_none_again() -> None:
     last = FieldLines()
     read(last, *LINES)
@@ -135,3 +144,39 @@ def test_a_head_of_another_version_does_not_mean_what_the_last_one_did() -> None
     for version in (b"1.1", b"1.0", b"1.1"):
         head = b"HTTP/%b 200 OK\r\nServer: a" % version
         assert parse_response_head(head, 9, FieldLines()) == parse_response_head(head, 9, last)
+
+
+@pytest.mark.parametrize("size", [1, KEPT])
+def test_a_head_without_fields_means_nothing_whatever_the_last_one_did(size: int) -> None:
+    last = FieldLines()
+    bare = b"HTTP/1.1 200 OK"
+    parse_response_head(bare + b"\r\nContent-Length: 5\r\nX-Own: " + b"x" * size, 9, last)
+    for _ in range(2):
+        assert parse_response_head(bare, 9, last) == parse_response_head(bare, 9)
+
+
+@pytest.mark.parametrize("size", [1, KEPT])
+def test_a_status_line_says_the_same_whatever_came_before(size: int) -> None:
+    last = FieldLines()
+    for status in (
+        b"200 OK",
+        b"404 " + b"x" * size,
+        b"200 OK",
+        b"404 " + b"x" * size,
+        b"404 y",
+        b"404",
+        b"404 ",
+    ):
+        head = b"HTTP/1.1 " + status
+        assert parse_response_head(head, 9, last) == parse_response_head(head, 9)
+    assert last.first == b"HTTP/1.1 404 "
+
+
+def test_nothing_that_a_large_head_said_is_kept() -> None:
+    last = FieldLines()
+    large = b"\r\nHost: a\r\nConnection: " + b"x" * KEPT
+    for small, kept in ((b"\r\nHost: a", True), (large, False)):
+        parse_request_head(b"GET / HTTP/1.1" + small, 9, last)
+        assert (last.said is not None) is kept
+        parse_response_head(b"HTTP/1.1 200 OK" + small, 9, last)
+        assert (last.said is not None) is kept
