@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -84,7 +84,7 @@ class Way:
             server.drain()
         number = server.open()
         seen.append(self.rules.send_request(server, number, message, carried, f"10.0.0.{link}:80", secure))
-        events = server.receive(response)
+        events = cast("Sequence[Any]", server.receive(response))
         seen.append(repr(events))
         kinds = [type(event) for event in events]
         if kinds not in ([Head, Body, End], [Head, End]):
