@@ -31,7 +31,7 @@ from .demo.servers import DemoServers
 from .errors import ConfigurationError, StartError
 from .extensions import Extensions, extensions
 from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
-from .net import descriptors, ports
+from .net import descriptors, heap, ports
 from .net.addresses import Addresses
 from .net.frontend import Frontend
 from .net.monitor import MonitorService
@@ -342,6 +342,7 @@ def application(configuration: Configuration | Path, **given: Any) -> Any:
         broker(configuration, reactor, **given).setServiceParent(made)
     except (ConfigurationError, StartError) as error:
         raise SystemExit(announce.explain(error)) from None
+    heap.settle_when_running(reactor)
     return made
 
 

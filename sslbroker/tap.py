@@ -72,12 +72,15 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     from .announce import explain
+    from .net.heap import settle_when_running
     from .service import broker
 
     try:
-        return _demo(options, reactor) if options["demo"] else broker(Path(options["config"]), reactor)
+        made = _demo(options, reactor) if options["demo"] else broker(Path(options["config"]), reactor)
     except (ConfigurationError, StartError) as error:
         raise SystemExit(explain(error)) from None
+    settle_when_running(reactor)
+    return made
 
 
 def _demo(options: Options, reactor: Any) -> IService:

@@ -25,7 +25,7 @@ from sslbroker import service as service_module
 from sslbroker.announce import explain
 from sslbroker.errors import ConfigurationError, StartError
 from sslbroker.interfaces import IBalancer, IObserver, IResponseClassifier
-from sslbroker.net import ports
+from sslbroker.net import heap, ports
 from sslbroker.net.tls import ListenerContexts
 from sslbroker.net.transports import StockTransports
 from sslbroker.protocols.http.backend import HTTPProtocol
@@ -338,11 +338,16 @@ class Running(TestCase):
 
 
 class TacFile(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.settling: list[Any] = []  # the process of these tests is no broker's
+        self.patch(heap, "settle_when_running", self.settling.append)
+
     def test_a_tac_file_gets_an_application_with_the_broker_in_it(self) -> None:
         made = application(configuration())
         (service,) = list(IService(made))  # type: ignore[call-overload]
         self.assertIsInstance(service, BrokerService)
         service.addresses.close()
+        self.assertEqual(self.settling, [reactor])
 
     def test_a_toml_file_may_name_what_the_tac_file_gives(self) -> None:
         file = folder(self) / "broker.toml"

@@ -13,7 +13,6 @@ worker does: it calls what it was given.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import select
@@ -31,6 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..net import heap
 from . import told
 from .fresh import name_process
 
@@ -189,9 +189,7 @@ class _Forking:
         os.set_blocking(waking, False)
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        # What is there now is the same in all workers: a collection would write to it, and copy it.
-        gc.collect()
-        gc.freeze()
+        heap.settle()  # once for all workers, which have it in common
         while not (self._finishing and not self._living):
             ready, _, _ = select.select([self._control.fileno(), self._woken], [], [])
             if self._woken in ready:
