@@ -26,6 +26,8 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "cost_ratio": ("CPU ÷ one worker", "{:.2f}"),
     "split": ("share of the busier", "{:.0%}"),
     "gain": ("rate ÷ one worker", "{:.2f}"),
+    "held_ratio": ("CPU ÷ one worker, held", "{:.2f}"),
+    "held_used": ("used of what is held", "{:.0%}"),
     "rss_mib": ("RSS MiB", "{:.0f}"),
     "busy": ("core used", "{:.0%}"),
     "others": ("disturbed", "{:.0%}"),

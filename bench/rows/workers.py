@@ -2,7 +2,8 @@
 
 Decides three comparisons of the same proxy with one worker and with two. Invariant: cost is compared on one
 core with nothing held; the gain with each worker held to a quarter of a core, so that a machine with few
-cores has enough of them; the split is counted in the kernel's table of sockets, over many idle clients.
+cores has enough of them, and with what it depends on: how much of that was used, and what a transaction cost;
+the split is counted in the kernel's table of sockets, over many idle clients.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ from . import Aim, Figures, Stage
 CLIENTS = 400
 HELD = 0.25
 _ESTABLISHED = "01"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What workers did that were held."""
+
+    rate: float
+    cpu: float  # seconds a transaction
+    used: float  # share of what they might use
 
 
 @dataclass(frozen=True)
@@ -53,16 +63,15 @@ class Workers:
             raise CannotRun(f"two workers were asked for, {len(workers_of(two))} are there")
         others = Disturbance.begin((one.pid, two.pid, *stage.site.servers))
         costs = [self._cost(stage, run) for run in runs]
-        rates = []
-        for run in runs:
-            with held(workers_of(run), HELD):
-                rates.append(self._load(stage, run, stage.seconds).rate)
+        alone, both = (self._held(stage, run) for run in runs)
         return {
             "cpu_us": costs[1],
             "cost_ratio": costs[1] / costs[0],
             **self._split(stage, two),
-            "rate": rates[1],
-            "gain": rates[1] / rates[0],
+            "rate": both.rate,
+            "gain": both.rate / alone.rate,
+            "held_used": min(alone.used, both.used),
+            "held_ratio": both.cpu / alone.cpu,
             "rss_mib": cost(two.pid).resident / 2**20,
             "others": others.share(),
         }
@@ -71,6 +80,14 @@ class Workers:
         before = cost(run.pid)
         load = self._load(stage, run, stage.seconds)
         return (cost(run.pid) - before).cpu / load.requests * 1e6
+
+    def _held(self, stage: Stage, run: Running) -> Held:
+        workers = workers_of(run)
+        with held(workers, HELD):
+            before = cost(run.pid)
+            load = self._load(stage, run, stage.seconds)
+            spent = cost(run.pid) - before
+        return Held(load.rate, spent.cpu / load.requests, spent.cpu / load.seconds / HELD / len(workers))
 
     def _split(self, stage: Stage, run: Running) -> dict[str, float]:
         """The share of the busier worker; threads share their descriptors, and have no such figure."""
