@@ -52,7 +52,7 @@ class RequestHeads:
     def parse(self, head: bytes) -> Request:
         """As `parse_request_head`."""
         end = head.find(CRLF)
-        lines = head[end:]
+        lines = head[end:] if end >= 0 else b""
         last = self._last
         if last is not None and lines == self._lines:
             match = REQUEST_LINE.fullmatch(head, 0, end)

@@ -57,7 +57,8 @@ class ShortCutRules(HTTPRules):
         self, codec: ICodec, exchange: int, request: Request, origin: Origin, address: str, secure_link: bool
     ) -> bytes:
         """The request as the server shall see it, which has no content."""
-        memo = _memo(request) if type(codec) is ServerCodec else None
+        repeats = type(codec) is ServerCodec and request.method not in _COUNTED
+        memo = _memo(request) if repeats else None
         if memo is not None:
             known = memo.wire
             if (
@@ -74,7 +75,6 @@ class ShortCutRules(HTTPRules):
             memo is not None
             and request.framing is NONE
             and not (request.upgrade or sent.close)
-            and request.method not in _COUNTED
             and codec.repeats  # type: ignore[attr-defined]
         ):
             line = len(request.method) + len(request.target) + len("  HTTP/1.1")

@@ -254,3 +254,10 @@ def test_heads_that_differ_are_not_kept_for_a_third() -> None:
         assert requests.parse(b"GET / HTTP/1.1\r\nHost: a%d" % number).memo is None
         assert responses.parse(b"HTTP/1.1 200 OK\r\nETag: %d" % number, False).memo is None
     assert (requests._last, responses._last) == (None, None)
+
+
+def test_a_request_without_fields_is_no_beginning_of_another() -> None:
+    heads = RequestHeads(FIELDS)
+    for _ in range(3):
+        heads.parse(b"GET / HTTP/1.0")
+    assert heads.whole(b"GET / HTTP/1.00\r\n\r\n") is None

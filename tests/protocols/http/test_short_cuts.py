@@ -67,7 +67,7 @@ class Way:
         """One exchange, as far as it goes; what was seen of it."""
         self.forget()
         client, server, origin = self.client, self.servers[link], self.origins[who]
-        events: Sequence[Any] = client.receive(request)
+        events: Any = client.receive(request)
         seen: list[object] = [repr(events)]
         if [type(event) for event in events] != [Head, End] or events[1].trailers is not None:
             self.client = ClientCodec(SIZE, FIELDS)
@@ -168,6 +168,16 @@ def test_an_answer_without_a_date_gets_the_time_of_each(monkeypatch: pytest.Monk
             0,
         )
     assert len(dated) == 5
+
+
+def test_what_one_method_may_repeat_is_not_sent_for_one_that_counts() -> None:
+    way = Way(True, "keep")
+    head = b" / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 3\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+    for method in (b"GET", b"GET", b"GET", b"OPTIONS", b"TRACE", b"GET"):
+        sent = way.exchange(method + head, answer, False, 0, False, 0)[2]
+        assert isinstance(sent, bytes)
+        assert b"\r\nMax-Forwards: %d\r\n" % (3 if method == b"GET" else 2) in sent
 
 
 def test_other_rules_have_no_short_cuts() -> None:
