@@ -74,11 +74,11 @@ class ClientConnection(Protocol):
             self.fast.relay()
         return self._relays
 
-    def begin_relay(self, exchange: int, message: Any, stream: bool) -> Relay:
-        """A transaction begins as a relay."""
+    def begin_relay(self, exchange: int, message: Any, stream: bool, carried: Origin | None = None) -> Relay:
+        """A transaction begins as a relay; `carried` as for that."""
         self._limit.met()
         self.tunnelled = stream
-        relay = Relay(self, exchange, message, stream, self.frontend.pool.now())
+        relay = Relay(self, exchange, message, stream, self.frontend.pool.now(), carried)
         self._relays[exchange] = relay
         self.frontend.began()
         return relay

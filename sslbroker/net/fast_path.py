@@ -99,6 +99,8 @@ class FastTransaction:
             if len(events) > 3:
                 return False
             body: Any = events[1]
+            if type(body) is not Body:
+                return False
             content = body.data
         pool, link, response, attempt = self.pool, self.link, head.message, self.attempt
         judge = pool.judge
@@ -122,13 +124,11 @@ class FastTransaction:
         member.ended(attempt)
         pool.monitor.heard(attempt)
         try:
-            kept = link.leave(self.link_exchange, connection)
+            link.leave(self.link_exchange, connection)
         except Exception:  # the codec's
             _log.failure("A link of pool {pool} ended by a mistake", pool=pool.name)
-            kept = False
             link.drop()
-        if not kept:
-            pool.places.freed()
+        pool.places.freed()  # whatever becomes of the link
         connection.fast_over(self, response, size)
         return True
 
@@ -136,7 +136,8 @@ class FastTransaction:
         """The same transaction as a relay, which hears of everything from now on."""
         connection = self.connection
         connection.fast = None
-        relay = Relay(connection, self.exchange, self.request, False, self.attempt.began)
+        began = self.attempt.began
+        relay = Relay(connection, self.exchange, self.request, False, began, self.origin)
         connection.relays[self.exchange] = relay
         relay.take_over(self.attempt, self.link, self.link_exchange)
         return relay
@@ -167,7 +168,7 @@ def begin(connection: ClientConnection, events: Sequence[Event]) -> bool:
         chosen = Failure()
     link = pool.links[chosen].take() if type(chosen) is Member else None
     if link is None:
-        relay = connection.begin_relay(exchange, request, False)
+        relay = connection.begin_relay(exchange, request, False, origin)
         relay.upload.end(None)
         relay.chosen(chosen)
         return True

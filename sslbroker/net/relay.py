@@ -75,19 +75,26 @@ class Relay:
     )
 
     def __init__(
-        self, connection: ClientConnection, exchange: int, request: Any, stream: bool, now: float
+        self,
+        connection: ClientConnection,
+        exchange: int,
+        request: Any,
+        stream: bool,
+        now: float,
+        carried: Origin | None = None,
     ) -> None:
+        """`carried` is what the short cuts said, if they were asked: the rules need not be asked again."""
         pool = connection.frontend.pool
         self.connection = connection
         self.exchange = exchange
         self.request = request
         self.pool = pool
-        self.origin: Origin = pool.rules.origin(request, connection.origin)
+        self.origin: Origin = carried or pool.rules.origin(request, connection.origin)
         stored = pool.storage.open()
         self.upload = Upload(self, stored)
         self.download = Download(self)
         pinned = connection.pinned is not None
-        replay = _PINNED if pinned else pool.rules.replay(request)
+        replay = _PINNED if pinned else _REPLAYABLE if carried is not None else pool.rules.replay(request)
         self.transaction = Transaction(replay, stored, pool.tries, now)
         self.stream = stream  # from its beginning
         self.tunnel = stream  # or since the final answer

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from sslbroker.core.balancing import RoundRobin
+from sslbroker.interfaces import Body, Event, Reply
 from sslbroker.net.fast_path import FastTransaction
 from sslbroker.net.frontend import Frontend
+from sslbroker.outcome import After
 from sslbroker.protocols.http.client_codec import ClientCodec
 from sslbroker.protocols.http.rules import HTTPRules, StatusClassifier
 from sslbroker.protocols.http.server_codec import ServerCodec
@@ -181,6 +183,39 @@ class Whole(Both):
 
         self.both(script, 4)  # the second client is warmed on the link that the first one left
 
+    def test_max_forwards_counts_down_where_it_counts(self) -> None:
+        request = b"GET / HTTP/1.1\r\nHost: shop\r\nMax-Forwards: 5\r\n\r\n"
+
+        def script() -> None:
+            client = self.client()
+            for method in (b"GET", b"GET", b"GET", b"GET", b"OPTIONS", b"TRACE", b"GET"):
+                self.transaction(client, request.replace(b"GET", method))
+            said = re.findall(rb"([A-Z]+) /.*?Max-Forwards: ([0-9])", self.links[0].received, re.S)
+            self.assertEqual([digit for _, digit in said], [b"5", b"5", b"5", b"5", b"4", b"4", b"5"])
+
+        self.both(script, 6)
+
+    def test_who_waits_for_a_place_gets_it_whatever_becomes_of_the_link(self) -> None:
+        after = ServerCodec.after
+
+        def kept_for_its_client(codec: ServerCodec, exchange: int) -> After:
+            word = after(codec, exchange)
+            return After.PINNED if word is After.REUSABLE else word
+
+        def script() -> None:
+            first, second = self.warm(), self.client()
+            first.sends(GET)
+            second.sends(GET)
+            self.assertEqual(self.pool.figures.queued, 1)
+            self.patch(ServerCodec, "after", kept_for_its_client)
+            self.link().sends(OK)
+            self.assertEqual(self.pool.figures.queued, 0)
+            self.link().sends(OK)
+            self.patch(ServerCodec, "after", after)
+            self.assertTrue(second.received.endswith(b"hello"))
+
+        self.both(script, 1, limits_of_servers={"maximum_transactions": 1})
+
     def test_a_slow_client_is_waited_for(self) -> None:
         large = OK.replace(b"hello", b"x" * 60_000).replace(b": 5", b": 60000")
 
@@ -227,6 +262,24 @@ class Parted(Both):
                     self.transaction(client)
 
             self.both(script, 0)
+
+    def test_what_a_codec_owes_the_server_is_no_content(self) -> None:
+        receive = ServerCodec.receive
+
+        def owing(codec: ServerCodec, data: bytes) -> list[Event]:
+            events = receive(codec, data)
+            return [Reply(e.exchange, e.data) if type(e) is Body else e for e in events]
+
+        def script() -> None:
+            client = self.under_way()
+            self.patch(ServerCodec, "receive", owing)
+            content = b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+            self.link().sends(b"HTTP/1.1 200 OK\r\n" + content)
+            self.patch(ServerCodec, "receive", receive)
+            self.assertEqual(client.received.count(b"hello"), 1)  # of the answer before
+            self.assertTrue(self.links[0].received.endswith(b"hello"))
+
+        self.both(script, 0)
 
     def test_a_failing_answer_goes_on_at_another_server(self) -> None:
         def script() -> None:
@@ -468,6 +521,20 @@ class Mistakes(Both):
         ):
             received = self.meets(owner, name).received
             self.assertIn(b"HTTP/1.1 502 ", received, name)
+
+    def test_what_was_asked_before_is_not_asked_again(self) -> None:
+        for name in ("origin", "replay", "admit", "go_ahead_wait"):
+            right = getattr(HTTPRules, name)
+
+            def script(name: str = name, right: Any = right) -> None:
+                client = self.under_way()
+                self.patch(HTTPRules, name, wrong)
+                client.resets()
+                self.settle()
+                self.patch(HTTPRules, name, right)
+                self.assertEqual(self.pool.members[0].outstanding, 0)
+
+            self.both(script, 0)
 
     def test_in_the_answer_the_client_is_cut(self) -> None:
         client = self.meets(ClientCodec, "_send_head")
