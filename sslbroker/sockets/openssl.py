@@ -98,7 +98,11 @@ class Public:
         except SSL.Error:
             if at == start:
                 raise
-        return self.take(), at
+        # In records as small as the peer has asked for (RFC 6066 §4) that may need more room.
+        pieces = [self.take()]
+        while len(pieces[-1]) == _ROOM:
+            pieces.append(self.take())
+        return b"".join(pieces), at
 
     def take(self) -> bytes:
         try:
@@ -132,6 +136,7 @@ class Direct:
             while _BIO_get_mem_data(into, _NULL):
                 if size > _ROOM - RECORD:
                     data += _OPENED_BYTES[:size]
+                    _memmove(_OPENED, _ZEROS, size)
                     size = 0
                 more = _SSL_read(ssl, _OPENED + size, _ROOM - size)
                 if more <= 0:

@@ -141,12 +141,12 @@ class Opening(SynchronousTestCase):
                 self.assertEqual(said[0], said[1])
 
     def test_no_plain_text_stays(self) -> None:
-        client, server = pair()
-        near = Direct(server)
-        client.send(b"a secret")
-        near.feed(records(client))
-        self.assertEqual(near.open()[0], b"a secret")
-        self.assertNotIn(b"secret", openssl._OPENED_BYTES[:])
+        for size in (1, RECORD, 9 * RECORD, 20 * RECORD):
+            client, server = pair()
+            near = Direct(server)
+            near.feed(everything(Direct(client), b"s" * size))
+            self.assertEqual(near.open()[0], b"s" * size)
+            self.assertEqual(openssl._OPENED_BYTES[:].strip(b"\0"), b"")
 
     def test_what_another_connection_left_in_the_queue_of_errors_fails_none(self) -> None:
         client, server = pair()
@@ -182,6 +182,14 @@ class Sealing(SynchronousTestCase):
             sealed, at = make(server).seal(b"x" * 20 * RECORD, 0)
             self.assertEqual(at, 8 * RECORD)
             self.assertGreater(len(sealed), at)
+
+    def test_nothing_is_left_of_records_that_need_more_room(self) -> None:
+        client, server = pair()
+        near, data = Public(server), b"x" * 20 * RECORD
+        with mock.patch.object(openssl, "_TOGETHER", 20):
+            client.bio_write(everything(near, data))
+        self.assertEqual(near.take(), b"")
+        self.assertEqual(Public(client).open()[0], data)
 
     def test_before_the_peer_has_spoken(self) -> None:
         for make in BOTH:
