@@ -19,6 +19,7 @@ import sslbroker
 from sslbroker import config
 from sslbroker.core.members import Member
 from sslbroker.interfaces import Origin
+from sslbroker.net import heap
 from sslbroker.protocols.http.message import Response
 from sslbroker.settings import Configuration, Server
 
@@ -48,6 +49,7 @@ class Running(TestCase):
 
     def start(self, name: str) -> dict[str, Any]:
         """The names that the file defines, while its application runs."""
+        self.patch(heap, "settle_when_running", lambda reactor: None)  # this process is not the broker's own
         self.folder = folder(self)
         text = re.sub(r'"tcp:[0-9]+[^"]*"', '"tcp:0:interface=127.0.0.1"', (ETC / name).read_text())
         path = self.folder / name
