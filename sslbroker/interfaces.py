@@ -114,7 +114,7 @@ class Error(Event):
 
     def __init__(self, exchange: int, error: FramingError) -> None:
         self.exchange = exchange
-        self.error = error
+        self.error = error.with_traceback(None)  # its frames would keep the connection, in a circle
 
 
 class Reply(Event):

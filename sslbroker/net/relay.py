@@ -136,6 +136,7 @@ class Relay:
             if not isinstance(chosen, Failure):
                 self._take(chosen)
             elif isinstance(chosen.value, NoServer):
+                chosen.cleanFailure()  # its traceback would keep us, in a circle
                 self._step(_NO_SERVER, chosen.value)
             else:
                 self.mistake(chosen)
@@ -313,7 +314,7 @@ class Relay:
         try:
             chosen = self.pool.choose(self.transaction.attempts, self.request, self.origin, self._stuck)
         except NoServer as error:
-            self._step(_NO_SERVER, error)
+            self._step(_NO_SERVER, error.with_traceback(None))  # as in `chosen`
             return
         self._take(chosen)
 

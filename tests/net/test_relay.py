@@ -162,6 +162,26 @@ class Forgotten(BrokerCase):
             end.protocol = None
         self.assertEqual([one() for one in kept], [None, None])
 
+    def test_nor_one_that_was_answered_by_an_error(self) -> None:
+        self.addCleanup(gc.enable)
+        gc.disable()
+        for request in (GET, POST, b"GET / HTTP/1.1\r\nA b\r\n\r\n"):
+            self.start(servers=1)
+            client = self.client()
+            client.sends(GET)
+            self.servers[0].link().sends(OK)
+            self.pool.set_server(self.servers[0].address, "down")
+            (connection,) = self.frontends["plain"].connections
+            kept = weakref.ref(connection)
+            del connection
+            client.sends(request)
+            client.resets()
+            for end in self.network.ends:
+                if not end.connected:
+                    end.protocol = None
+            self.assertIs(kept(), None)
+            self.tearDown()
+
     def alive(self) -> set[int]:
         """The parts of transactions that there are; those of another test may go at any time."""
         parts = (Relay, Upload, Transaction, Stored)
