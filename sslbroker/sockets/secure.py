@@ -162,7 +162,7 @@ class SecureTransport(PlainTransport):
             self._answer()
         if failure is None and self._early:
             self._send_early()
-        if opened:
+        if opened and not self._aborting:
             self.protocol.dataReceived(opened)
         if failure is not None and self.connected and not self._aborting:
             if isinstance(failure, SSL.ZeroReturnError):

@@ -238,11 +238,14 @@ class Asking:
 
     def __init__(self) -> None:
         self.asked = False
+        self.says: list[bytes] = []
 
     def bio_write(self, data: bytes) -> None:
         self.asked = True
 
     def recv(self, size: int) -> bytes:
+        if self.says:
+            return self.says.pop()
         raise SSL.WantReadError
 
     def bio_read(self, size: int) -> bytes:
@@ -284,6 +287,15 @@ class Answering(SynchronousTestCase):
         times = HIGH_WATER // 1000 + 1
         self.assertFalse(self.asked(times - 1, takes=False).heard.transport._aborting)
         self.assertTrue(self.asked(times, takes=False).heard.transport._aborting)
+
+    def test_who_is_let_go_is_not_heard_any_more(self) -> None:
+        for times in (HIGH_WATER // 1000 - 1, HIGH_WATER // 1000):
+            wired = self.asked(times, takes=False)
+            transport: Any = wired.heard.transport
+            transport._session._tls.says.append(b"said")
+            transport.socket.inbox += b"asks"
+            transport.doRead()
+            self.assertEqual(wired.heard.received, b"" if transport._aborting else b"said")
 
     def test_one_that_takes_them_may_ask_on(self) -> None:
         self.assertFalse(self.asked(1000, takes=True).heard.transport._aborting)
