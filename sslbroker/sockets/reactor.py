@@ -3,8 +3,9 @@
 Decides how an event reaches whom it is for: by one call. Twisted's own puts each into a context for the lines
 that are logged meanwhile, which costs as much as a system call, and which nothing in `twisted.logger` reads.
 And when transports of `plain` send: together, at the end of a turn, because each send that wakes a sleeping
-process costs more than the send. Invariant: what a selectable raises is logged, and ends it, as with every
-reactor; what was written is sent before the reactor waits. Refuses to change anything else.
+process costs more than the send. Then comes who has something to do that can wait for that. Invariant: what a
+selectable raises is logged, and ends it, as with every reactor; what was written is sent, and what waits for it
+done, before the reactor waits. Refuses to change anything else.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ class DirectEPollReactor(EPollReactor):
         super().__init__()  # type: ignore[no-untyped-call]
         #: The transports of `plain` that have been written to in this turn, and have not sent it.
         self.turn: list[Any] = []
+        #: Who has something to do at the end of this turn, when they have.
+        self.later: list[Any] = []
 
     def doPoll(self, timeout: float | None) -> None:
-        if self.turn:
+        turn, later = self.turn, self.later
+        if turn or later:
             self._end_turn()  # of the calls that were due
         selectables: dict[int, Any] = self._selectables
         try:
@@ -42,7 +46,6 @@ class DirectEPollReactor(EPollReactor):
                 return
             raise
         find = selectables.get
-        turn = self.turn
         for descriptor, event in events:
             selectable = find(descriptor)
             if selectable is None:
@@ -62,16 +65,17 @@ class DirectEPollReactor(EPollReactor):
                 log.err()
             if len(turn) >= TOGETHER:
                 self._end_turn()
-        if turn:
+        if turn or later:
             self._end_turn()
 
     def _end_turn(self) -> None:
-        writers, self.turn[:] = self.turn[:], ()
-        for transport in writers:
-            try:
-                transport.end_turn()
-            except Exception:
-                log.err()
+        for ending in (self.turn, self.later):
+            these, ending[:] = ending[:], ()
+            for one in these:
+                try:
+                    one.end_turn()
+                except Exception:
+                    log.err()
 
     doIteration = doPoll
 

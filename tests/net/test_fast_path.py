@@ -546,6 +546,71 @@ class Mistakes(Both):
         self.assertTrue(self.meets(ClientCodec, "release").closed)
 
 
+class Later(Both):
+    """Where the reactor tells of the ends of its turns, what ended in one is counted and told there."""
+
+    def start(self, *given: Any, **settings: Any) -> None:
+        self.later: list[Any] = []
+        self.clock.later = self.later  # type: ignore[attr-defined]
+        super().start(*given, **settings)
+
+    def test_all_at_once_when_everything_has_been_sent(self) -> None:
+        self.setUp()
+        self.start(servers=1)
+        self.links = []
+        clients = [self.warm(), self.warm(secure=True)]
+        for client in clients:
+            client.sends(GET)
+            self.link().sends(OK)
+            client.sends(GET)
+            self.link().sends(OK)
+            self.assertEqual(client.received.count(b"hello"), 3)
+        frontends = [self.frontends["plain"], self.frontends["secure"]]
+        self.assertEqual(self.later, frontends[::-1])  # each once
+        self.assertEqual([len(self.records.all), *(f.figures.ends for f in frontends)], [1, {"ok": 1}, {}])
+        for frontend in self.later:
+            frontend.end_turn()
+        self.later.clear()
+        self.assertEqual([f.figures.ends["ok"] for f in frontends], [3, 3])
+        self.assertEqual([f.figures.bytes_out for f in frontends], [15, 15])
+        self.assertEqual([record["end"] for record in self.records.all], ["ok"] * 6)
+        self.assertEqual(len({record["id"] for record in self.records.all}), 6)
+
+    def test_who_is_told_ends_another_one(self) -> None:
+        self.setUp()
+        self.start(servers=1)
+        self.links = []
+        client = self.warm()
+        self.transaction(client)
+        ended = self.records.transaction_ended
+
+        def asks_again(record: Any) -> None:
+            ended(record)
+            self.records.transaction_ended = ended  # type: ignore[method-assign]
+            self.transaction(client)
+
+        self.records.transaction_ended = asks_again  # type: ignore[method-assign]
+        self.later.pop().end_turn()
+        self.assertEqual((len(self.records.all), len(self.later)), (2, 1))
+        self.later.pop().end_turn()
+        self.assertEqual(len(self.records.all), 3)
+
+    def test_nothing_is_lost_when_the_last_client_goes(self) -> None:
+        self.setUp()
+        self.start(servers=1)
+        self.links = []
+        client = self.warm()
+        frontend = self.frontends["plain"]
+        drained: list[Any] = []
+        client.sends(GET)
+        frontend.drain().addCallback(lambda _: drained.append(len(self.records.all)))
+        self.link().sends(OK)
+        self.assertTrue(client.closed)
+        self.assertEqual(drained, [2])
+        self.later.pop().end_turn()
+        self.assertEqual(len(self.records.all), 2)
+
+
 class Fuzz(Fuzzed):
     """Whatever happens, with the fast path and without it the same comes of it."""
 

@@ -296,6 +296,28 @@ class EndsOfTurns(OfAReactor):
         self.turn()
         self.assertEqual((events, self.reactor.turn), (["sent"], []))
 
+    def test_what_can_wait_is_done_when_all_is_sent(self) -> None:
+        events: list[str] = []
+
+        def told() -> None:
+            events.append("told")
+
+        def read() -> None:
+            self.reactor.later.append(Ended([], told))
+
+        self.reads(read=read)
+        self.writes(events)
+        self.turn()
+        self.assertEqual((events, self.reactor.later), (["read", "sent", "told"], []))
+
+    def test_it_is_done_though_nothing_is_sent(self) -> None:
+        events: list[str] = []
+        self.reads(read=lambda: self.reactor.later.append(Ended(events)))
+        self.turn()
+        self.reactor.later.append(Ended(events))
+        self.turn()
+        self.assertEqual((events, self.reactor.later), (["sent", "sent"], []))
+
     def test_what_one_raises_is_logged_and_the_others_send(self) -> None:
         events: list[str] = []
         self.writes(events, lambda: 1 // 0)
