@@ -66,8 +66,8 @@ class Frontend(Factory):
         self._trusted = Networks(settings.trusted)
         self._trusts = self._trusted.__contains__
         self._empty: list[Deferred[None]] = []
-        # Fast transactions that ended in this turn of the reactor, where it tells of its turns. They are told one
-        # after the other when all has been sent: a client waits for less, and code that has just run is faster.
+        # Fast transactions that ended in this turn of the reactor, where it tells of its turns. They are told
+        # when all is sent: no client waits for another one's log, and code that has just run is faster.
         self._later: list[Any] | None = getattr(clock, "later", None)
         self._over: list[tuple[FastTransaction, Any, int, float]] = []
         self._untold = 0  # clients refused since the last line about them

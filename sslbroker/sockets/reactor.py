@@ -3,9 +3,9 @@
 Decides how an event reaches whom it is for: by one call. Twisted's own puts each into a context for the lines
 that are logged meanwhile, which costs as much as a system call, and which nothing in `twisted.logger` reads.
 And when transports of `plain` send: together, at the end of a turn, because each send that wakes a sleeping
-process costs more than the send. Then comes who has something to do that can wait for that. Invariant: what a
-selectable raises is logged, and ends it, as with every reactor; what was written is sent, and what waits for it
-done, before the reactor waits. Refuses to change anything else.
+process costs more than the send. Then comes who has something to do that can wait for that. Invariant: what
+a selectable raises is logged, and ends it, as with every reactor; what was written is sent, and what waits
+for that is done, before the reactor waits. Refuses to change anything else.
 """
 
 from __future__ import annotations
