@@ -68,7 +68,7 @@ class Frontend(Factory):
         self._empty: list[Deferred[None]] = []
         # Fast transactions that ended in this turn of the reactor, where it tells of its turns. They are told
         # when all is sent: no client waits for another one's log, and code that has just run is faster.
-        self._later: list[Any] | None = getattr(clock, "later", None)
+        self._turns_end = hasattr(clock, "later")
         self._over: list[tuple[FastTransaction, Any, int, float]] = []
         self._untold = 0  # clients refused since the last line about them
         self._tell_from = clock.seconds()
@@ -158,10 +158,10 @@ class Frontend(Factory):
         """The same for a fast transaction, which had this response, with so many bytes of content."""
         over = self._over
         if not over:
-            if self._later is None:
+            if not self._turns_end:
                 self._count_fast(transaction, response, size, time.time())
                 return
-            self._later.append(self)
+            self.clock.later.append(self)  # asked each time: in a process that is forked it is another one
         over.append((transaction, response, size, time.time()))
 
     def end_turn(self) -> None:

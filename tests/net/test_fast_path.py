@@ -576,6 +576,17 @@ class Later(Both):
         self.assertEqual([record["end"] for record in self.records.all], ["ok"] * 6)
         self.assertEqual(len({record["id"] for record in self.records.all}), 6)
 
+    def test_in_a_process_that_is_forked_the_reactor_is_made_anew(self) -> None:
+        self.setUp()
+        self.start(servers=1)
+        self.links = []
+        self.clock.later = []  # type: ignore[attr-defined]
+        self.transaction(self.warm())
+        frontend = self.frontends["plain"]
+        self.assertEqual((self.later, self.clock.later), ([], [frontend]))  # type: ignore[attr-defined]
+        frontend.end_turn()
+        self.assertEqual(len(self.records.all), 2)
+
     def test_who_is_told_ends_another_one(self) -> None:
         self.setUp()
         self.start(servers=1)
