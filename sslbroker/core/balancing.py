@@ -94,11 +94,11 @@ class LeastConnections:
 class Weights:
     """The weights of members, looked up once in a while: in a slow start they change with the time."""
 
-    __slots__ = ("bounds", "each", "even", "members", "total", "until")
+    __slots__ = ("_members", "_until", "bounds", "each", "even", "total")
 
     def __init__(self) -> None:
-        self.members: Sequence[Member] = ()  # whose they are
-        self.until = 0.0
+        self._members: Sequence[Member] = ()
+        self._until = 0.0
         self.each: list[float] = []
         self.bounds: list[float] = []  # the sums of the weights so far
         self.total = 0.0
@@ -106,9 +106,9 @@ class Weights:
 
     def look(self, members: Sequence[Member], now: float) -> None:
         """Be about these members, at this time or shortly before."""
-        if members is self.members and now < self.until:
+        if members is self._members and now < self._until:
             return
-        self.members, self.until = members, now + LOOK_EVERY
+        self._members, self._until = members, now + LOOK_EVERY
         self.each = [member.weight_at(now) for member in members]
         self.bounds = list(accumulate(self.each))
         self.total = self.bounds[-1]
@@ -145,8 +145,7 @@ class LeastTime:
         if count == 1:
             return members[0]
         weights, random = self._weights, self._random
-        if members is not weights.members or now >= weights.until:
-            weights.look(members, now)
+        weights.look(members, now)
         if weights.even:
             first = int(random() * count)
             second = int(random() * (count - 1))

@@ -25,8 +25,7 @@ def count(counts: dict[str, int], word: str) -> None:
 def count_status(statuses: dict[str, int], status: int) -> None:
     """One more answer of the class of `status`; 0, of a protocol without statuses, is not counted."""
     if status:
-        word = CLASSES[status // 100 % 10]
-        statuses[word] = statuses.get(word, 0) + 1
+        count(statuses, CLASSES[status // 100 % 10])
 
 
 class Times:

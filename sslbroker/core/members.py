@@ -211,16 +211,11 @@ class Member:
     def burden(self, now: float, usual: float, shortest: float) -> float:
         """Its response time (`usual` before the first, `shortest` at least) or the age of its oldest try
         without an answer, whichever is more, times what it would have to do, by its weight."""
-        time = self._mean
+        time = self.response_time(now)
         if time is None:
             time = usual
-        else:
-            typical = self.typical
-            if typical is not None and now > self._measured:  # as in `response_time`
-                age = (now - self._measured) / MEMORY
-                time = time + (typical - time) * age if age < 1.0 else typical
-            if time < shortest:
-                time = shortest
+        elif time < shortest:
+            time = shortest
         for began in self._waiting.values():
             if now - began > time:
                 time = now - began

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from ..core.members import Member
 from ..core.transaction import Attempt
-from ..interfaces import Body, End, Event, Head, ICodec, IExchangeRules, IShortCuts, Origin
-from ..outcome import Cause, Replay
+from ..interfaces import Body, End, Event, Head, Origin
+from ..outcome import Cause
 from .relay import Relay
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 _log = Logger("sslbroker.fast_path")
 
-_REPLAYABLE = Replay.REPLAYABLE
 _OK = Cause.OK
 
 
@@ -182,37 +180,3 @@ def begin(connection: ClientConnection, events: Sequence[Event]) -> bool:
     except Exception:
         transaction.relay().mistake()
     return True
-
-
-@implementer(IShortCuts)
-class Steps:
-    """What rules without short cuts say, one by one."""
-
-    def __init__(self, rules: IExchangeRules) -> None:
-        self._rules = rules
-
-    def carried(self, request: Any, origin: Origin) -> Origin | None:
-        rules = self._rules
-        origin = rules.origin(request, origin)
-        if (
-            origin.misdirected is not None
-            or rules.replay(request) is not _REPLAYABLE
-            or rules.go_ahead_wait(request)
-            or rules.admit(request, origin) is not None
-        ):
-            return None
-        return origin
-
-    def send_request(
-        self, codec: ICodec, exchange: int, request: Any, origin: Origin, address: str, secure_link: bool
-    ) -> bytes:
-        head = self._rules.to_server(request, origin, address, secure_link)
-        return codec.send(Head(exchange, head)) + codec.send(End(exchange))
-
-    def send_response(
-        self, codec: ICodec, exchange: int, response: Any, content: bytes, request: Any, origin: Origin
-    ) -> bytes:
-        data = codec.send(Head(exchange, self._rules.to_client(response, request, origin)))
-        if content:
-            data += codec.send(Body(exchange, content))
-        return data + codec.send(End(exchange))

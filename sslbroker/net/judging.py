@@ -49,8 +49,7 @@ class Judge:
 
     def failing(self, message: Any) -> bool:
         """Shall another server be tried after this answer?"""
-        failing: Any = self.classifier.failing(message)
-        return failing if failing is False else _yes_or_no("failing", failing)
+        return _yes_or_no("failing", self.classifier.failing(message))
 
     def failure(self, message: Any, status: int) -> FailingStatus:
         """The error that a failing answer is."""

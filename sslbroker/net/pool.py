@@ -19,6 +19,7 @@ from ..core.balancing import BALANCERS
 from ..core.choosing import Choosing
 from ..core.figures import PoolFigures
 from ..core.members import Member
+from ..core.steps import Steps
 from ..core.storage import Storage
 from ..core.transaction import Attempt
 from ..interfaces import (
@@ -35,7 +36,6 @@ from ..interfaces import (
 )
 from ..settings import Pool as PoolSettings
 from . import link_tls, probing
-from .fast_path import Steps
 from .judging import Judge
 from .link_modes import LinkMode
 from .link_tls import LinkContexts

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
@@ -23,9 +22,7 @@ from sslbroker.settings import Failover, Limits
 
 from ..memory import BrokerCase, Peer
 from .test_fuzz import MOVES as ALL_MOVES
-from .test_fuzz import Fuzzed, World
-
-EXAMPLES = int(os.environ.get("SSLBROKER_FUZZ", "0"))
+from .test_fuzz import Fuzzed, World, examples
 
 _DATE = re.compile(rb"\r\nDate: [^\r]++")  # by the wall's clock
 
@@ -97,6 +94,12 @@ class Both(BrokerCase):
         self.assertEqual(len(done), fast)
         del self.broker
         return saw[0]
+
+    def begin(self) -> None:
+        """A broker of one server, with the fast path."""
+        self.setUp()
+        self.start(servers=1)
+        self.links = []
 
     def link(self) -> Peer:
         """The link that the broker made last."""
@@ -492,9 +495,7 @@ class Mistakes(Both):
     """What a plugin raises ends the transaction that met it, and is told; others go on."""
 
     def meets(self, owner: Any, name: str) -> Peer:
-        self.setUp()
-        self.start(servers=1)
-        self.links = []
+        self.begin()
         client = self.warm()
         right = getattr(owner or self.pool.judge, name)
         self.patch(owner or type(self.pool.judge), name, wrong)
@@ -555,9 +556,7 @@ class Later(Both):
         super().start(*given, **settings)
 
     def test_all_at_once_when_everything_has_been_sent(self) -> None:
-        self.setUp()
-        self.start(servers=1)
-        self.links = []
+        self.begin()
         clients = [self.warm(), self.warm(secure=True)]
         for client in clients:
             client.sends(GET)
@@ -577,9 +576,7 @@ class Later(Both):
         self.assertEqual(len({record["id"] for record in self.records.all}), 6)
 
     def test_in_a_process_that_is_forked_the_reactor_is_made_anew(self) -> None:
-        self.setUp()
-        self.start(servers=1)
-        self.links = []
+        self.begin()
         self.clock.later = []  # type: ignore[attr-defined]
         self.transaction(self.warm())
         frontend = self.frontends["plain"]
@@ -588,9 +585,7 @@ class Later(Both):
         self.assertEqual(len(self.records.all), 2)
 
     def test_who_is_told_ends_another_one(self) -> None:
-        self.setUp()
-        self.start(servers=1)
-        self.links = []
+        self.begin()
         client = self.warm()
         self.transaction(client)
         ended = self.records.transaction_ended
@@ -607,9 +602,7 @@ class Later(Both):
         self.assertEqual(len(self.records.all), 3)
 
     def test_nothing_is_lost_when_the_last_client_goes(self) -> None:
-        self.setUp()
-        self.start(servers=1)
-        self.links = []
+        self.begin()
         client = self.warm()
         frontend = self.frontends["plain"]
         drained: list[Any] = []
@@ -651,13 +644,7 @@ class Fuzz(Fuzzed):
             st.tuples(st.integers(0, 20), st.integers(0, 12), st.integers(0, 255), st.booleans()), max_size=40
         ),
     )
-    @settings(
-        max_examples=EXAMPLES or 150,
-        derandomize=not EXAMPLES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples(150)
     def test_same_as_relays(self, secure: bool, moves: list[tuple[int, int, int, bool]]) -> None:
         self.assertEqual(self.sees(True, secure, moves), self.sees(False, secure, moves))
 

@@ -33,6 +33,18 @@ from .test_secure_links import speaks as _speaks
 speaks = cache(_speaks)
 EXAMPLES = int(os.environ.get("SSLBROKER_FUZZ", "0"))
 
+
+def examples(count: int) -> settings:
+    """So many, the same each time; with ``SSLBROKER_FUZZ`` as many as that says, each time others."""
+    return settings(
+        max_examples=EXAMPLES or count,
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 SIZES = (0, 1, 5, 300, 5000, 70_000, 200_000)
 PIECES = (1, 7, 40, 1000, 50_000, 1_000_000)
 #: Bytes: a transport's own buffer, one read that is under way, and what TLS gathers.
@@ -466,13 +478,7 @@ class Fuzzed(BrokerCase):
 
 
 class Fuzz(Fuzzed):
-    @settings(
-        max_examples=EXAMPLES or 250,
-        derandomize=not EXAMPLES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples(250)
     @given(
         servers=st.integers(1, 3),
         small=st.booleans(),

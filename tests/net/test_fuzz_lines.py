@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sslbroker.settings import Failover, Limits
 
 from ..memory import BrokerCase, Peer
 from .lines import Lines
-from .test_fuzz import EXAMPLES, Fuzzed, World, a_move
+from .test_fuzz import Fuzzed, World, a_move, examples
 
 WORDS = (b"read", b"read", b"write", b"write", b"pin", b"pin", b"unpin", b"own", b"slow 3", b"slow 0")
 ANSWERS = (b"yes", b"yes", b"yes", b"yes", b"!busy", b"!untouched", b"!bye")
@@ -168,13 +168,7 @@ MOVES = (
 
 
 class FuzzLines(Fuzzed):
-    @settings(
-        max_examples=EXAMPLES or 150,
-        derandomize=not EXAMPLES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples(150)
     @given(
         servers=st.integers(1, 3),
         secure=st.booleans(),

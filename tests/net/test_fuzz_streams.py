@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 
 from sslbroker.settings import Failover, Limits
 
 from ..memory import BrokerCase, Peer
-from .test_fuzz import EXAMPLES, Fuzzed, World, a_move
+from .test_fuzz import Fuzzed, World, a_move, examples
 
 SIZES = (1, 1, 7, 300, 5000, 70_000, 200_000)
 TIMES = (0.01, 0.4, 1.1, 2.5, 4.0, 9.0, 31.0)
@@ -162,13 +162,7 @@ MOVES = (
 
 
 class FuzzStreams(Fuzzed):
-    @settings(
-        max_examples=EXAMPLES or 150,
-        derandomize=not EXAMPLES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples(150)
     @given(
         servers=st.integers(1, 3),
         small=st.booleans(),

@@ -7,9 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from sslbroker.core.steps import Steps
 from sslbroker.errors import BrokerError
 from sslbroker.interfaces import IObserver
-from sslbroker.net.fast_path import Steps
 
 from ..memory import BrokerCase, Peer
 

@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 
 from zope.interface import implementer
 
-from ...interfaces import Body, End, Head, ICodec, IShortCuts, Origin
-from ...outcome import Replay
+from ...core.steps import Steps
+from ...interfaces import ICodec, IShortCuts, Origin
+from ...settings import Pool
+from .answers import Answers
 from .client_codec import ClientCodec
 from .message import LENGTH, NONE, HeadMemo, Request, Response
 from .rules import HTTPRules
@@ -21,14 +23,17 @@ from .server_codec import ServerCodec
 
 #: Their Max-Forwards counts down, and may end at the broker.
 _COUNTED = (b"TRACE", b"OPTIONS")
-_REPLAYABLE = Replay.REPLAYABLE
 
 
 @implementer(IShortCuts)
 class ShortCutRules(HTTPRules):
     """The rules of HTTP, with short cuts. Whoever makes other rules begins with `HTTPRules`."""
 
-    __slots__ = ()
+    __slots__ = ("_steps",)
+
+    def __init__(self, pool: Pool, broker_name: str, answers: Answers) -> None:
+        super().__init__(pool, broker_name, answers)
+        self._steps = Steps(self)
 
     def __init_subclass__(cls) -> NoReturn:
         raise TypeError(f"{cls.__name__}: short cuts know no other rules; make a subclass of HTTPRules")
@@ -41,15 +46,8 @@ class ShortCutRules(HTTPRules):
             known = memo.carried
             if known is not None and known[0] == method and known[1] is origin:
                 return known[2]  # type: ignore[no-any-return]
-        told = self.origin(request, origin)
-        if (
-            told.misdirected is not None
-            or self.replay(request) is not _REPLAYABLE
-            or self.go_ahead_wait(request)
-            or self.admit(request, told) is not None
-        ):
-            return None
-        if memo is not None and method not in _COUNTED:
+        told = self._steps.carried(request, origin)
+        if told is not None and memo is not None and method not in _COUNTED:
             memo.carried = method, origin, told
         return told
 
@@ -69,18 +67,14 @@ class ShortCutRules(HTTPRules):
                 data = codec.send_again(exchange, request, known[2])  # type: ignore[attr-defined]
                 if data is not None:
                     return data  # type: ignore[no-any-return]
-        sent = self.to_server(request, origin, address, secure_link)
-        data = codec.send(Head(exchange, sent))
+        data = self._steps.send_request(codec, exchange, request, origin, address, secure_link)
         if (
-            memo is not None
-            and request.framing is NONE
-            and not (request.upgrade or sent.close)
-            and codec.repeats  # type: ignore[attr-defined]
+            memo is not None and request.framing is NONE and not request.upgrade and codec.repeats  # type: ignore[attr-defined]
         ):
             line = len(request.method) + len(request.target) + len("  HTTP/1.1")
             host = None if self._forwarding.keeps_host(request) else (address, secure_link)
             memo.wire = origin, host, data[line:]
-        return data + codec.send(End(exchange))
+        return data
 
     def send_response(
         self,
@@ -97,7 +91,7 @@ class ShortCutRules(HTTPRules):
             data = codec.send_again(exchange, memo.wire, content)  # type: ignore[attr-defined]
             if data is not None:
                 return data  # type: ignore[no-any-return]
-        data = codec.send(Head(exchange, self.to_client(response, request, origin)))
+        data = self._steps.send_response(codec, exchange, response, content, request, origin)
         if (
             memo is not None
             and content
@@ -106,10 +100,8 @@ class ShortCutRules(HTTPRules):
             and codec.repeats  # type: ignore[attr-defined]
             and any(name == b"date" for name, _, _ in response.fields)  # else it gets ours
         ):
-            memo.wire = data
-        if content:
-            data += codec.send(Body(exchange, content))
-        return data + codec.send(End(exchange))
+            memo.wire = data[: -len(content)]
+        return data
 
 
 def _memo(message: Request | Response) -> HeadMemo | None:

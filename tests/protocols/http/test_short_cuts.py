@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sslbroker.core.steps import Steps
 from sslbroker.interfaces import Body, End, Head, Origin
-from sslbroker.net.fast_path import Steps
 from sslbroker.outcome import After
 from sslbroker.protocols.http.backend import HTTP
 from sslbroker.protocols.http.client_codec import ClientCodec
