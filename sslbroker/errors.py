@@ -181,6 +181,20 @@ class FailingStatus(AttemptError):
     cause = Cause.STATUS
 
 
+class Mismatch(AttemptError):
+    """What a server sent in place of the rest of a response cannot be proved to be that.
+
+    `final` when it shows that the validator proves nothing: then nobody is asked for the rest any more.
+    """
+
+    phase = Phase.RESUME
+    cause = Cause.MISMATCH
+
+    def __init__(self, detail: str, final: bool = False) -> None:
+        super().__init__(detail)
+        self.final = final
+
+
 class Truncated(AttemptError):
     """The response broke off after its head had been passed on."""
 

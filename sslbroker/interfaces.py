@@ -340,6 +340,40 @@ class ICascades(Interface):
         send it round again?"""
 
 
+class IResumable(Interface):
+    """Rules may provide it: the rest of a response that broke off can be had from another server (R13).
+
+    It is asked only after a response has broken off: what does not break costs nothing."""
+
+    def resumption(request: Any, response: Any) -> Any:
+        """An `IResumption` for this response of a server (as it came), or a `str`: why there can be none.
+
+        `request` is the client's, as it came, and had no content."""
+
+
+class IResumption(Interface):
+    """How one response goes on that has broken off; used for all further breaks of it, too."""
+
+    total: int | None = Attribute("Bytes of the response's content, None while nobody has told them.")
+
+    def request(passed: int, tail: int) -> Any:
+        """The client's request (to be given to `to_server`), asking for what follows the first `passed`
+        bytes of content, and for the `tail` bytes before that once more."""
+
+    def continued(response: Any, passed: int, tail: int) -> int | str:
+        """Is this answer to `request(passed, tail)` the same response, as far as its head can prove?
+
+        Then the number of bytes of its content that come before those `tail` bytes (0, or for an answer from
+        the beginning `passed - tail`), and `total` is known from now on; else why it is not."""
+
+
+class IRests(Interface):
+    """A classifier may provide it: some failing answers ask that their server be left alone for a while."""
+
+    def rest(response: Any) -> float:
+        """Seconds; 0.0: none."""
+
+
 class IUndone(Interface):
     """A classifier may provide it: some failing answers prove that the server did nothing."""
 

@@ -22,6 +22,7 @@ class Phase(Enum):
     LINK = "link"
     RELAY = "relay"
     WATCH = "watch"
+    RESUME = "resume"
     LOG = "log"
 
 
@@ -44,6 +45,7 @@ class Cause(Enum):
     TRUNCATED = "truncated"
     SILENT = "silent"
     STATUS = "status"
+    MISMATCH = "mismatch"  # of what another server sent in place of the rest of a response
     # of the choice
     NO_SERVER = "no-server"
     QUEUE_TIMEOUT = "queue-timeout"
@@ -62,15 +64,17 @@ class Cause(Enum):
 class Replay(Enum):
     """Why another try may be made, or why not. Logged with each try.
 
-    The first three allow it; the others do not. `NOTHING_DONE`: the server's answer proves that it did
-    nothing. `STREAM`: bytes of a stream have reached a server. `PINNED`: only the link that holds the
-    client's state could do it. `FINAL`: no server could mend it, for the failure is the client's or the
-    broker's own, or the request goes in a circle.
+    The first four allow it; the others do not. `NOTHING_DONE`: the server's answer proves that it did
+    nothing. `RESUME`: the client has a part of the response, and another server is asked for the rest.
+    `STREAM`: bytes of a stream have reached a server. `PINNED`: only the link that holds the
+    client's state could do it. `BUDGET`: the pool has made too many further tries lately. `FINAL`: no server
+    could mend it, for the failure is the client's or the broker's own, or the request goes in a circle.
     """
 
     NOTHING_SENT = "nothing-sent"
     NOTHING_DONE = "nothing-done"
     REPLAYABLE = "replayable"
+    RESUME = "resume"
     METHOD = "method"
     STREAM = "stream"
     PINNED = "pinned"
@@ -78,6 +82,7 @@ class Replay(Enum):
     STORAGE_FULL = "storage-full"
     RESPONSE_BEGUN = "response-begun"
     TRIES = "tries"
+    BUDGET = "budget"
     FINAL = "final"
 
 

@@ -23,12 +23,13 @@ def test_a_word_is_written_as_it_is_named(words: type[Enum]) -> None:
 
 
 def test_the_phases_are_those_of_the_life_of_a_transaction_in_order() -> None:
-    life = "accept tls frame admit store choose link relay watch log"
+    life = "accept tls frame admit store choose link relay watch resume log"
     assert " ".join(phase.value for phase in Phase) == life
 
 
-def test_three_reasons_allow_another_try_and_come_first() -> None:
-    assert list(Replay)[:3] == [Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE]
+def test_four_reasons_allow_another_try_and_come_first() -> None:
+    allowing = [Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE, Replay.RESUME]
+    assert list(Replay)[:4] == allowing
 
 
 def test_the_words_need_nothing_of_the_project() -> None:
