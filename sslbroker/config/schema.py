@@ -265,7 +265,6 @@ CONFIGURATION = Table(
 NOT_BUILT: Mapping[str, NotBuilt] = {
     "pools.*.failover.hedge": NotBuilt("hedging", built=(False,)),
     "pools.*.failover.resume": NotBuilt("resuming a broken response", built=(False,)),
-    "pools.*.failover.budget": NotBuilt("a budget of tries"),
     "pools.*.health": NotBuilt("probing servers"),
     "pools.*.ejection": NotBuilt("ejecting servers that fail"),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),

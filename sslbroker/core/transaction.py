@@ -11,13 +11,14 @@ The table at the end of the file is the whole machine; ARCHITECTURE.md's diagram
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import BrokerError
 from ..outcome import Cause, Phase, Replay
-from .failover import decide
+from ..settings import KiB
+from .failover import Allowance, decide
 from .members import Member
 from .storage import Stored
 
@@ -29,6 +30,7 @@ class State(Enum):
     LINK = Phase.LINK
     WATCH = Phase.WATCH
     RELAY = Phase.RELAY
+    RESUME = Phase.RESUME
     DONE = Phase.LOG
 
     __hash__ = object.__hash__  # Enum's own is written in Python, and every step looks states up
@@ -40,7 +42,8 @@ class Input(Enum):
     CHOSEN = "a server was chosen"
     NO_SERVER = "no server can be chosen"
     LINKED = "a link to the server is ready"
-    FAILED = "the try failed, or its answer is a failing one"
+    FAILED = "the try failed"
+    FAILING = "its answer is a failing one"
     ANSWERED = "a good response head came"
     ENDED = "the response is whole"
     OWN = "the protocol answers by itself"
@@ -57,21 +60,26 @@ class Action(Enum):
     LINK = "get a link to it"
     SEND = "send the request, from storage"
     DROP = "end the try and close its link"
+    KEEP = "end the try, and keep its answer while another one is made"
     PASS = "pass the response's head to the client"
-    ANSWER = "answer the client with an error of the broker's own"
+    ANSWER = "answer the client: with the answer that was kept, or with an error of the broker's own"
     CUT = "cut the client's connection, visibly"
     FINISH = "log and forget"
 
     __hash__ = object.__hash__
 
 
-CHOOSE, LINK, WATCH, RELAY, DONE = State
+CHOOSE, LINK, WATCH, RELAY, RESUME, DONE = State
 # Once, since the value of an Enum's member is looked up in Python.
 _PHASES = {state: state.value.value for state in State}
 _OUTCOMES = {cause: cause.value for cause in Cause}
 _OK = Cause.OK.value
 _INTERNAL = Cause.INTERNAL
 Actions = tuple[Action, ...]
+
+#: Bytes of a response by which a try has got so far that tries are counted anew: a long response may outlive
+#: many servers, but none that gives a byte at a time.
+PROGRESS = 64 * KiB
 
 
 class Attempt:
@@ -84,6 +92,7 @@ class Attempt:
         "first_byte",
         "member",
         "outcome",
+        "passed",
         "reason",
         "reused",
         "sent",
@@ -103,6 +112,7 @@ class Attempt:
         self.reason: Replay | None = None  # why another try was, or was not, made after it
         self.detail = ""  # how it failed, for people
         self.status = 0  # of the answer, for protocols that have one
+        self.passed = 0  # bytes of content that it gave the client, once it has broken off
 
     @property
     def outcome_word(self) -> str:
@@ -124,32 +134,50 @@ class Attempt:
         return fields
 
 
+class Kept(Protocol):
+    """A failing answer that can be given in the end."""
+
+    member: Member
+
+    @property
+    def usable(self) -> bool:
+        """It is here, whole."""
+
+
 class Transaction:
     """One request's life. Call `receive`, then do the actions that it returns."""
 
     __slots__ = (
-        "allowed",
+        "allowance",
         "attempts",
         "began",
         "elsewhere",
         "ended_in",
         "error",
+        "fresh",
+        "kept",
         "left",
         "member",
         "now",
+        "resumable",
         "state",
         "stored",
         "replay",
     )
 
-    def __init__(self, replay: Replay, stored: Stored, allowed: int, now: float) -> None:
+    def __init__(self, replay: Replay, stored: Stored, allowance: Allowance, now: float) -> None:
         self.replay = replay
         self.stored = stored
-        self.allowed = allowed
+        self.allowance = allowance
         self.state = CHOOSE
         self.attempts: list[Attempt] = []
         self.elsewhere = 0  # tries that brokers behind our links made beyond the one that we count
-        self.member: Member | None = None
+        self.fresh = 0  # the tries from here on count
+        self.kept: Kept | None = None  # the last failing answer, while another try is under way
+        self.resumable = False  # can another server be asked for the rest? Said before it breaks off
+        self.member: Member | None = (
+            None  # of the try under way or the last one; of the answer, if it was kept
+        )
         self.error: BrokerError | None = None
         self.ended_in = CHOOSE  # the state in which an error ended it
         self.began = self.now = now
@@ -166,12 +194,29 @@ class Transaction:
         return len(self.attempts) + self.elsewhere
 
     @property
+    def attempts_that_count(self) -> Sequence[Attempt]:
+        """Those since the response last made progress."""
+        return self.attempts[self.fresh :] if self.fresh else self.attempts
+
+    @property
+    def tries_that_count(self) -> int:
+        """How many these are, with those made by brokers behind our links."""
+        return self.tries - self.fresh
+
+    @property
+    def last(self) -> bool:
+        """The try under way is the last one, if it sends anything."""
+        return self.tries_that_count >= self.allowance.tries
+
+    @property
     def end(self) -> str:
         """How it ended: ``ok``, or phase and cause."""
         error = self.error
         if error is None:
             return _OK
-        return f"{self.ended_in.value.value}:{error.cause.value}" if error.anywhere else error.end
+        if error.anywhere or self.ended_in is RESUME:
+            return f"{self.ended_in.value.value}:{error.cause.value}"
+        return error.end
 
     def receive(self, event: Input, now: float, subject: object = None) -> Actions:
         """Change state, and say what to do. `subject`: the member, the error, or whether a link was used.
@@ -205,29 +250,52 @@ class Transaction:
 
     def waited(self) -> float:
         """Of one that is over: seconds from the request to the response, or to the end without one."""
-        left = self.left
-        state, until = left[-1]
-        return (left[-2][1] if state is RELAY else until) - self.began
+        until = self.began
+        for state, then in self.left:
+            if state is RELAY:
+                break
+            until = then
+        return until - self.began
 
     # --- transitions ---
 
     def _chosen(self, member: Member) -> None:
         self.member = member
         self.attempts.append(Attempt(member, self.now))
-        self.state = LINK
+        if self.state is CHOOSE:
+            self.state = LINK
 
     def _no_server(self, subject: BrokerError) -> None:
-        self.error = self.error or subject  # how the last try failed tells more
-        self.error.tries = self.tries
-        self.state = DONE
+        self._nothing_better(self.error or subject)  # how the last try failed tells more
 
     def _linked(self, reused: bool) -> None:
         attempt = self.attempts[-1]
         attempt.reused = reused
         attempt.sent = self.now
-        self.state = WATCH
+        if self.state is LINK:
+            self.state = WATCH
 
     def _failed(self, subject: BrokerError) -> None:
+        again = self._another(subject)
+        self.attempts[-1].ended = self.now
+        if again:
+            self.error = subject
+            self.stored.rewind()
+            self.state = CHOOSE
+        else:
+            self._nothing_better(subject)
+
+    def _failing(self, subject: BrokerError) -> None:
+        if self._another(subject):
+            self.attempts[-1].ended = self.now
+            self.error = subject
+            self.stored.rewind()
+            self.state = CHOOSE
+        else:
+            self._pass()  # a failing answer is better than none; the try ends with it
+
+    def _another(self, subject: BrokerError) -> bool:
+        """The try has failed: is there another one?"""
         attempt = self.attempts[-1]
         decision = decide(
             sent=attempt.wrote or (self.state is LINK and not subject.nothing_sent),
@@ -236,21 +304,22 @@ class Transaction:
             begun=False,
             request=self.replay,
             stored=self.stored.replay,
-            tries=self.tries,
-            allowed=self.allowed,
+            tries=self.tries_that_count,
+            allowance=self.allowance,
+            now=self.now,
         )
         attempt.outcome, attempt.reason, attempt.detail = subject.cause, decision.reason, subject.detail
-        if not decision.again and subject.cause is Cause.STATUS:
-            self._pass()  # a failing answer is better than none; the try ends with it
-            return
-        attempt.ended = self.now
-        self.error = subject
-        if decision.again:
-            self.stored.rewind()
-            self.state = CHOOSE
+        return decision.again
+
+    def _nothing_better(self, error: BrokerError) -> None:
+        """No server can do it (any more): a failing answer that was kept is better than ours."""
+        if self.kept is not None and self.kept.usable:
+            self.member = self.kept.member
+            self.error = None
         else:
-            subject.tries = self.tries
-            self.state = DONE
+            self.error = error
+            error.tries = self.tries
+        self.state = DONE
 
     def _answered(self, subject: object) -> None:
         self.attempts[-1].outcome = Cause.OK
@@ -258,20 +327,43 @@ class Transaction:
 
     def _pass(self) -> None:
         self.error = None
+        self.kept = None
         self.stored.give_up(Replay.RESPONSE_BEGUN)
         self.state = RELAY
 
     def _broke_off(self, subject: BrokerError) -> None:
+        """The response, of which the client has a part, breaks off, or this server has not the rest."""
+        attempt = self.attempts[-1]
+        if attempt.passed >= PROGRESS:
+            self.fresh = len(self.attempts) - 1
         decision = decide(
-            sent=True,
-            done=True,
+            sent=attempt.wrote or not subject.nothing_sent,
             begun=True,
+            resumable=self.resumable,
+            final=subject.final,
             request=self.replay,
             stored=self.stored.replay,
-            tries=self.tries,
-            allowed=self.allowed,
+            tries=self.tries_that_count,
+            allowance=self.allowance,
+            now=self.now,
         )
-        self._end(subject, decision.reason)
+        if decision.again:
+            attempt.outcome, attempt.reason, attempt.detail = subject.cause, decision.reason, subject.detail
+            attempt.ended = self.now
+            self.error = subject
+            self.state = RESUME
+        else:
+            self._end(subject, decision.reason)
+
+    def _nobody_resumes(self, subject: BrokerError) -> None:
+        self.ended_in = RESUME
+        self.error = self.error or subject
+        self.state = DONE
+
+    def _joined(self, subject: object) -> None:
+        self.attempts[-1].outcome = Cause.OK
+        self.error = None
+        self.state = RELAY
 
     def _ended(self, subject: object) -> None:
         self.attempts[-1].ended = self.now
@@ -285,8 +377,9 @@ class Transaction:
 
     def _end(self, error: BrokerError, reason: Replay) -> None:
         """The transaction ends with an error, and the try that is under way, if there is one, too."""
-        if self.state is not CHOOSE:
-            attempt = self.attempts[-1]
+        attempt = self.attempts[-1] if self.attempts else None
+        state = self.state
+        if attempt is not None and not (state is CHOOSE or (state is RESUME and attempt.reason is not None)):
             attempt.outcome, attempt.reason, attempt.ended = error.cause, reason, self.now
             attempt.detail = error.detail
         self.ended_in = self.state
@@ -295,6 +388,7 @@ class Transaction:
 
 
 _NEXT_TRY = (Action.DROP, Action.CHOOSE)
+_KEEP = (Action.KEEP, Action.CHOOSE)
 _ANSWER = (Action.DROP, Action.ANSWER, Action.FINISH)
 _CUT = (Action.DROP, Action.CUT, Action.FINISH)
 _END = (Action.DROP, Action.FINISH)
@@ -315,12 +409,20 @@ TRANSITIONS: dict[tuple[State, Input], tuple[Change, dict[State, Actions]]] = {
     (LINK, Input.REFUSED): (Transaction._left, {DONE: _ANSWER}),
     (LINK, Input.LOST): (Transaction._left, {DONE: _END}),
     (WATCH, Input.ANSWERED): (Transaction._answered, {RELAY: _PASS}),
-    (WATCH, Input.FAILED): (Transaction._failed, {CHOOSE: _NEXT_TRY, RELAY: _PASS, DONE: _ANSWER}),
+    (WATCH, Input.FAILED): (Transaction._failed, {CHOOSE: _NEXT_TRY, DONE: _ANSWER}),
+    (WATCH, Input.FAILING): (Transaction._failing, {CHOOSE: _KEEP, RELAY: _PASS}),
     (WATCH, Input.REFUSED): (Transaction._left, {DONE: _ANSWER}),
     (WATCH, Input.LOST): (Transaction._left, {DONE: _END}),
     (RELAY, Input.ENDED): (Transaction._ended, {DONE: _FINISH}),
-    (RELAY, Input.FAILED): (Transaction._broke_off, {DONE: _CUT}),
+    (RELAY, Input.FAILED): (Transaction._broke_off, {RESUME: _NEXT_TRY, DONE: _CUT}),
     (RELAY, Input.REFUSED): (Transaction._left, {DONE: _CUT}),
     (RELAY, Input.LOST): (Transaction._left, {DONE: _END}),
+    (RESUME, Input.CHOSEN): (Transaction._chosen, {RESUME: (Action.LINK,)}),
+    (RESUME, Input.NO_SERVER): (Transaction._nobody_resumes, {DONE: _CUT}),
+    (RESUME, Input.LINKED): (Transaction._linked, {RESUME: (Action.SEND,)}),
+    (RESUME, Input.FAILED): (Transaction._broke_off, {RESUME: _NEXT_TRY, DONE: _CUT}),
+    (RESUME, Input.ANSWERED): (Transaction._joined, {RELAY: ()}),
+    (RESUME, Input.REFUSED): (Transaction._left, {DONE: _CUT}),
+    (RESUME, Input.LOST): (Transaction._left, {DONE: _END}),
 }
 """For each state and input: what changes, and for each state that can follow, what is done then."""

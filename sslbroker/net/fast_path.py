@@ -66,6 +66,7 @@ class FastTransaction:
         """The request goes to the server."""
         attempt, link, member = self.attempt, self.link, self.attempt.member
         member.began(attempt, attempt.began)
+        self.pool.budget.first_tries += 1
         attempt.reused = link.exchanges > 0
         self.link_exchange = exchange = link.begin(self)
         data = self.pool.short_cuts.send_request(

@@ -16,7 +16,9 @@ from twisted.internet.defer import Deferred
 
 from ..config.report import same
 from ..core.balancing import BALANCERS
+from ..core.budget import Budget
 from ..core.choosing import Choosing
+from ..core.failover import Allowance
 from ..core.figures import PoolFigures
 from ..core.members import Member
 from ..core.steps import Steps
@@ -30,6 +32,7 @@ from ..interfaces import (
     IHosts,
     IOwnAnswers,
     IResponseClassifier,
+    IResumable,
     IShortCuts,
     IStickiness,
     Origin,
@@ -89,7 +92,11 @@ class Pool:
         self.monitor = monitor
         self.clock = clock
         self.now: Callable[[], float] = clock.seconds
-        self.tries = settings.failover.tries
+        self.budget = Budget(settings.failover.budget, clock.seconds())
+        self.allowance = Allowance(settings.failover.tries, self.budget, self.outage)
+        self.resumable = rules if IResumable.providedBy(rules) else None
+        #: Is the rest of a response that broke off asked for elsewhere?
+        self.resumes = settings.failover.resume and self.resumable is not None
         self.members = [Member(server, settings.slow_start) for server in settings.servers]
         self.figures = PoolFigures(
             settings.name, settings.protocol, [member.figures for member in self.members]
@@ -143,6 +150,10 @@ class Pool:
             links.close()
 
     # --- the choice of a server ---
+
+    def outage(self) -> bool:
+        """Can no server be reached at present, but one may come back?"""
+        return False
 
     def choose(
         self, attempts: Sequence[Attempt], request: Any, origin: Origin, stuck: str

@@ -31,7 +31,7 @@ def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
         identity,
         relay.origin,
         relay.pool,
-        attempts[-1].member.address if attempts else None,
+        transaction.member.address if transaction.member is not None else None,
         relay.link_kind,
         [attempt.log_fields() for attempt in attempts],
         relay.upload.bytes_in,

@@ -16,12 +16,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..core.members import Member
-from ..core.transaction import DONE, RELAY, Action, Attempt, Input, Transaction
+from ..core.transaction import DONE, RELAY, RESUME, Action, Attempt, Input, Transaction
 from ..errors import (
     AttemptError,
     BrokerError,
     ClientGone,
     InternalError,
+    Mismatch,
     NoServer,
     RequestRefused,
     Stalled,
@@ -30,6 +31,7 @@ from ..errors import (
 from ..interfaces import Body, End, Event, Head, Interim, Origin, Upgraded
 from ..outcome import Cause, Replay
 from .download import Download
+from .kept import KeptAnswer
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ _log = Logger("sslbroker.relay")
 _REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
 _CHOSEN, _NO_SERVER, _LINKED, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.LINKED, Input.FAILED
 _ANSWERED, _ENDED, _REFUSED, _LOST = Input.ANSWERED, Input.ENDED, Input.REFUSED, Input.LOST
-_OWN, _OK = Input.OWN, Cause.OK
+_OWN, _OK, _FAILING = Input.OWN, Cause.OK, Input.FAILING
 
 _MISDIRECTED = 421  # RFC 9110 §§7.4, 15.5.20
 
@@ -55,6 +57,7 @@ class Relay:
         "_attempt",
         "_choosing",
         "_connecting",
+        "_kept",
         "_left",
         "_link_exchange",
         "_over",
@@ -95,7 +98,7 @@ class Relay:
         self.download = Download(self)
         pinned = connection.pinned is not None
         replay = _PINNED if pinned else _REPLAYABLE if carried is not None else pool.rules.replay(request)
-        self.transaction = Transaction(replay, stored, pool.tries, now)
+        self.transaction = Transaction(replay, stored, pool.allowance, now)
         self.stream = stream  # from its beginning
         self.tunnel = stream  # or since the final answer
         within = pool.answer_times.answer_within(request) if pool.answer_times is not None else None
@@ -109,6 +112,7 @@ class Relay:
         self._choosing: Deferred[Member] | None = None
         self._connecting: Deferred[Link] | None = None
         self._attempt: Attempt | None = None  # the one that counts as outstanding
+        self._kept: KeptAnswer | None = None  # the failing answer of an earlier try
         self._over = False
         self._left: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
 
@@ -196,6 +200,8 @@ class Relay:
     def link_event(self, link: Link, event: Event) -> None:
         """An event of the response. The link calls `flush` after the last one of a read."""
         if link is not self.link:
+            if self._kept is not None and link is self._kept.link:
+                self._kept.event(event)
             return
         kind = type(event)
         event.exchange = self.exchange
@@ -203,34 +209,40 @@ class Relay:
             link.figures.bytes_in += len(event.data)  # type: ignore[attr-defined]
             if self.tunnel:
                 self.connection.touch()
-            self.download.body(event)  # type: ignore[arg-type]
+            try:
+                self.download.body(event)  # type: ignore[arg-type]
+            except Mismatch as error:
+                self._broke_off(error.with_traceback(None))
         elif kind is Head or kind is Upgraded:
             self._judge(event.message, kind is Upgraded)  # type: ignore[attr-defined]
         elif kind is End:
-            self.download.end(event)  # type: ignore[arg-type]
-            if self.tunnel and not self.upload.sent:
+            if not self.download.end(event):  # type: ignore[arg-type]
+                self._broke_off(Truncated("the continuation ended too early"))
+            elif self.tunnel and not self.upload.sent:
                 self._answer_ended = True
                 self.flush()
                 self.connection.end_writing()
             else:
                 self._step(_ENDED)
         elif kind is Interim:
-            self.download.interim(event)  # type: ignore[arg-type]
+            if self.transaction.state is not RESUME:  # the client has the final one
+                self.download.interim(event)  # type: ignore[arg-type]
             if event.go_ahead:  # type: ignore[attr-defined]
                 self.upload.go_ahead()
 
     def link_failed(self, link: Link, error: AttemptError) -> None:
         """The link, or the server's answer on it, has failed."""
         if link is not self.link:
+            if self._kept is not None and link is self._kept.link:
+                self._kept.close()
             return
         if self._answer_ended:
             self._step(_ENDED)  # after all that it had to say, the server wants no more to hear
-            self.flush()
-            return
-        if self.transaction.state is RELAY:
+        elif self.transaction.state is RELAY:
             broken = Stalled if error.cause is Cause.SILENT else Truncated
-            error = broken(error.detail)
-        self._step(_FAILED, error)
+            self._broke_off(broken(error.detail))
+        else:
+            self._step(_FAILED, error)
         self.flush()
 
     def flush(self) -> None:
@@ -305,14 +317,26 @@ class Relay:
             self._step(_OWN)
         return bool(events)
 
+    def _broke_off(self, error: AttemptError) -> None:
+        """The client has a part of the response, and no more comes from this server."""
+        transaction = self.transaction
+        passed, why_not = self.download.broke_off()
+        transaction.attempts[-1].passed = passed
+        transaction.resumable = not why_not and self.upload.ended and not self.upload.bytes_in
+        if why_not:
+            error.detail = f"{error.detail}; {why_not}"
+        self._step(_FAILED, error)
+
     def _choose(self) -> None:
-        self.download.response = None  # of the try before
+        transaction = self.transaction
+        if transaction.state is not RESUME:
+            self.download.response = None  # of the try before
         pinned = self.connection.pinned
         if pinned is not None:
             self._step(_CHOSEN, pinned.links.member)
             return
         try:
-            chosen = self.pool.choose(self.transaction.attempts, self.request, self.origin, self._stuck)
+            chosen = self.pool.choose(transaction.attempts_that_count, self.request, self.origin, self._stuck)
         except NoServer as error:
             self._step(_NO_SERVER, error.with_traceback(None))  # as in `chosen`
             return
@@ -343,6 +367,8 @@ class Relay:
         self._attempt = attempt = self.transaction.attempts[-1]
         member = attempt.member
         member.began(attempt, attempt.began)
+        if len(self.transaction.attempts) == 1:
+            self.pool.budget.first_tries += 1
         links = self.pool.links[member]
         replay = self.transaction.replay
         link: Link | None
@@ -390,14 +416,21 @@ class Relay:
         link = self.link
         assert link is not None
         rules, request, exchange, upload = self.pool.rules, self.request, self._link_exchange, self.upload
-        attempt = self.transaction.attempts[-1]
+        transaction = self.transaction
+        attempt, replay = transaction.attempts[-1], transaction.replay
         member = attempt.member
+        wait = 0.0
+        if transaction.state is RESUME:
+            request = self.download.continuation()
+        else:
+            wait = rules.go_ahead_wait(request)
         head = rules.to_server(request, self.origin, member.address, link.secure)
         sent = link.codec.send(Upgraded(exchange, head) if self.stream else Head(exchange, head))
-        replay = self.transaction.replay
         if replay is not _REPLAYABLE and (self.pool.judge.undone is None or replay is _PINNED):
             upload.stored.give_up(replay)
-        upload.start(link, attempt, exchange, sent, rules.go_ahead_wait(request))
+        elif transaction.last:
+            upload.stored.give_up(Replay.TRIES)
+        upload.start(link, attempt, exchange, sent, wait)
         if not upload.sent:
             member.excuse(attempt)  # it waits for the client, too
 
@@ -406,7 +439,9 @@ class Relay:
         judge = pool.judge
         attempt.first_byte = now = pool.now()
         attempt.status = judge.status(message)
-        self.download.response = message
+        resumes = self.transaction.state is RESUME
+        if not resumes:
+            self.download.response = message
         failing = not upgraded and judge.failing(message)
         error = judge.failure(message, attempt.status) if failing else None
         if error is not None and error.final:
@@ -416,12 +451,20 @@ class Relay:
         if error is not None:
             assert self.link is not None
             self.transaction.elsewhere += judge.tried_elsewhere(message, self.link.peer)
-            self._step(_FAILED, error)
+            self._step(_FAILED if resumes else _FAILING, error)
+        elif resumes:
+            skip = "it is a tunnel" if upgraded else self.download.continued(message)
+            if isinstance(skip, str):
+                self._step(_FAILED, Mismatch(skip))
+            else:
+                self._step(_ANSWERED)
+                self.download.join(skip)
         else:
             self.tunnel = upgraded
             self._step(_ANSWERED)
 
     def _pass(self) -> None:
+        self._forget_kept()
         attempt = self.transaction.attempts[-1]
         if attempt.outcome is not _OK:
             self.download.begin(self.tunnel, self.transaction.tries, "")
@@ -439,9 +482,30 @@ class Relay:
 
     def _answer(self) -> None:
         error = self.transaction.error
-        assert error is not None
-        if self._left is None and not self.download.failure(error):
+        if error is None:
+            assert self._kept is not None
+            self.download.kept(self._kept.message, self._kept.rest(self.exchange), self.transaction.tries)
+        elif self._left is None and not self.download.failure(error):
             self._cut()
+
+    def _keep(self) -> None:
+        """The try is over, but what its server answers is read on, and kept until a better answer comes."""
+        link, self.link = self.link, None
+        assert link is not None
+        self._forget_kept()
+        stored = self.pool.storage.open()
+        sent = self.upload.sent and not link.full
+        message, exchange = self.download.response, self._link_exchange
+        member = self.transaction.attempts[-1].member
+        kept = KeptAnswer(member, message, stored, link, exchange, self.connection, sent=sent)
+        self._kept = self.transaction.kept = kept
+        self.upload.stop()
+        self._attempt_over()
+
+    def _forget_kept(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def _cut(self) -> None:
         self.download.drop()
@@ -474,6 +538,8 @@ class Relay:
             self.link = None
             self._attempt_over()
         self._over = True
+        if self._kept is not None:
+            self._forget_kept()
         self.upload.close()
         self.connection.exchange_over(self)
 
@@ -491,6 +557,7 @@ _DO = {
     Action.LINK: Relay._get_link,
     Action.SEND: Relay._send,
     Action.DROP: Relay._drop,
+    Action.KEEP: Relay._keep,
     Action.PASS: Relay._pass,
     Action.ANSWER: Relay._answer,
     Action.CUT: Relay._cut,

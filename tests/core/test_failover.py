@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from sslbroker.core.failover import Decision, decide
+from sslbroker.core.budget import RESERVE, Budget
+from sslbroker.core.failover import Allowance, Decision, decide
 from sslbroker.errors import (
     AttemptError,
     ConnectTimeout,
@@ -24,27 +25,41 @@ from sslbroker.errors import (
     Unreachable,
 )
 from sslbroker.outcome import Replay
+from sslbroker.settings import RetryBudget
 
 YES = Replay.REPLAYABLE
+
+
+def grants(tries: int = 3, *, tokens: bool = True, outage: bool = False) -> Allowance:
+    """What a pool grants, whose budget is full or empty."""
+    budget = Budget(RetryBudget(share=0.0, minimum=0.0), 0.0)
+    for _ in range(0 if tokens else int(RESERVE)):
+        assert budget.take(0.0)
+    return Allowance(tries, budget, lambda: outage)
 
 
 def after(
     error: type[AttemptError] | type[NoServer],
     *,
     begun: bool = False,
+    resumable: bool = False,
     request: Replay = YES,
     stored: Replay = YES,
     tries: int = 1,
     allowed: int = 3,
+    tokens: bool = True,
+    outage: bool = False,
 ) -> Decision:
     """The decision after a try that failed like this."""
     return decide(
         sent=not error.nothing_sent,
         begun=begun,
+        resumable=resumable,
         request=request,
         stored=stored,
         tries=tries,
-        allowed=allowed,
+        allowance=grants(allowed, tokens=tokens, outage=outage),
+        now=0.0,
     )
 
 
@@ -100,7 +115,14 @@ def test_the_reason_that_is_told_is_the_one_that_no_setting_of_tries_would_chang
 def test_a_server_that_proves_that_it_did_nothing_leaves_only_what_is_stored_to_ask(stored: Replay) -> None:
     for request in (YES, Replay.METHOD, Replay.STREAM):
         decision = decide(
-            sent=True, done=False, begun=False, request=request, stored=stored, tries=1, allowed=3
+            sent=True,
+            done=False,
+            begun=False,
+            request=request,
+            stored=stored,
+            tries=1,
+            allowance=grants(),
+            now=0.0,
         )
         assert decision == ((True, Replay.NOTHING_DONE) if stored is YES else (False, stored))
 
@@ -123,24 +145,76 @@ def test_what_no_server_could_mend_is_not_tried_again(request_may: Replay) -> No
                 request=request_may,
                 stored=YES,
                 tries=1,
-                allowed=3,
+                allowance=grants(),
+                now=0.0,
             )
             assert decision == (False, reason)
 
 
-def test_whatever_the_circumstances_only_three_reasons_allow_another_try() -> None:
-    allowing = (Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE)
-    reasons = [reason for reason in Replay if reason not in (Replay.NOTHING_SENT, Replay.NOTHING_DONE)]
+@pytest.mark.parametrize(
+    "error", [Truncated, Stalled, LinkBroken, StaleLink, FailingStatus, MalformedResponse]
+)
+@pytest.mark.parametrize("stored", [YES, Replay.RESPONSE_BEGUN])
+def test_the_rest_of_a_response_is_asked_for_where_it_can_be_proved(
+    error: type[AttemptError], stored: Replay
+) -> None:
+    assert after(error, begun=True, resumable=True, stored=stored) == (True, Replay.RESUME)
+    assert after(error, begun=True, resumable=True, stored=stored, tries=3) == (False, Replay.TRIES)
+    assert after(error, begun=True, resumable=True, stored=stored, tokens=False) == (False, Replay.BUDGET)
+
+
+@pytest.mark.parametrize("error", [*BROKEN_OR_SILENT, *BAD_ANSWER])
+def test_what_was_sent_is_repeated_within_the_budget_only(error: type[AttemptError]) -> None:
+    assert after(error, tokens=False) == (False, Replay.BUDGET)
+
+
+@pytest.mark.parametrize("error", NOTHING_WAS_SENT)
+def test_of_what_nothing_was_sent_needs_no_budget(error: type[AttemptError]) -> None:
+    assert after(error, tokens=False) == (True, Replay.NOTHING_SENT)
+    assert after(error, tokens=False, begun=True, resumable=True) == (True, Replay.RESUME)
+
+
+def test_only_a_try_that_is_granted_takes_a_token() -> None:
+    allowance = grants()
+    for request, tries in ((Replay.METHOD, 1), (YES, 3), (Replay.PINNED, 1)):
+        decide(sent=True, begun=False, request=request, stored=YES, tries=tries, allowance=allowance, now=0.0)
+    left = sum(allowance.budget.take(0.0) for _ in range(1000))
+    assert left == RESERVE
+
+
+@pytest.mark.parametrize("error", [Refused, Unreachable])
+def test_while_no_server_can_be_reached_who_has_sent_nothing_waits_for_one(error: type[AttemptError]) -> None:
+    assert after(error, tries=3, outage=True) == (True, Replay.NOTHING_SENT)
+    assert after(error, tries=3, outage=True, begun=True, resumable=True) == (True, Replay.RESUME)
+
+
+@pytest.mark.parametrize("error", [*BROKEN_OR_SILENT, *BAD_ANSWER])
+def test_and_nobody_else(error: type[AttemptError]) -> None:
+    assert after(error, tries=3, outage=True) == (False, Replay.TRIES)
+
+
+def test_whatever_the_circumstances_only_four_reasons_allow_another_try() -> None:
+    allowing = (Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE, Replay.RESUME)
+    reasons = [YES, *list(Replay)[4:]]
     truth = (False, True)
-    for sent, done, begun in product(truth, truth, truth):
+    for sent, done, begun, resumable, outage in product(truth, truth, truth, truth, truth):
         for request, stored, tries in product(reasons, reasons, (1, 2, 3)):
             decision = decide(
-                sent=sent, done=done, begun=begun, request=request, stored=stored, tries=tries, allowed=2
+                sent=sent,
+                done=done,
+                begun=begun,
+                resumable=resumable,
+                request=request,
+                stored=stored,
+                tries=tries,
+                allowance=grants(2, outage=outage),
+                now=0.0,
             )
             assert decision.again is (decision.reason in allowing)
             if decision.again:
-                assert not begun
-                assert tries < 2
-                assert not sent or stored is YES
-                assert not (sent and done) or request is YES
+                assert resumable or not begun
+                assert tries < 2 or (outage and not sent)
                 assert request is not Replay.PINNED
+                if not begun:
+                    assert not sent or stored is YES
+                    assert not (sent and done) or request is YES

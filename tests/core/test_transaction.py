@@ -133,7 +133,6 @@ def test_a_request_that_was_not_sent_is_tried_again_whatever_its_method(replay: 
         ("EmptyResponse", "empty"),
         ("MalformedResponse", "malformed"),
         ("Silent", "silent"),
-        ("FailingStatus", "status"),
     ],
 )
 def test_a_replayable_request_is_sent_again_whole(error: str, cause: str) -> None:
@@ -244,7 +243,7 @@ def test_a_failing_answer_is_passed_on_when_the_request_must_not_be_repeated() -
         """
     CHOSEN one              -> LINK
     LINKED                  -> SEND
-    FAILED FailingStatus    -> PASS
+    FAILING FailingStatus         -> PASS
     ENDED                   -> FINISH
     end ok
       one:80 status 3s next: method
@@ -258,10 +257,10 @@ def test_the_last_permitted_failing_answer_is_passed_on() -> None:
         """
     CHOSEN one              -> LINK
     LINKED                  -> SEND
-    FAILED FailingStatus    -> DROP CHOOSE
+    FAILING FailingStatus         -> KEEP CHOOSE
     CHOSEN two              -> LINK
     LINKED                  -> SEND
-    FAILED FailingStatus    -> PASS
+    FAILING FailingStatus         -> PASS
     ENDED                   -> FINISH
     end ok
       one:80 status 2s next: replayable
@@ -277,7 +276,7 @@ def test_a_failing_answer_that_breaks_off_while_it_is_passed_on_is_cut() -> None
         """
     CHOSEN one              -> LINK
     LINKED                  -> SEND
-    FAILED FailingStatus    -> PASS
+    FAILING FailingStatus         -> PASS
     FAILED Truncated        -> DROP CUT FINISH
     end relay:truncated
       one:80 truncated 3s next: response-begun
@@ -326,6 +325,248 @@ def test_a_response_that_breaks_off_is_cut_visibly(error: str, cause: str, repla
       one:80 {cause} 3s next: response-begun
     """,
         Play(replay),
+    )
+
+
+def test_a_response_that_breaks_off_goes_on_at_another_server() -> None:
+    transaction = play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    RESUMABLE               -> -
+    FAILED Truncated        -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED reused           -> SEND
+    ANSWERED                ->
+    ENDED                   -> FINISH
+    end ok
+      one:80 truncated 4s next: resume
+      two:80 ok 3s reused
+    """
+    ).transaction
+    assert transaction.timings() == {
+        "choose": 1000.0,
+        "link": 1000.0,
+        "watch": 1000.0,
+        "relay": 3000.0,
+        "resume": 3000.0,
+    }
+    assert transaction.waited() == 3.0
+
+
+def test_a_response_goes_on_after_it_stalled_and_after_it_broke_off_again() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    RESUMABLE               -> -
+    FAILED Stalled          -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                ->
+    FAILED Truncated        -> DROP CHOOSE
+    CHOSEN three            -> LINK
+    LINKED                  -> SEND
+    ANSWERED                ->
+    ENDED                   -> FINISH
+    end ok
+      one:80 silent 4s next: resume
+      two:80 truncated 3s next: resume
+      three:80 ok 3s
+    """
+    )
+
+
+def test_who_has_not_the_rest_or_fails_is_followed_by_the_next_one() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    RESUMABLE               -> -
+    FAILED Truncated        -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN three            -> LINK
+    LINKED                  -> SEND
+    FAILED Mismatch         -> DROP CHOOSE
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED FailingStatus    -> DROP CUT FINISH
+    end resume:status
+      one:80 truncated 4s next: resume
+      two:80 refused 1s next: resume
+      three:80 mismatch 2s next: resume
+      one:80 status 2s next: tries
+    """,
+        Play(tries=4),
+    )
+
+
+def test_what_proves_that_the_validator_proves_nothing_ends_it() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    RESUMABLE               -> -
+    FAILED Truncated        -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                ->
+    FAILED Mismatch final   -> DROP CUT FINISH
+    end resume:mismatch
+      one:80 truncated 4s next: resume
+      two:80 mismatch 3s next: final
+    """
+    )
+
+
+def test_when_nobody_can_be_asked_for_the_rest_the_client_is_cut() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    RESUMABLE               -> -
+    FAILED Truncated        -> DROP CHOOSE
+    NO_SERVER NoServer      -> DROP CUT FINISH
+    end resume:truncated
+      one:80 truncated 4s next: resume
+    """
+    )
+
+
+def test_a_client_that_leaves_or_errs_while_the_rest_is_asked_for() -> None:
+    for line, end, done in (
+        ("LOST ClientGone", "client-gone", "DROP"),
+        ("REFUSED FramingError", "bad-request", "DROP CUT"),
+    ):
+        for asked in ("", "CHOSEN two              -> LINK"):
+            lasts = f"two:80 {end} 1s next: final" if asked else ""
+            play(
+                f"""
+            CHOSEN one              -> LINK
+            LINKED                  -> SEND
+            ANSWERED                -> PASS
+            RESUMABLE               -> -
+            FAILED Truncated        -> DROP CHOOSE
+            {asked}
+            {line} -> {done} FINISH
+            end resume:{end}
+              one:80 truncated 4s next: resume
+              {lasts}
+            """
+            )
+
+
+def test_tries_are_counted_anew_once_a_response_has_got_on() -> None:
+    script = """
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    RESUMABLE               -> -
+    PASSED {}               -> -
+    """
+    further = play(script.format(65536) + "FAILED Truncated -> DROP CHOOSE", Play(tries=2)).transaction
+    assert [attempt.member.address for attempt in further.attempts_that_count] == ["two:80"]
+    stopped = play(script.format(65535) + "FAILED Truncated -> DROP CUT FINISH", Play(tries=2)).transaction
+    assert [attempt.member.address for attempt in stopped.attempts_that_count] == ["one:80", "two:80"]
+
+
+# --- what is kept ---
+
+
+def test_a_failing_answer_that_was_kept_is_better_than_none() -> None:
+    for last, fields in (
+        ("CHOSEN two -> LINK\nFAILED Refused -> DROP ANSWER FINISH", "two:80 refused 1s next: tries"),
+        (
+            "CHOSEN two -> LINK\nLINKED -> SEND\nFAILED Silent -> DROP ANSWER FINISH",
+            "two:80 silent 2s next: tries",
+        ),
+        ("NO_SERVER NoServer -> DROP ANSWER FINISH", ""),
+    ):
+        for lost in (False, True):
+            played = play(
+                f"""
+            CHOSEN one              -> LINK
+            LINKED                  -> SEND
+            FAILING FailingStatus   -> KEEP CHOOSE
+            KEPT -> -
+            {"LOST-KEPT -> -" if lost else ""}
+            {last}
+            """,
+                Play(tries=2),
+            )
+            transaction = played.transaction
+            assert (transaction.error is None) is not lost
+            if not lost:
+                assert transaction.end == "ok"
+                assert transaction.member is transaction.attempts[0].member
+            assert fields in " ".join(" ".join(played.ended()).split())
+
+
+def test_a_better_answer_makes_a_kept_one_forgotten() -> None:
+    transaction = play(
+        """
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILING FailingStatus   -> KEEP CHOOSE
+    KEPT                    -> -
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    """
+    ).transaction
+    assert transaction.kept is None
+    assert transaction.member is not None
+    assert transaction.member.address == "two:80"
+
+
+# --- the budget, and an outage ---
+
+
+def test_what_was_sent_is_not_sent_again_when_the_budget_is_spent() -> None:
+    one = Play()
+    while one.budget.take(one.now):
+        pass
+    play(
+        """
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED                  -> SEND
+    FAILED LinkBroken       -> DROP ANSWER FINISH
+    end watch:broken
+      one:80 refused 1s next: nothing-sent
+      two:80 broken 2s next: budget
+    """,
+        one,
+    )
+
+
+def test_while_no_server_can_be_reached_a_transaction_waits_for_one() -> None:
+    play(
+        """
+    OUTAGE                  -> -
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN one              -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    ANSWERED                -> PASS
+    ENDED                   -> FINISH
+    end ok
+      one:80 refused 1s next: nothing-sent
+      one:80 refused 1s next: nothing-sent
+      one:80 ok 3s
+    """,
+        Play(tries=1),
     )
 
 
@@ -388,10 +629,10 @@ def test_a_server_that_proves_that_it_did_nothing_lets_an_unsafe_request_go_on()
         """
     CHOSEN one                    -> LINK
     LINKED                        -> SEND
-    FAILED FailingStatus undone   -> DROP CHOOSE
+    FAILING FailingStatus undone  -> KEEP CHOOSE
     CHOSEN two                    -> LINK
     LINKED                        -> SEND
-    FAILED FailingStatus          -> PASS
+    FAILING FailingStatus         -> PASS
     ENDED                         -> FINISH
     end ok
       one:80 status 2s next: nothing-done
@@ -407,7 +648,7 @@ def test_but_not_when_what_was_sent_is_gone() -> None:
     BODY 200                      -> -
     CHOSEN one                    -> LINK
     LINKED                        -> SEND
-    FAILED FailingStatus undone   -> PASS
+    FAILING FailingStatus undone  -> PASS
     ENDED                         -> FINISH
     end ok
       one:80 status 3s next: too-large
@@ -421,10 +662,10 @@ def test_an_answer_that_no_server_could_mend_is_passed_on() -> None:
         """
     CHOSEN one                    -> LINK
     LINKED                        -> SEND
-    FAILED FailingStatus          -> DROP CHOOSE
+    FAILING FailingStatus         -> KEEP CHOOSE
     CHOSEN two                    -> LINK
     LINKED                        -> SEND
-    FAILED FailingStatus final    -> PASS
+    FAILING FailingStatus final   -> PASS
     ENDED                         -> FINISH
     end ok
       one:80 status 2s next: replayable
@@ -439,7 +680,7 @@ def test_tries_of_a_broker_behind_the_link_count_as_ours() -> None:
     CHOSEN one              -> LINK
     LINKED                  -> SEND
     TRIED 3                 -> -
-    FAILED FailingStatus    -> PASS
+    FAILING FailingStatus         -> PASS
     ENDED                   -> FINISH
     end ok
       one:80 status 4s next: tries

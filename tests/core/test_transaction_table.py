@@ -12,13 +12,17 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sslbroker import errors
+from sslbroker.core.budget import Budget
+from sslbroker.core.failover import Allowance
 from sslbroker.core.members import Member
 from sslbroker.core.storage import Storage
 from sslbroker.core.transaction import (
     CHOOSE,
     DONE,
     LINK,
+    PROGRESS,
     RELAY,
+    RESUME,
     TRANSITIONS,
     WATCH,
     Action,
@@ -28,8 +32,10 @@ from sslbroker.core.transaction import (
 )
 from sslbroker.errors import AttemptError, BrokerError, FailingStatus
 from sslbroker.outcome import Cause, Replay
-from sslbroker.settings import Server
+from sslbroker.settings import RetryBudget, Server
 from sslbroker.settings import Storage as StorageSettings
+
+from .transcript import Kept
 
 SERVERS = [Member(Server(f"10.0.0.{number}:80")) for number in range(4)]
 SHARE = 100
@@ -37,7 +43,8 @@ SHARE = 100
 
 def new(replay: Replay = Replay.REPLAYABLE, tries: int = 3) -> Transaction:
     house = Storage(StorageSettings(initial=300, minimum=100, maximum=300, per_transaction=SHARE))
-    return Transaction(replay, house.open(), tries, 0.0)
+    budget = Budget(RetryBudget(), 0.0)
+    return Transaction(replay, house.open(), Allowance(tries, budget, lambda: False), 0.0)
 
 
 # --- each row ---
@@ -48,6 +55,13 @@ WAY_IN: dict[State, list[tuple[Input, object]]] = {
     LINK: [(Input.CHOSEN, SERVERS[0])],
     WATCH: [(Input.CHOSEN, SERVERS[0]), (Input.LINKED, False)],
     RELAY: [(Input.CHOSEN, SERVERS[0]), (Input.LINKED, False), (Input.ANSWERED, None)],
+    RESUME: [
+        (Input.CHOSEN, SERVERS[0]),
+        (Input.LINKED, False),
+        (Input.ANSWERED, None),
+        (Input.FAILED, errors.Truncated()),
+        (Input.CHOSEN, SERVERS[1]),
+    ],
 }
 GONE, BAD, BROKEN = errors.ClientGone(), errors.FramingError("no"), errors.LinkBroken()
 #: For each row and each state that may follow it: the tries permitted, the subject, what is done.
@@ -64,14 +78,24 @@ WAYS_OUT: dict[tuple[State, Input, State], tuple[int, object, str]] = {
     (LINK, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
     (WATCH, Input.ANSWERED, RELAY): (3, None, "PASS"),
     (WATCH, Input.FAILED, CHOOSE): (3, BROKEN, "DROP CHOOSE"),
-    (WATCH, Input.FAILED, RELAY): (1, FailingStatus(), "PASS"),
+    (WATCH, Input.FAILING, CHOOSE): (3, FailingStatus(), "KEEP CHOOSE"),
+    (WATCH, Input.FAILING, RELAY): (1, FailingStatus(), "PASS"),
     (WATCH, Input.FAILED, DONE): (1, BROKEN, "DROP ANSWER FINISH"),
     (WATCH, Input.REFUSED, DONE): (3, BAD, "DROP ANSWER FINISH"),
     (WATCH, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
     (RELAY, Input.ENDED, DONE): (3, None, "FINISH"),
-    (RELAY, Input.FAILED, DONE): (3, errors.Truncated(), "DROP CUT FINISH"),
+    (RELAY, Input.FAILED, RESUME): (3, errors.Truncated(), "DROP CHOOSE"),
+    (RELAY, Input.FAILED, DONE): (1, errors.Truncated(), "DROP CUT FINISH"),
     (RELAY, Input.REFUSED, DONE): (3, BAD, "DROP CUT FINISH"),
     (RELAY, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
+    (RESUME, Input.CHOSEN, RESUME): (3, SERVERS[1], "LINK"),
+    (RESUME, Input.NO_SERVER, DONE): (3, errors.NoServer(), "DROP CUT FINISH"),
+    (RESUME, Input.LINKED, RESUME): (3, False, "SEND"),
+    (RESUME, Input.FAILED, RESUME): (3, BROKEN, "DROP CHOOSE"),
+    (RESUME, Input.FAILED, DONE): (2, BROKEN, "DROP CUT FINISH"),
+    (RESUME, Input.ANSWERED, RELAY): (3, None, ""),
+    (RESUME, Input.REFUSED, DONE): (3, BAD, "DROP CUT FINISH"),
+    (RESUME, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
 }
 
 
@@ -90,6 +114,7 @@ def test_no_way_out_of_any_row_is_forgotten_here() -> None:
 def test_the_row(state: State, event: Input, after: State) -> None:
     tries, subject, done = WAYS_OUT[state, event, after]
     transaction = new(tries=tries)
+    transaction.resumable = True
     for step, with_what in WAY_IN[state]:
         if Action.SEND in transaction.receive(step, 1.0, with_what):
             transaction.attempt.wrote = True
@@ -131,6 +156,9 @@ class Life:
         self.stream = self.draw(st.booleans(), "stream")
         self.tries = self.draw(st.integers(1, 4), "tries")
         self.transaction = new(self.replay, self.tries)
+        # Only what had no content is resumed.
+        self.resumable = self.replay is Replay.REPLAYABLE and self.draw(st.booleans(), "resumable")
+        self.progress = 0
         self.now = self.began = self.transaction.began
         self.done: list[Action] = []
         self.undone = 0  # failing answers that proved that nothing was done
@@ -147,7 +175,7 @@ class Life:
             self.check_attempts()
 
     def send_some(self) -> None:
-        body = self.draw(st.binary(max_size=40), "body")
+        body = b"" if self.resumable else self.draw(st.binary(max_size=40), "body")
         stored = self.transaction.stored
         self.received += body
         stored.append(body)
@@ -162,7 +190,21 @@ class Life:
         events = [event for at, event in TRANSITIONS if at is state]
         if self.transaction.attempts and Input.OWN in events:
             events.remove(Input.OWN)  # a protocol answers before a server is chosen
+        if state is RESUME:  # one thing after the other there, too
+            over = self.transaction.attempt.reason is not None
+            linked = self.transaction.attempt.sent > 0.0
+            if over:
+                events = [Input.CHOSEN, Input.NO_SERVER, Input.LOST, Input.REFUSED]
+            else:
+                events.remove(Input.CHOSEN)
+                events.remove(Input.NO_SERVER)
+                events.remove(Input.LINKED if linked else Input.ANSWERED)
         event = self.draw(st.sampled_from(events), "event")
+        if event is Input.FAILED and state is RELAY:
+            self.transaction.resumable = self.resumable
+            self.transaction.attempt.passed = self.draw(st.sampled_from([0, PROGRESS]), "passed")
+            self.progress += self.transaction.attempt.passed > 0
+        self.transaction.kept = self.kept(state)
         actions = self.transaction.receive(event, self.now, self.subject(state, event))
         assert actions == TRANSITIONS[state, event][1][self.transaction.state]
         self.done += actions
@@ -174,6 +216,13 @@ class Life:
             self.transaction.attempt.wrote = bool(self.on_the_link) or not self.stream
             self.sent += self.transaction.attempt.wrote
 
+    def kept(self, state: State) -> Kept | None:
+        """The last failing answer, if it can be given."""
+        failing = [one for one in self.transaction.attempts if one.outcome is Cause.STATUS and one.ended]
+        if not failing or state not in (CHOOSE, LINK, WATCH) or not self.draw(st.booleans(), "kept"):
+            return None
+        return Kept(failing[-1].member)
+
     def subject(self, state: State, event: Input) -> object:
         if event is Input.CHOSEN:
             return self.draw(st.sampled_from(SERVERS), "server")
@@ -182,10 +231,12 @@ class Life:
         if event is Input.NO_SERVER:
             return errors.NoServer()
         if event is Input.FAILED:
-            kinds = [kind for kind in TRY_ERRORS if kind is not FailingStatus or state is WATCH]
-            error = self.draw(st.sampled_from(kinds), "error")("why")
-            error.nothing_done = type(error) is FailingStatus and self.draw(st.booleans(), "undone")
-            error.final = type(error) is FailingStatus and self.draw(st.booleans(), "final")
+            kinds = [kind for kind in TRY_ERRORS if kind is not FailingStatus or state is RESUME]
+            return self.draw(st.sampled_from(kinds), "error")("why")
+        if event is Input.FAILING:
+            error = FailingStatus("why")
+            error.nothing_done = self.draw(st.booleans(), "undone")
+            error.final = self.draw(st.booleans(), "final")
             self.undone += error.nothing_done
             return error
         if event in (Input.REFUSED, Input.LOST):
@@ -213,7 +264,7 @@ def test_a_life(data: st.DataObject) -> None:
     # The client sees one answer at most, and none only when it is gone.
     answers = [action for action in done if action in (Action.PASS, Action.ANSWER)]
     assert len(answers) <= 1
-    if Action.CUT in done:
+    if Action.CUT in done or Replay.RESUME in {attempt.reason for attempt in attempts}:
         assert answers == [Action.PASS]
     if not answers:
         assert done[-2:] == [Action.DROP, Action.FINISH] or (done == [Action.FINISH])
@@ -221,7 +272,7 @@ def test_a_life(data: st.DataObject) -> None:
     assert done[-1] is Action.FINISH
 
     # Each try that began ended, was linked at most once, and there were not too many.
-    assert len(attempts) <= life.tries
+    assert len(attempts) <= life.tries * (1 + life.progress)
     assert done.count(Action.LINK) == len(attempts) >= done.count(Action.SEND)
     for attempt in attempts:
         assert attempt.outcome is not None
@@ -229,7 +280,7 @@ def test_a_life(data: st.DataObject) -> None:
         assert attempt.reason is not None or attempt.outcome is Cause.OK
     for attempt, following in pairwise(attempts):
         assert attempt.ended <= following.began
-        assert attempt.reason in (Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE)
+        assert attempt.reason in list(Replay)[:4]
 
     # What must not be repeated was sent once, but for those who proved that they did nothing.
     if life.replay is not Replay.REPLAYABLE:
@@ -245,6 +296,6 @@ def test_a_life(data: st.DataObject) -> None:
     # It is well only when a server's answer went out whole.
     assert (transaction.end == "ok") is (transaction.error is None)
     if transaction.end == "ok":
-        assert answers == [Action.PASS] or not attempts
+        assert answers == [Action.PASS] or transaction.kept is not None or not attempts
         assert Action.CUT not in done
     note(f"{transaction.end}, {' '.join(action.name for action in done[-3:])}")

@@ -1,21 +1,25 @@
 """Plays a transaction's life from a transcript: on the left what happens, on the right what is done.
 
 Each line takes one second. `BODY n` is that much of the request's body, `TRIED n` are tries that a broker
-behind the link tells of, `STREAM` before a try means that its beginning has no bytes; the other words are
-inputs. An error's name may be followed by `undone`: the server proves that it did nothing, or by `final`:
-no other server could mend it. After a line that begins with `end` stand how it ended, and each try as the
-access log has it.
+behind the link tells of, `STREAM` before a try means that its beginning has no bytes, `KEPT` that a failing
+answer is there, whole (`LOST-KEPT`: no longer), `RESUMABLE` that the rest of the response can be asked for,
+`PASSED n` that the try has brought so many bytes of it, `OUTAGE` that no server can be reached; the other
+words are inputs. An error's name may be followed by `undone`: the server proves that it did nothing, or by
+`final`: no other server could mend it. After a line that begins with `end` stand how it ended, and each try
+as the access log has it.
 """
 
 from __future__ import annotations
 
 from sslbroker import errors
+from sslbroker.core.budget import Budget
+from sslbroker.core.failover import Allowance
 from sslbroker.core.members import Member
 from sslbroker.core.storage import Storage
 from sslbroker.core.transaction import WATCH, Action, Input, Transaction
 from sslbroker.errors import BrokerError
 from sslbroker.outcome import Replay
-from sslbroker.settings import Server
+from sslbroker.settings import RetryBudget, Server
 from sslbroker.settings import Storage as StorageSettings
 
 MEMBERS = {name: Member(Server(f"{name}:80")) for name in ("one", "two", "three")}
@@ -30,6 +34,15 @@ def error(name: str) -> BrokerError:
     made.nothing_done = proof == "undone"
     made.final = proof == "final"
     return made
+
+
+class Kept:
+    """A failing answer that was kept."""
+
+    usable = True
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
 
 
 class Play:
@@ -49,7 +62,10 @@ class Play:
         self.keeps = keeps
         self.replay = replay
         self.stored = Storage(StorageSettings(per_transaction=share)).open()
-        self.transaction = Transaction(replay, self.stored, tries, self.now)
+        self.outage = False
+        self.budget = Budget(RetryBudget(share=0.0, minimum=0.0), self.now)
+        allowance = Allowance(tries, self.budget, lambda: self.outage)
+        self.transaction = Transaction(replay, self.stored, allowance, self.now)
 
     def happens(self, line: str) -> str:
         """Do what the line says, a second later; what is to be done about it."""
@@ -66,6 +82,22 @@ class Play:
             return "-"
         if word == "STREAM":
             self.stream = True
+            return "-"
+        if word == "KEPT":
+            self.transaction.kept = Kept(self.transaction.attempt.member)
+            return "-"
+        if word == "LOST-KEPT":
+            assert isinstance(self.transaction.kept, Kept)
+            self.transaction.kept.usable = False
+            return "-"
+        if word == "RESUMABLE":
+            self.transaction.resumable = True
+            return "-"
+        if word == "PASSED":
+            self.transaction.attempt.passed = int(argument)
+            return "-"
+        if word == "OUTAGE":
+            self.outage = True
             return "-"
         event = Input[word]
         subject: object = None
