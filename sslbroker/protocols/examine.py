@@ -29,6 +29,8 @@ from ..interfaces import (
     IOwnAnswers,
     IProbe,
     IResponseClassifier,
+    IRests,
+    IResumable,
     IStickiness,
     IUndone,
 )
@@ -37,8 +39,8 @@ from ..settings import Limits, Pool
 #: What each part may provide besides, and is then asked.
 OPTIONAL: Mapping[type[Interface], Sequence[type[Interface]]] = {
     IBackendProtocol: (IProbe,),
-    IExchangeRules: (IAnswerTimes, IHosts, IOwnAnswers, IStickiness, ICascades),
-    IResponseClassifier: (IUndone,),
+    IExchangeRules: (IAnswerTimes, IHosts, IOwnAnswers, IStickiness, ICascades, IResumable),
+    IResponseClassifier: (IUndone, IRests),
 }
 
 

@@ -3,8 +3,8 @@
 Decides which requests are carried, which may be seen twice by servers, which answers fail, what brokers
 tell each other of their tries, and what the access log shows. Invariant: no answer depends on anything
 but the message, its origin and the settings; what depends on settings alone is worked out once. Refuses
-to rewrite messages (`forwarding`), to read claims (`claims`) and cookies (`cookies`) and to word answers
-(`answers`).
+to rewrite messages (`forwarding`), to read claims (`claims`) and cookies (`cookies`), to word answers
+(`answers`) and to know how a response goes on elsewhere (`resume`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from ...interfaces import (
     IExchangeRules,
     IHosts,
     IResponseClassifier,
+    IRests,
+    IResumable,
     IStickiness,
     IUndone,
     Origin,
@@ -31,9 +33,11 @@ from ...settings import Pool
 from .answers import Answers
 from .claims import claimed
 from .cookies import Cookie, StickyCookie
+from .dates import retry_after
 from .fields import LOOPED, TRIES, VIA
 from .forwarding import Forwarding, offered
 from .message import LENGTH, NONE, Request, Response
+from .resume import Resumption, hindrance, resumption
 
 GO_AHEAD_WAIT = 1.0
 """Seconds that a body is held back for a ``100 Continue`` (spec §6)."""
@@ -43,10 +47,11 @@ _MOST_TRIES = 1000  # that another broker is believed to have made
 _HEDGED = frozenset((b"GET", b"HEAD", b"OPTIONS"))  # safe methods without content (RFC 9110 §9.2.1)
 _TRIES = re.compile(rb"[1-9][0-9]{0,3}")
 _MISDIRECTED = 421
+_UNAVAILABLE = 503
 _NAME = itemgetter(0)  # of a field
 
 
-@implementer(IExchangeRules, IHosts, IStickiness, ICascades)
+@implementer(IExchangeRules, IHosts, IStickiness, ICascades, IResumable)
 class HTTPRules:
     """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
 
@@ -59,6 +64,7 @@ class HTTPRules:
         "_methods",
         "_passed",
         "_sticky",
+        "_unresumable",
     )
 
     def __init__(self, pool: Pool, broker_name: str, answers: Answers) -> None:
@@ -76,6 +82,7 @@ class HTTPRules:
         self._key_field = b"" if header in dropped else header.encode("latin-1")
         self._hashed = Cookie(pool.hash_cookie) if pool.hash_cookie else None
         self._sticky = StickyCookie(pool.sticky.cookie) if pool.sticky is not None else None
+        self._unresumable = hindrance(pool.headers)
 
     def admit(self, request: Request, origin: Origin) -> BrokerError | None:
         """Why the request is not carried: CONNECT, a loop, a TRACE or OPTIONS meant for the broker.
@@ -154,6 +161,10 @@ class HTTPRules:
         """A broker, which may be ourselves, has answered that the request goes in a circle."""
         return any(name == LOOPED for name, _, _ in response.fields)
 
+    def resumption(self, request: Request, response: Response) -> Resumption | str:
+        """How the rest of this response is had from another server, or why it cannot be."""
+        return self._unresumable or resumption(request, response)
+
     def go_ahead_wait(self, request: Request) -> float:
         """Seconds: one for a request that expects ``100 Continue``, none for others."""
         return GO_AHEAD_WAIT if request.expects_continue else 0.0
@@ -193,7 +204,7 @@ class HTTPRules:
         return fields
 
 
-@implementer(IResponseClassifier, IUndone)
+@implementer(IResponseClassifier, IUndone, IRests)
 class StatusClassifier:
     """An answer fails by its status alone, as ``failover.statuses`` says."""
 
@@ -218,6 +229,13 @@ class StatusClassifier:
         Of 408, 429 and 503 no RFC says that nothing was done.
         """
         return response.status == _MISDIRECTED
+
+    def rest(self, response: Response) -> float:
+        """What the ``Retry-After`` of a 503 says: with it, a server speaks of itself (RFC 9110 §15.6.4).
+
+        In a 429 it is about the client, in a redirection about what it leads to.
+        """
+        return retry_after(response.fields) if response.status == _UNAVAILABLE else 0.0
 
 
 def _meant_for_us(request: Request) -> RequestRefused | None:

@@ -13,6 +13,8 @@ from sslbroker.interfaces import (
     IExchangeRules,
     IHosts,
     IResponseClassifier,
+    IRests,
+    IResumable,
     IStickiness,
     IUndone,
 )
@@ -39,10 +41,10 @@ def refused(message: Request) -> tuple[int, str] | None:
 
 
 def test_the_interfaces_are_provided() -> None:
-    for interface in (IExchangeRules, IHosts, IStickiness, ICascades):
+    for interface in (IExchangeRules, IHosts, IStickiness, ICascades, IResumable):
         verifyClass(interface, HTTPRules)
         verifyObject(interface, rules())
-    for answered in (IResponseClassifier, IUndone):
+    for answered in (IResponseClassifier, IUndone, IRests):
         verifyClass(answered, StatusClassifier)
         verifyObject(answered, StatusClassifier(pool()))
 
@@ -377,3 +379,11 @@ def test_an_answer_is_counted_by_its_status() -> None:
 def test_only_a_misdirected_request_is_known_to_be_undone() -> None:
     judge = StatusClassifier(pool(failover=Failover(statuses=((400, 699),))))
     assert [status for status in range(100, 1000) if judge.nothing_done(response(f"{status} x"))] == [421]
+
+
+def test_a_server_that_is_not_available_may_ask_to_be_left_alone() -> None:
+    judge = StatusClassifier(pool())
+    asking = [status for status in range(100, 1000) if judge.rest(response(f"{status} x", "Retry-After: 9"))]
+    assert asking == [503]
+    assert judge.rest(response("503 x", "Retry-After: 9")) == 9.0
+    assert judge.rest(response("503 x")) == 0.0
