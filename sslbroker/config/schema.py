@@ -264,7 +264,6 @@ CONFIGURATION = Table(
 #: What the schema has and the broker does not do yet. Building a part removes its line here.
 NOT_BUILT: Mapping[str, NotBuilt] = {
     "pools.*.failover.hedge": NotBuilt("hedging", built=(False,)),
-    "pools.*.failover.resume": NotBuilt("resuming a broken response", built=(False,)),
     "pools.*.health": NotBuilt("probing servers"),
     "pools.*.ejection": NotBuilt("ejecting servers that fail"),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
