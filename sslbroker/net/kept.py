@@ -98,12 +98,14 @@ class KeptAnswer:
             self.link.drop()
 
     def _leave(self) -> None:
-        """The link may serve others; one that now has this client's state may not."""
-        if not self._open:
-            return
-        self._open = False
+        """The link may serve others, unless it now has this client's state: then the answer goes with it."""
         link = self.link
-        if link.codec.after(self._exchange) is After.REUSABLE:
-            link.leave(self._exchange, self._client)
-        else:
-            link.drop()
+        after = link.codec.after(self._exchange)
+        if after is After.PINNED:
+            self.close()
+        elif self._open:
+            self._open = False
+            if after is After.REUSABLE:
+                link.leave(self._exchange, self._client)
+            else:
+                link.drop()

@@ -66,8 +66,11 @@ class GoingBack(BrokerCase):
         self.servers[0].link().sends(OK)
         self.assertEqual(self.tries(), [("1", "ok")])
 
-    def test_not_after_a_failing_status_that_was_left(self) -> None:
-        self.assertEqual(self.after(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), 0)
+    def test_after_a_failing_answer_that_ended_exactly(self) -> None:
+        self.assertEqual(self.after(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), 1)
+
+    def test_not_after_one_of_which_something_is_missing(self) -> None:
+        self.assertEqual(self.after(b"HTTP/1.1 500 No\r\nContent-Length: 1\r\n\r\n"), 0)
 
     def test_a_stale_link_is_told_from_an_empty_answer(self) -> None:
         self.start(servers=1, failover=Failover(tries=2))
