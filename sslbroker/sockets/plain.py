@@ -2,7 +2,9 @@
 
 Decides when a connection is read, and how it ends: by a close, by halves, or by a reset; `outgoing` decides
 when bytes leave. Invariant: the protocol is never called within a call of its own, but for its producer's
-`pauseProducing`; `connectionLost` is the last call, and comes once. Refuses to know what the bytes are.
+`pauseProducing`; `connectionLost` is the last call, comes once, and not before the protocol has had what its
+peer sent: a server may answer an upload and break it off before all of it was sent. Refuses to know what the
+bytes are.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
@@ -42,6 +44,9 @@ READ = 98304
 #: Closing with this makes the kernel send a reset and forget what it has not sent (SO_LINGER).
 _RESET = struct.pack("ii", 1, 0)
 
+#: Why a write fails when the peer has gone: what it sent before can still be read, and after that its end.
+_PEER_GONE = frozenset({errno.EPIPE, errno.ECONNRESET})
+
 
 @implementer(
     IConsumer,
@@ -58,7 +63,9 @@ class PlainTransport(Outgoing):
     __slots__ = (
         "__weakref__",
         "_log_prefix",
+        "_paused",
         "_peer",
+        "_read_ended",
         "_write_ended",
         "_write_ending",
         "disconnecting",
@@ -75,6 +82,8 @@ class PlainTransport(Outgoing):
         #: Called with the reason, after the protocol's `connectionLost`; None: nobody else wants to know.
         self.ended: Any = None
         self.disconnecting = False
+        self._paused = False  # the protocol wants no more for now
+        self._read_ended = False  # the peer sends no more
         self._write_ending = False
         self._write_ended = False
         self._peer = peer
@@ -177,9 +186,11 @@ class PlainTransport(Outgoing):
     # --- IPushProducer, of what the peer sends ---
 
     def pauseProducing(self) -> None:
+        self._paused = True
         self.reactor.removeReader(self)
 
     def resumeProducing(self) -> None:
+        self._paused = False
         if self.connected and not self._closing and not self._aborting:
             self.reactor.addReader(self)
 
@@ -222,9 +233,9 @@ class PlainTransport(Outgoing):
         if self._aborting:
             return None
         if self._broken:
-            return CONNECTION_LOST
+            return self._cannot_write()
         if self._waiting and not self._send_waiting():
-            return CONNECTION_LOST if self._broken else None
+            return self._cannot_write() if self._broken else None
         self.reactor.removeWriter(self)
         if self._wants_more():
             self.producerPaused = False
@@ -235,22 +246,44 @@ class PlainTransport(Outgoing):
             self._end_writing()
         return None
 
+    def _cannot_write(self) -> Any:
+        """The peer has gone. Its end is told when everything has been read that it sent before."""
+        if self._read_ended or self._closing or self._broken not in _PEER_GONE:
+            return CONNECTION_LOST
+        if self._paused and not self._has_left_something():
+            return CONNECTION_LOST
+        self.reactor.removeWriter(self)
+        return None
+
+    def _has_left_something(self) -> bool:
+        """Is there anything that the peer sent, and the protocol has not had?"""
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
     def readConnectionLost(self, reason: Failure) -> None:
         """The peer sends no more."""
+        self._read_ended = True
         if not IHalfCloseableProtocol.providedBy(self.protocol):
             self.connectionLost(reason)
             return
+        self._tell_read_ended()
+
+    def _tell_read_ended(self) -> None:
         try:
             self.protocol.readConnectionLost()
         except BaseException:
             log.err()
             self.connectionLost(Failure())
+        if self._broken and self.connected and not self._aborting:
+            self.reactor.addWriter(self)  # nothing comes and nothing leaves: the next turn tells
 
     def writeConnectionLost(self, reason: Failure) -> None:
         """Which no reactor calls: an end of writing is our own doing."""
 
     def connectionLost(self, reason: Failure) -> None:
-        if self.disconnected:
+        if self.disconnected or self._waits_for_reader(reason):
             return
         self.disconnected = True
         self.connected = False
@@ -275,6 +308,14 @@ class PlainTransport(Outgoing):
             ended, self.ended = self.ended, None
             if ended is not None:
                 ended(reason)
+
+    def _waits_for_reader(self, reason: Failure) -> bool:
+        """Has a reactor seen the peer go while the protocol wants no more for now, and has not had all?"""
+        over = self._read_ended or self._closing or self._aborting or not reason.check(ConnectionLost)
+        if not self._paused or over or not self._has_left_something():
+            return False
+        self._broken = self._broken or errno.ECONNRESET
+        return True
 
     def _told(self, reason: Failure) -> Failure:
         """What the protocol is told when the socket ends for this `reason`."""

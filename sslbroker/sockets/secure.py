@@ -26,7 +26,6 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.main import CONNECTION_LOST
-from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -181,9 +180,10 @@ class SecureTransport(PlainTransport):
         if not self.disconnected:
             try:
                 super().connectionLost(reason)
-            finally:  # no circle is left, so that its memory is free at once
-                self._tls.set_app_data(None)
-                self._tls = self._session = self._reason = None
+            finally:
+                if self.disconnected:  # no circle is left, so that its memory is free at once
+                    self._tls.set_app_data(None)
+                    self._tls = self._session = self._reason = None
 
     def _wants_more(self) -> bool:
         return not self._early and super()._wants_more()
@@ -283,11 +283,8 @@ class SecureTransport(PlainTransport):
             self._close()
             return
         self.reactor.removeReader(self)
-        try:
-            protocol.readConnectionLost()
-        except BaseException:
-            log.err()
-            self.connectionLost(Failure())
+        self._read_ended = True
+        self._tell_read_ended()
 
     def _close_tls(self) -> None:
         """End TLS, if nothing is left to be sent before; then the socket, when the peer has ended it too."""
