@@ -33,11 +33,11 @@ from ..errors import (
     Silent,
     StaleLink,
 )
-from ..interfaces import Error, Event, ICodec, Reply
+from ..interfaces import Error, Event, ICodec, Interim, Reply
 from ..outcome import After
 from .deadline import Deadline
 from .fast_path import FastTransaction
-from .transport import ended_in_order, half_close, has_ended, unsent
+from .transport import backlog, ended_in_order, half_close, has_ended, unsent
 
 if TYPE_CHECKING:
     from .client import ClientConnection
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .relay import Relay
 
 _CLOSE, _PINNED = After.CLOSE, After.PINNED
+
+_NO_HEAD = "no whole head of a final answer within"
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
@@ -69,6 +71,7 @@ class Link(Protocol):
         self._answer_time = 0.0  # seconds without a byte after which the server is silent; 0.0: no limit
         self._reading = True
         self._tunnel = False
+        self._backlog = 0  # bytes that the server had not taken when we last looked; 0: it takes all
         self._deadline = Deadline(links.clock, self._expired)
 
     @property
@@ -116,6 +119,7 @@ class Link(Protocol):
         self._tunnel = relay.tunnel
         self.exchanges += 1
         self.answered = False
+        self._backlog = 0
         self.links.move(self, self.links.busy)
         return self.codec.open()
 
@@ -297,10 +301,12 @@ class Link(Protocol):
     def give(self, relay: Relay, events: Sequence[Event]) -> None:
         """The relay hears of what the server has sent."""
         if not events:
-            return  # a part of a head: a byte at a time would hold the client for ever
+            return
         try:
             self._give(relay, events)
-            if self._user is relay:
+            # A part of a head, or a head before the final one, renews no limit: by a byte, or by a 103, at a
+            # time a server would hold the client for ever.
+            if self._user is relay and type(events[-1]) is not Interim:
                 self.progress()
         except Exception:
             relay.mistake()
@@ -345,15 +351,24 @@ class Link(Protocol):
                 self.close()
             else:
                 self.drop()
-        elif self._reading and relay.upload.waits_for_server:
-            self._fail(relay, Silent(f"nothing for {self._answer_time:g} s"))
+        elif self._reading and relay.upload.waits_for_server and not self._server_reads():
+            begun = self.answered and not relay.transaction.attempts[-1].first_byte
+            self._fail(relay, Silent(f"{_NO_HEAD if begun else 'nothing for'} {self._answer_time:g} s"))
         else:
             self.progress()  # it is the client that everybody waits for: its own limit stands
+
+    def _server_reads(self) -> bool:
+        """Does it take an upload still, however slowly? Looked at only where it has not taken all at once."""
+        before = self._backlog
+        if before:
+            self._backlog = backlog(self.transport)
+        return 0 < self._backlog != before
 
     # --- a push producer of the requests that its transport takes ---
 
     def pauseProducing(self) -> None:
         self.full = True
+        self._backlog = backlog(self.transport)
         relay = self.relay
         if relay is not None:
             relay.upload.link_full()
