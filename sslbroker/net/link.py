@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
+from typing import Protocol as Role
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
@@ -42,16 +43,55 @@ from .transport import backlog, ended_in_order, half_close, has_ended, unsent
 if TYPE_CHECKING:
     from .client import ClientConnection
     from .links import Links
-    from .relay import Relay
 
 _CLOSE, _PINNED = After.CLOSE, After.PINNED
 
 _NO_HEAD = "no whole head of a final answer within"
 
 
+class Sending(Role):
+    """What an exchange's user does with its request, as far as a link must know."""
+
+    @property
+    def waits_for_server(self) -> bool:
+        """It is the server's turn: to read, or to answer."""
+
+    def link_full(self) -> None:
+        """The server does not take what was written."""
+
+    def link_ready(self) -> None:
+        """It takes more."""
+
+
+class User(Role):
+    """Whose exchange a link carries: a transaction (`Relay`), or a check of the server (`Check`)."""
+
+    @property
+    def answer_time(self) -> float:
+        """Seconds without a byte after which the server is silent; 0.0: no limit."""
+
+    @property
+    def tunnel(self) -> bool:
+        """The exchange is a stream from its beginning."""
+
+    @property
+    def upload(self) -> Sending: ...
+
+    def link_event(self, link: Link, event: Event) -> None:
+        """An event of the response; `flush` follows the last one of a read."""
+
+    def link_failed(self, link: Link, error: AttemptError) -> None:
+        """The link, or the server's answer on it, has failed."""
+
+    def flush(self) -> None: ...
+
+    def mistake(self) -> None:
+        """A plugin, or this user, has raised something: called in the `except`."""
+
+
 @implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
 class Link(Protocol):
-    """One connection to a server. Made and kept by `Links`; a relay uses it for one exchange."""
+    """One connection to a server. Made and kept by `Links`; a relay, or a check, uses it for one exchange."""
 
     transport: Any
 
@@ -66,7 +106,7 @@ class Link(Protocol):
         self.full = False  # the server does not take what was written
         self._ready = False  # connected, and where it is secure, shaken hands
         self._failed = False  # it will never be
-        self._user: Relay | FastTransaction | None = None
+        self._user: User | FastTransaction | None = None
         self._holder: ClientConnection | None = None  # whose state the link has, between its exchanges
         self._answer_time = 0.0  # seconds without a byte after which the server is silent; 0.0: no limit
         self._reading = True
@@ -75,13 +115,13 @@ class Link(Protocol):
         self._deadline = Deadline(links.clock, self._expired)
 
     @property
-    def relay(self) -> Relay | None:
+    def relay(self) -> User | None:
         """Whose exchange it carries; a fast transaction becomes a relay when it is asked for."""
         user = self._user
-        return user.relay() if type(user) is FastTransaction else cast("Relay | None", user)
+        return user.relay() if type(user) is FastTransaction else cast("User | None", user)
 
     @relay.setter
-    def relay(self, relay: Relay | None) -> None:
+    def relay(self, relay: User | None) -> None:
         self._user = relay
 
     # --- what a relay calls ---
@@ -111,7 +151,7 @@ class Link(Protocol):
         """The address at its other end; "" where there is none."""
         return getattr(self.transport.getPeer(), "host", "")
 
-    def begin(self, relay: Relay | FastTransaction) -> int:
+    def begin(self, relay: User | FastTransaction) -> int:
         """The link is `relay`'s: the number of its exchange. Its time begins with what it is given."""
         self._user = relay
         self._holder = None
@@ -238,7 +278,7 @@ class Link(Protocol):
         if type(user) is FastTransaction:
             user.receive(data)
             return
-        relay = cast("Relay", user)
+        relay = cast("User", user)
         try:
             events = self.codec.receive(data)
         except Exception:
@@ -291,14 +331,14 @@ class Link(Protocol):
         if holder is not None:
             holder.pin_lost()
 
-    def _end(self, relay: Relay) -> None:
+    def _end(self, relay: User) -> None:
         """The server sends no more."""
         try:
             self._give(relay, self.codec.receive_end(), at_end=True)
         except Exception:
             relay.mistake()
 
-    def give(self, relay: Relay, events: Sequence[Event]) -> None:
+    def give(self, relay: User, events: Sequence[Event]) -> None:
         """The relay hears of what the server has sent."""
         if not events:
             return
@@ -311,7 +351,7 @@ class Link(Protocol):
         except Exception:
             relay.mistake()
 
-    def _give(self, relay: Relay, events: Sequence[Event], at_end: bool = False) -> None:
+    def _give(self, relay: User, events: Sequence[Event], at_end: bool = False) -> None:
         for event in events:
             kind = type(event)
             if kind is Reply:
@@ -324,7 +364,7 @@ class Link(Protocol):
                 relay.link_event(self, event)
         relay.flush()
 
-    def _fail(self, relay: Relay, error: AttemptError) -> None:
+    def _fail(self, relay: User, error: AttemptError) -> None:
         try:
             relay.link_failed(self, error)
         except Exception:

@@ -21,7 +21,7 @@ from twisted.internet.error import ConnectionDone
 
 from sslbroker.net import links
 from sslbroker.net.fast_path import FastTransaction
-from sslbroker.net.link import Link
+from sslbroker.net.link import Link, User
 from sslbroker.net.relay import Relay
 from sslbroker.outcome import Replay
 from sslbroker.settings import Failover, Limits, LinkTLS, Queue, Storage
@@ -427,8 +427,8 @@ a_move = st.tuples(st.integers(0, len(MOVES) - 1), st.integers(0, 12), st.intege
 class Checked(Link):
     """A link that does not let itself be used when it is of another mode than its server's."""
 
-    def begin(self, relay: Relay | FastTransaction) -> int:
-        if isinstance(relay, FastTransaction) or relay.transaction.replay is not Replay.PINNED:
+    def begin(self, relay: User | FastTransaction) -> int:
+        if not isinstance(relay, Relay) or relay.transaction.replay is not Replay.PINNED:
             assert self.secure is self.links.mode.secure, "a link of another mode is used"
         return super().begin(relay)
 
