@@ -24,6 +24,7 @@ from .interfaces import (
     IBalancer,
     IBalancing,
     IClassification,
+    IHealthChecks,
     IHosts,
     IObserver,
     IResponseClassifier,
@@ -132,9 +133,8 @@ def _parts(known: Extensions, pool: Pool, problems: list[str]) -> Parts | None:
     place = f"pools.{pool.name}"
     faults = examine(protocol, pool)
     problems += [f"{place}.protocol: plugin {_origin(protocol)}: {fault}" for fault in faults]
-    if pool.sticky and not faults and not IStickiness.providedBy(protocol.rules(pool, "sslbroker")):
-        expected = f'this to be left out with protocol = "{pool.protocol}", which has no cookies'
-        problems.append(f"{place}.sticky: found a table, expected {expected}")
+    if not faults:
+        problems += _without_use(place, protocol, pool)
     balancer = _given(IBalancer, "balancers", known.balancers, pool, problems)
     if balancer is None and (balancing := known.balancing.get(pool.balance)):
         balancer = _made(IBalancer, f"{place}.balance", IBalancing, balancing, "balancer", pool, problems)
@@ -145,6 +145,17 @@ def _parts(known: Extensions, pool: Pool, problems: list[str]) -> Parts | None:
             IResponseClassifier, setting, IClassification, judging, "classifier", pool, problems
         )
     return None if len(problems) > before else Parts(protocol, balancer, classifier)
+
+
+def _without_use(place: str, protocol: IBackendProtocol, pool: Pool) -> Iterator[str]:
+    """Settings that only some protocols can follow."""
+    rules = protocol.rules(pool, "sslbroker")
+    expected = f'expected this to be left out with protocol = "{pool.protocol}", which has no'
+    if pool.sticky and not IStickiness.providedBy(rules):
+        yield f"{place}.sticky: found a table, {expected} cookies"
+    if pool.health is not None and pool.health.path and not IHealthChecks.providedBy(rules):
+        found, hint = shown(pool.health.path), "without it a check is a connection that is made"
+        yield f"{place}.health.path: found {found}, {expected} requests for it ({hint})"
 
 
 def _hosts_unnamed(listener: str, protocol: IBackendProtocol, pool: Pool) -> Iterator[str]:

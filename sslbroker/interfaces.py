@@ -374,6 +374,20 @@ class IRests(Interface):
         """Seconds; 0.0: none."""
 
 
+class IHealthChecks(Interface):
+    """Rules may provide it: a server can be asked how it is.
+
+    Without it a check is a link that is made. It is asked for pools with a ``health.path``."""
+
+    def check_request(address: str, path: str, secure_link: bool) -> Any:
+        """The request of a check, without content, as `to_server` gives one; the link ends after it.
+
+        `address` is the server's "host:port"; on a secure link with the name that the server has proved."""
+
+    def healthy(response: Any) -> bool:
+        """Does this final answer of a server to a check say that it is well?"""
+
+
 class IUndone(Interface):
     """A classifier may provide it: some failing answers prove that the server did nothing."""
 

@@ -181,12 +181,17 @@ def _pin_cleared(pool: Pool, server: str) -> None:
     pool.links[pool.member(server)].mode.cleared()
 
 
+def _health(pool: Pool, server: str, why: str) -> None:
+    pool.set_health(server, why)
+
+
 #: How a process carries out what was changed, checked and logged in its parent.
 CHANGES: Mapping[str, Callable[..., None]] = {
     "link_mode": _link_mode,
     "state": _state,
     "weight": _weight,
     "clear_pin": _pin_cleared,
+    "health": _health,
 }
 
 

@@ -33,6 +33,7 @@ from .extensions import Extensions, extensions
 from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
 from .net import descriptors, heap, ports
 from .net.addresses import Addresses
+from .net.checks import Checks
 from .net.frontend import Frontend
 from .net.monitor import MonitorService
 from .net.names import Names
@@ -87,6 +88,7 @@ class BrokerService(OperatedService):
         self.transports = transports or transports_of(configuration.broker.transport, reactor)
         self.names = Names(configuration.names, reactor)
         self.pools = {pool.name: self._pool_of(pool, name) for pool in configuration.pools}
+        self.checks = Checks(self.pools, reactor)
         turn = None if alone else Turn()
         log = configuration.log.access
         self.access_log = AccessLog(log, reactor, turn=turn) if log else None
@@ -173,6 +175,8 @@ class BrokerService(OperatedService):
             renewal.start(DAY, now=False)  # those of the start are all workers'
         for pool in self.pools.values():
             pool.start()
+        if self._alone:
+            self.checks.start()
         mine = self.addresses.slot(0)
         for frontend in self.frontends:
             name = frontend.settings.name
@@ -262,6 +266,7 @@ class BrokerService(OperatedService):
                 renewal.stop()
         admin, self._admin_listening = self._admin_listening, None
         closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
+        self.checks.stop()
         for pool in self.pools.values():
             pool.close()
         self.names.stop()

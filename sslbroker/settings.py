@@ -141,7 +141,9 @@ class Failover:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    path: str
+    """How servers are checked, beside what transactions show of them."""
+
+    path: str = ""  # "": nothing is asked, a check is a link that is made
     interval: float = 2.0
     timeout: float = 2.0
     rise: int = 2

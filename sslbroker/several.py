@@ -7,12 +7,13 @@ anybody, and to know how workers come and go.
 
 The parent and all workers are made from the same objects, which are built once: the parent's pools serve
 nobody, but an operator changes them first, so a mistake is told where it was made; and they find out what
-servers speak. The workers' are forked with all that a ``.tac`` file gave them.
+servers speak, and how they are. The workers' are forked with all that a ``.tac`` file gave them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
@@ -23,6 +24,7 @@ from . import announce
 from .core.figures import BrokerFigures, WorkerFigures
 from .errors import StartError
 from .net.addresses import Addresses
+from .net.checks import Checks
 from .net.names import Names
 from .net.pool import Pool
 from .net.ports import BoundPort
@@ -83,6 +85,7 @@ class Several(OperatedService):
         self._listening = self._draining = False
         counted = [ProcessCounts(), *parts(broker.figures), self.log_counts]
         self._findings = Findings(self.pools, broker.prepared.pins, reactor, self._pinned)
+        self._checks = Checks(self.pools, reactor, partial(self.changed, "health"))
         limits = {
             (name, member.address, kind): limit
             for name, pool in self.pools.items()
@@ -174,6 +177,7 @@ class Several(OperatedService):
         self._workers.start()
         for pool in self.pools.values():
             pool.start()
+        self._checks.start()
         for listener in self.configuration.listeners:
             announce.listening(listener, self.address(listener.name))
         if self.addresses.admin is not None:
@@ -218,6 +222,7 @@ class Several(OperatedService):
         admin, self._admin_listening = self._admin_listening, None
         closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
         self._findings.stop()
+        self._checks.stop()
         for pool in self.pools.values():
             pool.close()
         self._broker.names.stop()

@@ -25,6 +25,7 @@ from sslbroker.interfaces import (
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.settings import (
     Configuration,
+    Health,
     Listener,
     ListenerTLS,
     Log,
@@ -294,6 +295,19 @@ class Whole(Case):
                 "listeners.web.tls.names: found names with rules of their own, expected this to be left out "
                 'with protocol = "tcp", whose requests name no host (all names lead to the same servers: '
                 "write listeners.web.tls.client_certificate)"
+            ],
+        )
+
+    def test_a_path_is_for_protocols_that_can_ask_for_it(self) -> None:
+        self.installed()
+        for protocol, path, refused in (("http", "/up", False), ("tcp", "", False), ("tcp", "/up", True)):
+            lines = self.problems(configuration(protocol=protocol, health=Health(path)))
+            self.assertEqual(len(lines), refused, lines)
+        self.assertEqual(
+            lines,
+            [
+                "pools.shop.health.path: found '/up', expected this to be left out with protocol = \"tcp\", "
+                "which has no requests for it (without it a check is a connection that is made)"
             ],
         )
 

@@ -115,6 +115,7 @@ def test_the_surface_is_one_interface_for_one_question() -> None:
         "IResumable",
         "IResumption",
         "IRests",
+        "IHealthChecks",
         "IUndone",
         "IProbe",
         "IMember",

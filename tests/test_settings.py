@@ -104,7 +104,7 @@ def test_storage_grows_above_95_percent_and_shrinks_below_40() -> None:
 
 
 def test_health_ejection_queue_and_pacing_are_as_specified() -> None:
-    assert Health("/healthz") == Health("/healthz", 2.0, 2.0, 2, 3, ((200, 299), (300, 399)))
+    assert Health() == Health("", 2.0, 2.0, 2, 3, ((200, 299), (300, 399)))
     assert Ejection() == Ejection(5, 10.0, 0.5)
     assert Queue() == Queue(1000, 5.0)
     assert Pacing() == Pacing(1, 0.1, 0.05, 1000, 5.0, ())

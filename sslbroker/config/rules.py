@@ -14,6 +14,7 @@ from ..settings import (
     Configuration,
     Failover,
     HeaderRules,
+    Health,
     KiB,
     ListenerTLS,
     MiB,
@@ -202,6 +203,18 @@ def trusted_peers_can_tell(configuration: Configuration, reading: Reading) -> It
             )
 
 
+def checks_ask_something(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """Good statuses are for answers: without a path nothing is asked."""
+    for pool in configuration.pools:
+        health, path = pool.health, steps("pools", pool.name, "health")
+        if health is None or health.path or health.statuses == Health().statuses:
+            continue
+        if reading.sound(f"{path}.statuses", f"{path}.path"):
+            expected = "this to be left out without a path"
+            suggestion = f"without {path}.path a check is a connection that is made, and nothing is answered"
+            yield Problem(f"{path}.statuses", "statuses", expected, suggestion)
+
+
 def keys_have_a_use(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
     """A cookie to hash by is for `hash`."""
     for pool in configuration.pools:
@@ -254,6 +267,7 @@ RULES: tuple[Rule, ...] = (
     certificates_of_clients_have_a_ca,
     findings_are_kept,
     trusted_peers_can_tell,
+    checks_ask_something,
     keys_have_a_use,
     protocols_know_their_settings,
 )

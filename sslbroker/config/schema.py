@@ -36,6 +36,7 @@ VERSION = Choice("TLSv1.2", "TLSv1.3", advice="older versions are deprecated, se
 NETWORKS = Items(Network(), 'networks such as "192.0.2.0/24"')
 STATUSES = Items(Statuses(), 'statuses such as 503, "5xx" or "500-503"')
 PATH = Word(r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"')
+CHECKED_PATH = Word(r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"', empty=True)
 
 NAMED_CLIENTS = Table(
     settings.NamedClients,
@@ -146,7 +147,7 @@ HEADERS = Table(
 HEALTH = Table(
     settings.Health,
     "a table [pools.NAME.health]",
-    path=PATH,
+    path=CHECKED_PATH,
     interval=Duration("100ms", "1h"),
     timeout=Duration(high="1h"),
     rise=Count(1, 100),
@@ -264,7 +265,6 @@ CONFIGURATION = Table(
 #: What the schema has and the broker does not do yet. Building a part removes its line here.
 NOT_BUILT: Mapping[str, NotBuilt] = {
     "pools.*.failover.hedge": NotBuilt("hedging", built=(False,)),
-    "pools.*.health": NotBuilt("probing servers"),
     "pools.*.ejection": NotBuilt("ejecting servers that fail"),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
     "groups": NotBuilt("treating clients by group"),

@@ -88,6 +88,9 @@ class ServerFigures:
         "address",
         "bytes_in",
         "bytes_out",
+        "checks",
+        "last_check",
+        "last_check_at",
         "links_busy",
         "links_connecting",
         "links_draining",
@@ -113,6 +116,9 @@ class ServerFigures:
         self.links_draining = 0  # gauge
         self.last_failure = ""  # of a try: its cause, and what is known of it
         self.last_failure_at = 0.0  # seconds since the epoch; 0.0: there was none
+        self.checks: dict[str, int] = {}  # active checks by result: a `Cause` value
+        self.last_check = ""  # what the last of them found
+        self.last_check_at = 0.0  # seconds since the epoch; 0.0: there was none
         self.links_opened = 0
         self.links_reused = 0
         self.bytes_out = 0  # content of requests sent to it

@@ -20,19 +20,19 @@ _NO_LIMIT = resource.RLIM_INFINITY
 
 
 def needed(listeners: Iterable[Listener], pools: Iterable[Pool]) -> int:
-    """Descriptors for every client that the limits allow, a link for each, and all idle links."""
+    """Descriptors for every client that the limits allow, a link for each, all idle links, and checks."""
     clients = sum(listener.limits.connections for listener in listeners)
-    return 2 * clients + _idle(pools) + RESERVE
+    return 2 * clients + _unused(pools) + RESERVE
 
 
 def clients(granted: int, pools: Iterable[Pool]) -> int:
     """How many clients may be connected at once, so that there is always a descriptor for a link."""
     left = granted - RESERVE
-    return max(1, (left - min(_idle(pools), left // 4)) // 2)
+    return max(1, (left - min(_unused(pools), left // 4)) // 2)
 
 
-def _idle(pools: Iterable[Pool]) -> int:
-    return sum(pool.links.idle * len(pool.servers) for pool in pools)
+def _unused(pools: Iterable[Pool]) -> int:
+    return sum((pool.links.idle + (pool.health is not None)) * len(pool.servers) for pool in pools)
 
 
 def provide(wanted: int) -> int:

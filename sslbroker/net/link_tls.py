@@ -146,6 +146,11 @@ class LinkContexts:
         self._verify = settings.verify
 
     @property
+    def name(self) -> str:
+        """Whose certificate a server must show."""
+        return self._name.name
+
+    @property
     def warnings(self) -> list[str]:
         """What works but should be looked at, as of the last reading of the files."""
         return self.trust.warnings

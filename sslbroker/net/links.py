@@ -73,6 +73,23 @@ class Links(ClientFactory):
         self._waiting: OrderedDict[Deferred[Link], None] = OrderedDict()
         self._keep = settings.links.idle
 
+    def apart(self, settings: PoolSettings) -> Links:
+        """Other links to the same server, made as these are now, by other limits of time: they count nowhere,
+        take no place, and wait for nobody here. Whoever is given them starts and closes them."""
+        made = Links(
+            Member(self.member.settings),
+            settings,
+            self._make_codec,
+            self.clock,
+            self._transports,
+            self._names,
+            self.contexts,
+        )
+        made.mode = self.mode
+        self._turn += 1
+        made._turn = self._turn  # so that several addresses take turns there, too
+        return made
+
     def start(self) -> None:
         """Begin to look the server's name up, if it has one that is no address."""
         if self._literal is None and self._name is None:

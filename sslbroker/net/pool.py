@@ -29,6 +29,7 @@ from ..interfaces import (
     IBackendProtocol,
     IBalancer,
     ICascades,
+    IHealthChecks,
     IHosts,
     IOwnAnswers,
     IResponseClassifier,
@@ -49,6 +50,9 @@ from .pins import Pins
 from .places import Places
 from .probing import Found
 from .transports import Transports
+
+#: The word of the bar of a member whose checks fail.
+UNHEALTHY = "unhealthy"
 
 #: What an operator can say of a server.
 STATES = ("up", "drain", "down")
@@ -82,6 +86,7 @@ class Pool:
         self.protocol = protocol
         self.rules = rules = protocol.rules(settings, broker_name)
         self.answer_times = rules if IAnswerTimes.providedBy(rules) else None
+        self.health_checks = rules if IHealthChecks.providedBy(rules) else None
         self.hosts = rules if IHosts.providedBy(rules) else None
         self.own_answers = rules if IOwnAnswers.providedBy(rules) else None
         self.stickiness = rules if settings.sticky is not None and IStickiness.providedBy(rules) else None
@@ -219,6 +224,22 @@ class Pool:
             else:
                 member.unbar("down", self.clock.seconds())
             self.places.freed()
+
+    # --- what checks say ---
+
+    def set_health(self, address: str, why: str) -> None:
+        """A server is unhealthy, and why; or "": it is healthy again. `KeyError` for an unknown server.
+
+        Transactions under way go on.
+        """
+        member = self.member(address)
+        if why:
+            member.bar(UNHEALTHY, why)
+        else:
+            member.unbar(UNHEALTHY, self.clock.seconds())
+        self.places.freed()
+
+    # --- what is shown ---
 
     def describe(self) -> Mapping[str, Mapping[str, Any]]:
         """How each server stands, by address: for people and programs that ask."""

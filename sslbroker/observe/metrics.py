@@ -304,6 +304,19 @@ def _of_servers(pools: list[PoolFigures]) -> Iterator[Metric]:
         rows,
         lambda f: f.server_times,
     )
+    yield by_word(
+        "server_checks",
+        "Active checks of the server, by result.",
+        (*labels, "cause"),
+        rows,
+        lambda f: f.checks,
+    )
+    yield gauge(
+        "server_last_check_time_seconds",
+        "When the server was last checked, since the epoch.",
+        labels,
+        lambda: ((names, server.last_check_at) for names, server in rows if server.last_check_at),
+    )
     yield gauge(
         "server_last_failure_time_seconds",
         "When a try on the server last failed, since the epoch.",

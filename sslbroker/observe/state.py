@@ -127,6 +127,9 @@ def _server(server: ServerFigures, known: Mapping[str, Any]) -> dict[str, Any]:
         "statuses": dict(server.statuses),
         "last_failure": server.last_failure or None,
         "last_failure_at": server.last_failure_at or None,
+        "checks": dict(server.checks),
+        "last_check": server.last_check or None,
+        "last_check_at": server.last_check_at or None,
         "server_time": summary(server.server_times),
     }
 

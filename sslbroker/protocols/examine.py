@@ -25,6 +25,7 @@ from ..interfaces import (
     ICascades,
     ICodec,
     IExchangeRules,
+    IHealthChecks,
     IHosts,
     IOwnAnswers,
     IProbe,
@@ -39,7 +40,15 @@ from ..settings import Limits, Pool
 #: What each part may provide besides, and is then asked.
 OPTIONAL: Mapping[type[Interface], Sequence[type[Interface]]] = {
     IBackendProtocol: (IProbe,),
-    IExchangeRules: (IAnswerTimes, IHosts, IOwnAnswers, IStickiness, ICascades, IResumable),
+    IExchangeRules: (
+        IAnswerTimes,
+        IHealthChecks,
+        IHosts,
+        IOwnAnswers,
+        IStickiness,
+        ICascades,
+        IResumable,
+    ),
     IResponseClassifier: (IUndone, IRests),
 }
 

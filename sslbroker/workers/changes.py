@@ -1,4 +1,4 @@
-"""What an operator has changed since the start, as a replacement must be told.
+"""What an operator has changed since the start, and checks have found, as a replacement must be told.
 
 Decides which changes still count: a later one about the same thing takes an earlier one's place. Invariant:
 carried out in their order by a worker that begins as the configuration says, they make it what the others
@@ -20,7 +20,7 @@ class Changes:
         self._made: dict[_Subject, Sequence[Any]] = {}
 
     def note(self, name: str, values: Sequence[Any]) -> None:
-        """An operator changed something. What is said of no state ("clear_pin") is not kept."""
+        """Something is another now. What is said of no state ("clear_pin") is not kept."""
         if len(values) < 3:
             return
         pool, server = values[0], values[1] or ""

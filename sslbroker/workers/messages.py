@@ -7,7 +7,7 @@ with anybody but a forked process of one's own.
 | said by | message | what it means |
 |---|---|---|
 | parent | `Begin` | serve; before it come the changes of before. The answer: it listens; or why it cannot |
-| parent | `Change` | what an operator changed; how a server's links are made, its state, its weight |
+| parent | `Change` | what is another now: how a server's links are made, its state, weight, health |
 | parent | `Reload`, `Reopen` | read certificates anew; go on in a new access log |
 | parent | `Alive` | do you answer? The answer: no more than that |
 | parent | `Report` | tell all figures that have changed; answered when they are on their way |

@@ -51,7 +51,8 @@ class ProcessCounts:
 class Shape:
     """Which figures of a class are added up, and how.
 
-    `told` are those that are no sum: what the configuration or an operator says of all workers.
+    `told` are those that are no sum: what the configuration, an operator or the parent's own checks say of
+    servers for all workers.
     """
 
     counters: tuple[str, ...] = ()
@@ -82,7 +83,7 @@ SHAPES: Mapping[type, Shape] = {
         words=("outcomes", "statuses"),
         times=("server_times",),
         latest=("last_failure", "last_failure_at"),
-        told=("address", "weight"),
+        told=("address", "checks", "last_check", "last_check_at", "weight"),
     ),
     StorageFigures: Shape(
         counters=("given_up", "grown", "shrunk"), gauges=("maximum", "replay", "size", "unsent")

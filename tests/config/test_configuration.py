@@ -21,6 +21,7 @@ from sslbroker.settings import (
     Configuration,
     Failover,
     HeaderRules,
+    Health,
     Limits,
     LinkLimits,
     LinkTLS,
@@ -87,6 +88,13 @@ verify = false
 [pools.shop.queue]
 length = 10
 timeout = "1s"
+[pools.shop.health]
+path = "/healthz"
+interval = "500ms"
+timeout = "300ms"
+rise = 1
+fall = 5
+statuses = [200, "3xx"]
 [pools.shop.sticky]
 cookie = "SRV"
 [pools.shop.failover]
@@ -197,6 +205,7 @@ def everything_built(base: Path) -> Configuration:
                     ),
                 ),
                 tls=LinkTLS(base / "certs/shop.pem", verify=False, certificate=base / "certs/shop.pem"),
+                health=Health("/healthz", 0.5, 0.3, 1, 5, ((200, 200), (300, 399))),
                 queue=Queue(length=10, timeout=1),
                 sticky=Sticky("SRV"),
                 failover=Failover(

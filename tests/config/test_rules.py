@@ -267,6 +267,15 @@ def test_a_cookie_to_hash_by_is_for_hash() -> None:
     assert told(text + 'balance = "hash"') == []
 
 
+def test_good_statuses_are_for_checks_that_ask_something() -> None:
+    text = MINIMAL + 'health = { statuses = ["2xx"] }'
+    problem = only(problems(text))
+    assert (problem.path, problem.found) == ("pools.shop.health.statuses", "statuses")
+    assert problem.expected == "this to be left out without a path"
+    for right in ('{ path = "/", statuses = ["2xx"] }', '{ statuses = ["2xx", "3xx"] }', "{}"):
+        assert problems(MINIMAL + f"health = {right}") == []
+
+
 @pytest.mark.parametrize(
     "setting",
     [

@@ -151,10 +151,10 @@ def test_a_server_may_be_a_text_or_a_table() -> None:
 
 
 def test_a_part_that_is_not_built_is_refused_and_its_inside_is_checked_too() -> None:
-    assert told(MINIMAL + '[pools.shop.health]\npath = "/up"\nrise = "2"') == [
-        "pools.shop.health.rise: found '2', expected an integer from 1 to 100 (write 2, without quotes)",
-        "pools.shop.health: found {'path': '/up', 'rise': '2'}, "
-        "expected this to be left out: probing servers is not built yet",
+    assert told(MINIMAL + '[pools.shop.pacing]\nfloor = "2"\nqueue = 1') == [
+        "pools.shop.pacing.floor: found '2', expected a number from 0 to 1 (write 2, without quotes)",
+        "pools.shop.pacing: found {'floor': '2', 'queue': 1}, "
+        "expected this to be left out: pacing plain traffic is not built yet",
     ]
 
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.net import descriptors
-from sslbroker.settings import Limits, LinkLimits, Listener, Pool, Server
+from sslbroker.settings import Health, Limits, LinkLimits, Listener, Pool, Server
 
 INFINITY = resource.RLIM_INFINITY
 
@@ -45,6 +45,8 @@ class Room(SynchronousTestCase):
         listeners = [Listener(name, "tcp:0", "p", limits=Limits(connections=1000)) for name in ("a", "b")]
         pools = [Pool("p", (Server("a:1"), Server("b:1")), links=LinkLimits(idle=50))]
         self.assertEqual(descriptors.needed(listeners, pools), 4000 + 100 + descriptors.RESERVE)
+        checked = [Pool("p", (Server("a:1"), Server("b:1")), links=LinkLimits(idle=50), health=Health())]
+        self.assertEqual(descriptors.needed(listeners, checked), 4000 + 102 + descriptors.RESERVE)
 
     def test_with_too_few_there_are_fewer_clients_and_a_link_for_each(self) -> None:
         pools = [Pool("p", (Server("a:1"),), links=LinkLimits(idle=50))]

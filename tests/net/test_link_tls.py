@@ -65,6 +65,13 @@ def test_it_makes_connections_for_twisted(tmp_path: Path) -> None:
     assert ISSLTransport.providedBy(link.near.transport)
 
 
+def test_it_says_whose_certificate_a_server_must_show() -> None:
+    assert link_tls.LinkContexts(None, "10.0.0.1", ()).name == "10.0.0.1"
+    assert (
+        link_tls.LinkContexts(LinkTLS(server_name="shop.internal."), "10.0.0.1", ()).name == "shop.internal"
+    )
+
+
 def test_the_servers_name_is_sent_and_an_address_is_not(tmp_path: Path) -> None:
     for host, settings, sent in (
         (NAME, {}, NAME.encode()),

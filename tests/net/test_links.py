@@ -62,6 +62,26 @@ class OneServersLinks(SynchronousTestCase):
         f = self.member.figures
         return f.links_connecting, f.links_idle, f.links_busy, f.links_draining
 
+    def test_links_apart_are_made_alike_and_count_nowhere(self) -> None:
+        self.links = self.make(idle=5)
+        self.links.connect()
+        kept = self.opened()
+        settings = Pool("p", (self.member.settings,), links=LinkLimits(idle=0))
+        apart = self.links.apart(settings)
+        self.assertIs(apart.mode, self.links.mode)
+        apart.start()
+        link = self.successResultOf(self.after_opening(apart.connect()))
+        self.assertIs(link.links, apart)
+        self.assertEqual(list(self.links.busy), [kept])
+        self.assertEqual((self.member.figures.links, self.member.figures.links_opened), (1, 1))
+        link.drop()
+        apart.close()
+        self.assertEqual(list(self.links.busy), [kept])
+
+    def after_opening(self, connecting: Deferred[Link]) -> Deferred[Link]:
+        self.opened()
+        return connecting
+
     def test_it_calls_the_address_with_the_connect_timeout(self) -> None:
         self.links.connect()
         host, port, factory, timeout, _ = self.clock.tcpClients[0]

@@ -117,3 +117,19 @@ class Operated(BrokerCase):
             self.assertIn("expected", str(error))
         self.assertRaises(KeyError, self.pool.set_server, "10.0.0.2:80", "up")
         self.assertRaises(KeyError, self.pool.clear_pin, "10.0.0.2:80")
+
+
+class Health(BrokerCase):
+    def test_an_unhealthy_server_is_barred_until_it_is_healthy_again(self) -> None:
+        self.start(servers=2)
+        one, other = self.pool.members
+        self.pool.set_health(one.address, "/up: status 503")
+        self.assertEqual(self.pool.describe()[one.address]["bars"], {"unhealthy": "/up: status 503"})
+        client = self.client()
+        client.sends(GET)
+        self.servers[1].link().sends(OK)
+        self.assertEqual(self.tries(), [("2", "ok")])
+        self.pool.set_health(one.address, "")
+        self.pool.set_health(other.address, "")  # says nothing new
+        self.assertEqual((one.bars, other.bars), ({}, {}))
+        self.assertRaises(KeyError, self.pool.set_health, "nowhere:1", "")

@@ -57,6 +57,9 @@ def busy_broker() -> BrokerFigures:
     server.outcomes = {"ok": 30, "refused": 9}
     server.statuses = {"2xx": 29, "5xx": 1}
     server.server_times.add(0.002)
+    server.checks = {"ok": 12, "status": 3}
+    server.last_check = "/healthz: status 503"
+    server.last_check_at = 1_700_000_060.0
     server.last_failure = "tls-failed (certificate has expired)"
     server.last_failure_at = 1_700_000_050.0
 

@@ -64,6 +64,9 @@ def test_every_figure_is_shown() -> None:
                     "statuses": {"2xx": 29, "5xx": 1},
                     "last_failure": "tls-failed (certificate has expired)",
                     "last_failure_at": 1_700_000_050.0,
+                    "checks": {"ok": 12, "status": 3},
+                    "last_check": "/healthz: status 503",
+                    "last_check_at": 1_700_000_060.0,
                     "server_time": {"count": 1, "mean": 0.002, "p50": 0.0025, "p99": 0.0025},
                 }
             ],
@@ -106,6 +109,7 @@ def test_a_server_that_never_failed_has_no_failure() -> None:
     (server,) = state(figures, now=0)["pools"][0]["servers"]
 
     assert (server["last_failure"], server["last_failure_at"]) == (None, None)
+    assert (server["last_check"], server["last_check_at"]) == (None, None)
 
 
 def test_it_can_be_written_as_strict_json() -> None:

@@ -20,6 +20,7 @@ from ...interfaces import (
     Event,
     ICascades,
     IExchangeRules,
+    IHealthChecks,
     IHosts,
     IResponseClassifier,
     IRests,
@@ -31,6 +32,7 @@ from ...interfaces import (
 from ...outcome import Replay
 from ...settings import Pool
 from .answers import Answers
+from .checks import StatusChecks
 from .claims import claimed
 from .cookies import Cookie, StickyCookie
 from .dates import retry_after
@@ -51,13 +53,14 @@ _UNAVAILABLE = 503
 _NAME = itemgetter(0)  # of a field
 
 
-@implementer(IExchangeRules, IHosts, IStickiness, ICascades, IResumable)
+@implementer(IExchangeRules, IHealthChecks, IHosts, IStickiness, ICascades, IResumable)
 class HTTPRules:
     """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
 
     __slots__ = (
         "_answers",
         "_any_method",
+        "_checks",
         "_forwarding",
         "_hashed",
         "_key_field",
@@ -69,6 +72,7 @@ class HTTPRules:
 
     def __init__(self, pool: Pool, broker_name: str, answers: Answers) -> None:
         self._answers = answers
+        self._checks = StatusChecks(pool)
         self._forwarding = Forwarding(pool, broker_name)
         # A received-by in Via (RFC 9110 §7.6.3), after the start or a comma and the received protocol.
         name = re.escape(broker_name.encode("ascii"))
@@ -156,6 +160,14 @@ class HTTPRules:
         """Add ``Sslbroker-Tries``; `to_client` has taken away what a server said. 0 tries are not told."""
         if tries > 0:
             response.fields.append((TRIES, b"Sslbroker-Tries", b"%d" % min(tries, _MOST_TRIES)))
+
+    def check_request(self, address: str, path: str, secure_link: bool) -> Request:
+        """A GET of the path, in the broker's own name."""
+        return self._checks.request(address, path, secure_link)
+
+    def healthy(self, response: Response) -> bool:
+        """Whether ``health.statuses`` has its status."""
+        return self._checks.healthy(response)
 
     def looped(self, response: Response) -> bool:
         """A broker, which may be ourselves, has answered that the request goes in a circle."""

@@ -11,6 +11,7 @@ from sslbroker.interfaces import (
     Head,
     ICascades,
     IExchangeRules,
+    IHealthChecks,
     IHosts,
     IResponseClassifier,
     IRests,
@@ -41,7 +42,7 @@ def refused(message: Request) -> tuple[int, str] | None:
 
 
 def test_the_interfaces_are_provided() -> None:
-    for interface in (IExchangeRules, IHosts, IStickiness, ICascades, IResumable):
+    for interface in (IExchangeRules, IHealthChecks, IHosts, IStickiness, ICascades, IResumable):
         verifyClass(interface, HTTPRules)
         verifyObject(interface, rules())
     for answered in (IResponseClassifier, IUndone, IRests):
@@ -387,3 +388,13 @@ def test_a_server_that_is_not_available_may_ask_to_be_left_alone() -> None:
     assert asking == [503]
     assert judge.rest(response("503 x", "Retry-After: 9")) == 9.0
     assert judge.rest(response("503 x")) == 0.0
+
+
+# --- checks -----------------------------------------------------------------------------------
+
+
+def test_a_check_is_asked_and_judged_as_the_pool_says() -> None:
+    asked = rules().check_request("10.0.0.1:9001", "/healthz", False)
+    assert (asked.method, asked.target, asked.host) == (b"GET", b"/healthz", b"10.0.0.1:9001")
+    assert rules().healthy(response("200 OK"))
+    assert not rules().healthy(response("503 Busy"))
