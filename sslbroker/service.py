@@ -80,7 +80,7 @@ class BrokerService(OperatedService):
         self.reactor = reactor
         self.prepared = prepare(configuration, known)
         self.contexts = self.prepared.listeners
-        self.monitor = MonitorService()
+        self.monitor = MonitorService(reactor)
         self.monitor.setServiceParent(self)
         storage = configuration.storage
         self.storage = Storage(storage, StorageFigures(storage.initial, storage.maximum))

@@ -783,6 +783,7 @@ class BrokerCase(SynchronousTestCase):
             (self.pool.figures.queued, len(self.pool.places._waiting)), (0, 0), "somebody waits for a place"
         )
         self.pool.close()
+        self.broker.monitor.stopService()
         failover = self.configuration.pools[0].failover
         self.wait(max(failover.connect_timeout, failover.response_timeout) + 0.1)
         for links in self.pool.links.values():

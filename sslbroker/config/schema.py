@@ -265,7 +265,6 @@ CONFIGURATION = Table(
 #: What the schema has and the broker does not do yet. Building a part removes its line here.
 NOT_BUILT: Mapping[str, NotBuilt] = {
     "pools.*.failover.hedge": NotBuilt("hedging", built=(False,)),
-    "pools.*.ejection": NotBuilt("ejecting servers that fail"),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
     "groups": NotBuilt("treating clients by group"),
 }

@@ -91,6 +91,8 @@ class ServerFigures:
         "checks",
         "last_check",
         "last_check_at",
+        "ejected",
+        "ejections",
         "links_busy",
         "links_connecting",
         "links_draining",
@@ -99,10 +101,14 @@ class ServerFigures:
         "last_failure",
         "last_failure_at",
         "links_reused",
+        "outages",
         "outcomes",
         "outstanding",
+        "resting",
+        "rests",
         "server_times",
         "statuses",
+        "unreachable",
         "weight",
     )
 
@@ -119,6 +125,12 @@ class ServerFigures:
         self.checks: dict[str, int] = {}  # active checks by result: a `Cause` value
         self.last_check = ""  # what the last of them found
         self.last_check_at = 0.0  # seconds since the epoch; 0.0: there was none
+        self.unreachable = 0  # gauge: 1 while it takes no link
+        self.ejected = 0  # gauge: 1 while it is left out because of its failures
+        self.resting = 0  # gauge: 1 while it is left alone because it asked for it
+        self.outages = 0  # times that it took no link any more
+        self.ejections = 0
+        self.rests = 0
         self.links_opened = 0
         self.links_reused = 0
         self.bytes_out = 0  # content of requests sent to it

@@ -21,6 +21,10 @@ from .figures import ServerFigures
 #: The share of its weight that a server begins its slow start with.
 FIRST_SHARE = 0.1
 
+#: Words of bars: what its tries have shown of a server, and what probes have. The operator's word, an unknown
+#: name and an unknown kind of link are others.
+UNREACHABLE, EJECTED, RESTING, UNHEALTHY = "unreachable", "ejected", "resting", "unhealthy"
+
 #: What a server may have a limit of.
 TRANSACTIONS, LINKS = "transactions", "links"
 
@@ -56,6 +60,7 @@ class Member:
         "most_links",
         "most_transactions",
         "settings",
+        "suspect",
         "typical",
     )
 
@@ -73,6 +78,8 @@ class Member:
         self.most_links: float = settings.maximum_links or inf
         #: Told of which of them there was no place; None: nobody could do anything about it.
         self.lacking: Callable[[str], None] | None = None
+        #: Tries on it have failed, so that it matters when one goes well.
+        self.suspect = False
         self._slow_start = slow_start
         self._back: float | None = None  # when it was last open again
         self._draining = False
@@ -108,10 +115,11 @@ class Member:
         if was_open:
             self._tell()
 
-    def unbar(self, word: str, now: float) -> None:
-        """The bar is gone; without any other one the slow start begins."""
+    def unbar(self, word: str, now: float, slowly: bool = True) -> None:
+        """The bar is gone; without any other one the slow start begins, if it shall come back `slowly`."""
         if self._bars.pop(word, None) is not None and not self._bars:
-            self._back = now
+            if slowly:
+                self._back = now
             self._tell()
 
     @property

@@ -94,6 +94,7 @@ class Attempt:
         "outcome",
         "passed",
         "reason",
+        "rest",
         "reused",
         "sent",
         "status",
@@ -113,6 +114,7 @@ class Attempt:
         self.detail = ""  # how it failed, for people
         self.status = 0  # of the answer, for protocols that have one
         self.passed = 0  # bytes of content that it gave the client, once it has broken off
+        self.rest = 0.0  # seconds for which its failing answer asks that the server be left alone
 
     @property
     def outcome_word(self) -> str:

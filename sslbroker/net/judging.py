@@ -8,18 +8,19 @@ a request be repeated. Refuses to know what follows from a failing answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from ..core.networks import Networks
 from ..errors import FailingStatus
-from ..interfaces import ICascades, IResponseClassifier, IUndone
+from ..interfaces import ICascades, IResponseClassifier, IRests, IUndone
 from ..settings import Network
 
 
 class Judge:
     """The classifier of one pool, and what a broker behind it tells of its own tries."""
 
-    __slots__ = ("_brokers", "_cascades", "classifier", "undone")
+    __slots__ = ("_brokers", "_cascades", "_rests", "classifier", "undone")
 
     def __init__(
         self, classifier: IResponseClassifier, cascades: ICascades | None, brokers: Sequence[Network]
@@ -27,6 +28,7 @@ class Judge:
         """`brokers` are the networks of servers that are brokers, and believed."""
         self.classifier = classifier
         self.undone = classifier if IUndone.providedBy(classifier) else None
+        self._rests = classifier if IRests.providedBy(classifier) else None
         self._cascades = cascades
         self._brokers = Networks(brokers)
 
@@ -59,6 +61,15 @@ class Judge:
         if self._cascades is not None:
             error.final = self._cascades.looped(message)
         return error
+
+    def rest(self, message: Any) -> float:
+        """For how many seconds a failing answer asks that its server be left alone."""
+        if self._rests is None:
+            return 0.0
+        seconds: Any = self._rests.rest(message)
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not isfinite(seconds):
+            raise TypeError(f"the classifier's rest gave {seconds!r}, expected a number of seconds")
+        return seconds
 
     def tried_elsewhere(self, message: Any, peer: str) -> int:
         """How many tries a broker at `peer` made for this failing answer, besides the one that we count."""

@@ -20,6 +20,7 @@ from ..core.budget import Budget
 from ..core.choosing import Choosing
 from ..core.failover import Allowance
 from ..core.figures import PoolFigures
+from ..core.health import Health
 from ..core.members import Member
 from ..core.steps import Steps
 from ..core.storage import Storage
@@ -120,6 +121,8 @@ class Pool:
             )
             for member in self.members
         }
+        health = Health(self.members, settings.ejection)
+        monitor.watch(settings.name, self.members, health, self.places.freed)
         for member, links in self.links.items():
             links.freed = self.places.freed
             mode = member.settings.continue_secure_link

@@ -62,6 +62,7 @@ class Relay:
         "_link_exchange",
         "_over",
         "_stuck",
+        "_told",
         "answer_time",
         "connection",
         "download",
@@ -113,6 +114,7 @@ class Relay:
         self._connecting: Deferred[Link] | None = None
         self._attempt: Attempt | None = None  # the one that counts as outstanding
         self._kept: KeptAnswer | None = None  # the failing answer of an earlier try
+        self._told = 0  # of the tries: how many the monitor knows together with how it went on
         self._over = False
         self._left: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
 
@@ -443,7 +445,10 @@ class Relay:
         if not resumes:
             self.download.response = message
         failing = not upgraded and judge.failing(message)
-        error = judge.failure(message, attempt.status) if failing else None
+        error = None
+        if failing:
+            error = judge.failure(message, attempt.status)
+            attempt.rest = judge.rest(message)
         if error is not None and error.final:
             attempt.member.excuse(attempt)  # what no server could mend is no server's fault
         else:
@@ -466,6 +471,8 @@ class Relay:
     def _pass(self) -> None:
         self._forget_kept()
         attempt = self.transaction.attempts[-1]
+        if len(self.transaction.attempts) > 1:
+            self._tell_tries()
         if attempt.outcome is not _OK:
             self.download.begin(self.tunnel, self.transaction.tries, "")
         else:
@@ -479,6 +486,12 @@ class Relay:
             self.connection.tunnel()
         else:
             self.upload.answered()
+
+    def _tell_tries(self) -> None:
+        """The client has an answer, or gets none: what do the tries since the last one tell together?"""
+        attempts = self.transaction.attempts
+        self.pool.monitor.judged(attempts[self._told :])
+        self._told = len(attempts)
 
     def _answer(self) -> None:
         error = self.transaction.error
@@ -540,6 +553,8 @@ class Relay:
         self._over = True
         if self._kept is not None:
             self._forget_kept()
+        if len(self.transaction.attempts) > self._told + 1:
+            self._tell_tries()
         self.upload.close()
         self.connection.exchange_over(self)
 

@@ -63,7 +63,7 @@ _LISTENER_COUNTERS: Final[Columns[ListenerFigures]] = (
     ("listener_response_bytes", "Content of responses sent to clients.", lambda f: f.bytes_out),
 )
 _POOL_GAUGES: Final[Columns[PoolFigures]] = (
-    ("pool_queued_transactions", "Transactions that wait for a place at a server.", lambda f: f.queued),
+    ("pool_queued_transactions", "Transactions that wait for a server.", lambda f: f.queued),
 )
 _POOL_COUNTERS: Final[Columns[PoolFigures]] = (
     ("pool_transactions", "Transactions given to the pool.", lambda f: f.transactions),
@@ -71,6 +71,9 @@ _POOL_COUNTERS: Final[Columns[PoolFigures]] = (
 _SERVER_GAUGES: Final[Columns[ServerFigures]] = (
     ("server_weight", "The server's share of the pool's transactions, as set.", lambda f: f.weight),
     ("server_outstanding_tries", "Tries that are under way now.", lambda f: f.outstanding),
+    ("server_unreachable", "1 for each worker while the server takes no link.", lambda f: f.unreachable),
+    ("server_ejected", "1 for each worker that leaves the server out for its failures.", lambda f: f.ejected),
+    ("server_resting", "1 for each worker that lets the server rest as it asked.", lambda f: f.resting),
 )
 _STANDING_GAUGES: Final[Columns[Mapping[str, Any]]] = (
     ("server_open", "1 while the server may be chosen.", lambda s: float(s["open"])),
@@ -78,6 +81,9 @@ _STANDING_GAUGES: Final[Columns[Mapping[str, Any]]] = (
     ("server_addresses", "IP addresses of the server that are known.", lambda s: len(s["addresses"])),
 )
 _SERVER_COUNTERS: Final[Columns[ServerFigures]] = (
+    ("server_outages", "Times that the server took no link any more.", lambda f: f.outages),
+    ("server_ejections", "Times that the server was left out for its failures.", lambda f: f.ejections),
+    ("server_rests", "Times that the server was left alone because it asked for it.", lambda f: f.rests),
     ("server_opened_links", "Links opened to the server.", lambda f: f.links_opened),
     ("server_reused_links", "Tries that took a link which was already open.", lambda f: f.links_reused),
     ("server_request_bytes", "Content of requests sent to the server.", lambda f: f.bytes_out),

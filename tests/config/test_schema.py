@@ -80,7 +80,6 @@ def test_a_key_is_known_by_its_tables() -> None:
 #: For each part that is not built: a TOML text that asks for it.
 WISHES = {
     "pools.*.failover.hedge": MINIMAL + "failover = { hedge = true }",
-    "pools.*.ejection": MINIMAL + "ejection = { failures = 5 }",
     "pools.*.pacing": MINIMAL + "pacing = { breaches = 1 }",
     "groups": MINIMAL + '[groups.gold]\nnetworks = ["192.0.2.0/24"]\npriority = 5\nthreshold = "10ms"',
     "broker.transport": MINIMAL + '[broker]\ntransport = "own"',

@@ -10,7 +10,7 @@ from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from sslbroker.interfaces import ICascades, IResponseClassifier, IUndone
+from sslbroker.interfaces import ICascades, IResponseClassifier, IRests, IUndone
 from sslbroker.net.judging import Judge
 
 from ..memory import BrokerCase
@@ -36,6 +36,18 @@ class Given:
 
     def nothing_done(self, response: Any) -> Any:
         return self._nothing_done
+
+
+@implementer(IRests)
+class Resting(Given):
+    """One whose failing answers ask for rest."""
+
+    def __init__(self, rest: Any, failing: bool = True) -> None:
+        super().__init__(failing, 503)
+        self._rest = rest
+
+    def rest(self, response: Any) -> Any:
+        return self._rest
 
 
 @implementer(ICascades)
@@ -85,8 +97,19 @@ class InTheBroker(BrokerCase):
             self.tearDown()
             self.setUp()
 
+    def test_a_rest_that_is_no_number_of_seconds(self) -> None:
+        for rest in ("5", None, True, float("nan"), float("inf")):
+            answer = self.asked(Resting(rest), GET, NOT_NOW)
+            self.assert_a_mistake(answer, f"the classifier's rest gave {rest!r}, expected a number")
+            self.tearDown()
+            self.setUp()
+
 
 class Judged(SynchronousTestCase):
+    def test_who_does_not_know_of_rest_gives_none(self) -> None:
+        self.assertEqual(Judge(Given(), None, ()).rest(object()), 0.0)
+        self.assertEqual(Judge(Resting(7), None, ()).rest(object()), 7)
+
     def test_a_status_of_the_brokers_own_answer_never_raises(self) -> None:
         self.assertEqual(Judge(Given(status=204), None, ()).status_told(object()), 204)
         self.assertEqual(Judge(Given(status="204"), None, ()).status_told(object()), 0)

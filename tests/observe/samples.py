@@ -50,6 +50,12 @@ def busy_broker() -> BrokerFigures:
     server.links_idle = 2
     server.links_busy = 3
     server.links_draining = 4
+    server.unreachable = 1
+    server.ejected = 2
+    server.resting = 3
+    server.outages = 11
+    server.ejections = 12
+    server.rests = 13
     server.links_opened = 7
     server.links_reused = 8
     server.bytes_out = 1024
