@@ -103,6 +103,7 @@ class Link(Protocol):
         self.state: dict[Link, None] | None = None  # which of the states of `Links`; None: not open
         self.exchanges = 0  # that it has carried
         self.answered = False  # a byte came since the exchange began
+        self._answers = False  # more than a part of a head did
         self.full = False  # the server does not take what was written
         self._ready = False  # connected, and where it is secure, shaken hands
         self._failed = False  # it will never be
@@ -158,7 +159,7 @@ class Link(Protocol):
         self._answer_time = relay.answer_time
         self._tunnel = relay.tunnel
         self.exchanges += 1
-        self.answered = False
+        self.answered = self._answers = False
         self._backlog = 0
         self.links.move(self, self.links.busy)
         return self.codec.open()
@@ -347,6 +348,7 @@ class Link(Protocol):
             # A part of a head, or a head before the final one, renews no limit: by a byte, or by a 103, at a
             # time a server would hold the client for ever.
             if self._user is relay and type(events[-1]) is not Interim:
+                self._answers = True
                 self.progress()
         except Exception:
             relay.mistake()
@@ -392,8 +394,8 @@ class Link(Protocol):
             else:
                 self.drop()
         elif self._reading and relay.upload.waits_for_server and not self._server_reads():
-            begun = self.answered and not relay.transaction.attempts[-1].first_byte
-            self._fail(relay, Silent(f"{_NO_HEAD if begun else 'nothing for'} {self._answer_time:g} s"))
+            begins = self.answered and not self._answers
+            self._fail(relay, Silent(f"{_NO_HEAD if begins else 'nothing for'} {self._answer_time:g} s"))
         else:
             self.progress()  # it is the client that everybody waits for: its own limit stands
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sslbroker.settings import Failover, LinkTLS, Storage
 
@@ -25,8 +26,8 @@ def rows() -> set[Row]:
 
 
 class TheTable(BrokerCase):
-    def play(self, request: bytes = GET, *, servers: int = 2, **settings: object) -> Peer:
-        self.start(servers=servers, **settings)  # type: ignore[arg-type]
+    def play(self, request: bytes = GET, *, servers: int = 2, **settings: Any) -> Peer:
+        self.start(servers=servers, **settings)
         client = self.client()
         client.sends(request)
         return client
@@ -63,7 +64,7 @@ class TheTable(BrokerCase):
         client.transport.step()  # type: ignore[union-attr]
         self.servers[0].link().sends(OK)
 
-    def breaks(self, request: bytes = GET, end: str = "resets", **settings: object) -> None:
+    def breaks(self, request: bytes = GET, end: str = "resets", **settings: Any) -> None:
         self.play(request, **settings)
         link = self.servers[0].link()
         link.takes()

@@ -48,6 +48,7 @@ _WORDS = {
     Cause.TRUNCATED: "the server's answer broke off",
     Cause.SILENT: "the server did not answer in time",
     Cause.STATUS: "the server failed",
+    Cause.MISMATCH: "the rest of the server's answer could not be had",
     Cause.NO_SERVER: "no server is available at present",
     Cause.QUEUE_TIMEOUT: "all servers were busy for too long",
     Cause.QUEUE_FULL: "all servers are busy, and too many requests wait for one",
