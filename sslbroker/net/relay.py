@@ -4,14 +4,14 @@ Decides nothing: `core.transaction` does. Invariant: a client that is full pause
 point (a method without underscore that handles input) ends in `flush`, so that all bytes of one turn leave in
 one write for each side. What a plugin raises ends this transaction, by 502 or visibly, and comes no further.
 A stream is over when both directions have ended. Refuses to know HTTP, timers of connections, and the
-choice of servers; `upload` moves the request, `download` the answer.
+choice of servers; `way` gets a link to one, `upload` moves the request, `download` the answer.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,6 +33,7 @@ from ..outcome import Cause, Replay
 from .download import Download
 from .kept import KeptAnswer
 from .upload import Upload
+from .way import Way
 
 if TYPE_CHECKING:
     from .client import ClientConnection
@@ -42,7 +43,7 @@ _log = Logger("sslbroker.relay")
 
 # Bind once: a lookup in an Enum class costs more than the test it is made for.
 _REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
-_CHOSEN, _NO_SERVER, _LINKED, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.LINKED, Input.FAILED
+_NO_SERVER, _LINKED, _FAILED = Input.NO_SERVER, Input.LINKED, Input.FAILED
 _ANSWERED, _ENDED, _REFUSED, _LOST = Input.ANSWERED, Input.ENDED, Input.REFUSED, Input.LOST
 _OWN, _OK, _FAILING = Input.OWN, Cause.OK, Input.FAILING
 
@@ -55,13 +56,10 @@ class Relay:
     __slots__ = (
         "_answer_ended",
         "_attempt",
-        "_choosing",
-        "_connecting",
         "_kept",
         "_left",
         "_link_exchange",
         "_over",
-        "_stuck",
         "_told",
         "answer_time",
         "connection",
@@ -76,6 +74,7 @@ class Relay:
         "transaction",
         "tunnel",
         "upload",
+        "way",
     )
 
     def __init__(
@@ -97,6 +96,7 @@ class Relay:
         stored = pool.storage.open()
         self.upload = Upload(self, stored)
         self.download = Download(self)
+        self.way = Way(self)
         pinned = connection.pinned is not None
         replay = _PINNED if pinned else _REPLAYABLE if carried is not None else pool.rules.replay(request)
         self.transaction = Transaction(replay, stored, pool.allowance, now)
@@ -106,17 +106,19 @@ class Relay:
         #: Seconds without a byte after which a server is silent; 0.0: no limit.
         self.answer_time: float = pool.settings.failover.response_timeout if within is None else within
         self._answer_ended = False  # a stream's server sends no more
-        self._stuck = pool.stickiness.stuck(request) if pool.stickiness is not None else ""
         self.link: Link | None = None
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
         self._link_exchange = 0
-        self._choosing: Deferred[Member] | None = None
-        self._connecting: Deferred[Link] | None = None
         self._attempt: Attempt | None = None  # the one that counts as outstanding
         self._kept: KeptAnswer | None = None  # the failing answer of an earlier try
         self._told = 0  # of the tries: how many the monitor knows together with how it went on
         self._over = False
         self._left: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
+
+    def step(self, event: Input, subject: object = None) -> None:
+        """Something has happened: do what is to be done then."""
+        for action in self.transaction.receive(event, self.pool.now(), subject):
+            _DO[action](self)
 
     # --- from the client's connection ---
 
@@ -129,7 +131,7 @@ class Relay:
             refusal = self._misdirected() if origin.misdirected is not None else None
             refusal = refusal or self.pool.rules.admit(self.request, origin)
             if refusal is not None:
-                self._step(_REFUSED, refusal)
+                self.step(_REFUSED, refusal)
             elif self.pool.own_answers is None or not self._answered_by_ourselves():
                 self._choose()
             self.flush()
@@ -140,10 +142,10 @@ class Relay:
         """In place of `begin`: the request is admitted, and this is what came of the choice of its server."""
         try:
             if not isinstance(chosen, Failure):
-                self._take(chosen)
+                self.way.take(chosen)
             elif isinstance(chosen.value, NoServer):
                 chosen.cleanFailure()  # its traceback would keep us, in a circle
-                self._step(_NO_SERVER, chosen.value)
+                self.step(_NO_SERVER, chosen.value)
             else:
                 self.mistake(chosen)
             self.flush()
@@ -161,7 +163,7 @@ class Relay:
 
     def client_failed(self, error: BrokerError) -> None:
         """The client broke its protocol or a time limit; its connection can still be written to."""
-        self._step(_REFUSED, error)
+        self.step(_REFUSED, error)
         self.flush()
 
     def client_lost(self, error: BrokerError, clean: bool = False, cut: bool = True) -> None:
@@ -171,14 +173,14 @@ class Relay:
             if self.tunnel and not cut:
                 self.upload.last_words()
             if self.tunnel and clean and self.transaction.state is RELAY:
-                self._step(_ENDED)  # that is how a stream ends where one direction cannot be ended alone
+                self.step(_ENDED)  # that is how a stream ends where one direction cannot be ended alone
             elif self.transaction.state is not DONE:
                 if self.tunnel and not cut:
                     if self.link is None and self.upload.stored.unsent_size:
                         self._left = error  # as soon as there is a link, it has the client's last words
                         return
                     self._close_link()
-                self._step(_LOST, error)
+                self.step(_LOST, error)
         except Exception:
             self.mistake()
 
@@ -225,7 +227,7 @@ class Relay:
                 self.flush()
                 self.connection.end_writing()
             else:
-                self._step(_ENDED)
+                self.step(_ENDED)
         elif kind is Interim:
             if self.transaction.state is not RESUME:  # the client has the final one
                 self.download.interim(event)  # type: ignore[arg-type]
@@ -239,12 +241,12 @@ class Relay:
                 self._kept.close()
             return
         if self._answer_ended:
-            self._step(_ENDED)  # after all that it had to say, the server wants no more to hear
+            self.step(_ENDED)  # after all that it had to say, the server wants no more to hear
         elif self.transaction.state is RELAY:
             broken = Stalled if error.cause is Cause.SILENT else Truncated
             self._broke_off(broken(error.detail))
         else:
-            self._step(_FAILED, error)
+            self.step(_FAILED, error)
         self.flush()
 
     def flush(self) -> None:
@@ -253,6 +255,18 @@ class Relay:
             self.upload.flush()
         if self.download.out:
             self.download.flush()
+
+    # --- from the way ---
+
+    def linked(self, link: Link) -> None:
+        """A link to the server of this try is ready."""
+        self._use(link)
+        self._link_exchange = link.begin(self)
+        if self.connection.full:
+            link.pause()
+        self.step(_LINKED, link.reused)
+        if self._left is not None:
+            self.client_lost(self._left, cut=False)
 
     # --- from the upload ---
 
@@ -266,7 +280,7 @@ class Relay:
     def stream_sent(self) -> None:
         """The client of a stream sends no more, and the link has had all of it."""
         if self._answer_ended:
-            self._step(_ENDED)
+            self.step(_ENDED)
 
     # --- from whoever catches what a plugin raises ---
 
@@ -282,7 +296,7 @@ class Relay:
             return
         try:
             if self.transaction.state is not DONE:
-                self._step(_REFUSED, InternalError(failure.getErrorMessage()))
+                self.step(_REFUSED, InternalError(failure.getErrorMessage()))
                 self.flush()
                 return
         except Exception:
@@ -294,10 +308,6 @@ class Relay:
         self._finish()
 
     # --- what the state machine asks for ---
-
-    def _step(self, event: Input, subject: object = None) -> None:
-        for action in self.transaction.receive(event, self.pool.now(), subject):
-            _DO[action](self)
 
     def _misdirected(self) -> BrokerError | None:
         """A request for a host with other rules for clients than the name that the connection asked for.
@@ -316,7 +326,7 @@ class Relay:
         events = own.own_answer(self.request, self.origin, self.exchange)
         if events:
             self.download.own(events)
-            self._step(_OWN)
+            self.step(_OWN)
         return bool(events)
 
     def _broke_off(self, error: AttemptError) -> None:
@@ -327,92 +337,23 @@ class Relay:
         transaction.resumable = not why_not and self.upload.ended and not self.upload.bytes_in
         if why_not:
             error.detail = f"{error.detail}; {why_not}"
-        self._step(_FAILED, error)
+        self.step(_FAILED, error)
 
     def _choose(self) -> None:
-        transaction = self.transaction
-        if transaction.state is not RESUME:
+        if self.transaction.state is not RESUME:
             self.download.response = None  # of the try before
-        pinned = self.connection.pinned
-        if pinned is not None:
-            self._step(_CHOSEN, pinned.links.member)
-            return
-        try:
-            chosen = self.pool.choose(transaction.attempts_that_count, self.request, self.origin, self._stuck)
-        except NoServer as error:
-            self._step(_NO_SERVER, error.with_traceback(None))  # as in `chosen`
-            return
-        self._take(chosen)
-
-    def _take(self, chosen: Member | Deferred[Member]) -> None:
-        if isinstance(chosen, Member):
-            self._step(_CHOSEN, chosen)
-        else:
-            self._choosing = chosen
-            chosen.addCallbacks(self._chosen, self._not_chosen)
-            chosen.addErrback(self.mistake)
-
-    def _chosen(self, member: Member) -> None:
-        self._choosing = None
-        self._step(_CHOSEN, member)
-        self.flush()
-
-    def _not_chosen(self, failure: Failure) -> None:
-        self._choosing = None
-        if isinstance(failure.value, NoServer):
-            self._step(_NO_SERVER, failure.value)
-            self.flush()
-        elif not isinstance(failure.value, CancelledError):
-            self.mistake(failure)
+        self.way.choose()
 
     def _get_link(self) -> None:
         self._attempt = attempt = self.transaction.attempts[-1]
-        member = attempt.member
-        member.began(attempt, attempt.began)
+        attempt.member.began(attempt, attempt.began)
         if len(self.transaction.attempts) == 1:
             self.pool.budget.first_tries += 1
-        links = self.pool.links[member]
-        replay = self.transaction.replay
-        link: Link | None
-        if replay is _PINNED:
-            link, self.connection.pinned = self.connection.pinned, None
-        elif replay is _REPLAYABLE or self.pool.settings.failover.reuse_for_unsafe:
-            link = links.take()
-        else:
-            link = None
-        if link is not None:
-            self._linked(link)
-        else:
-            links.make_room()
-            self._connecting = connecting = links.connect()
-            connecting.addCallbacks(self._connected, self._not_linked)
-            connecting.addErrback(self.mistake)
+        self.way.link(attempt)
 
     def _use(self, link: Link) -> None:
         self.link = link
         self.link_kind = "secure" if link.secure else "plain"
-
-    def _linked(self, link: Link) -> None:
-        self._use(link)
-        self._link_exchange = link.begin(self)
-        if self.connection.full:
-            link.pause()
-        self._step(_LINKED, link.reused)
-        if self._left is not None:
-            self.client_lost(self._left, cut=False)
-
-    def _connected(self, link: Link) -> None:
-        self._connecting = None
-        self._linked(link)
-        self.flush()
-
-    def _not_linked(self, failure: Failure) -> None:
-        self._connecting = None
-        if not isinstance(failure.value, CancelledError):
-            error = failure.value
-            assert isinstance(error, AttemptError)
-            self._step(_FAILED, error)
-            self.flush()
 
     def _send(self) -> None:
         link = self.link
@@ -456,17 +397,17 @@ class Relay:
         if error is not None:
             assert self.link is not None
             self.transaction.elsewhere += judge.tried_elsewhere(message, self.link.peer)
-            self._step(_FAILED if resumes else _FAILING, error)
+            self.step(_FAILED if resumes else _FAILING, error)
         elif resumes:
             skip = "it is a tunnel" if upgraded else self.download.continued(message)
             if isinstance(skip, str):
-                self._step(_FAILED, Mismatch(skip))
+                self.step(_FAILED, Mismatch(skip))
             else:
-                self._step(_ANSWERED)
+                self.step(_ANSWERED)
                 self.download.join(skip)
         else:
             self.tunnel = upgraded
-            self._step(_ANSWERED)
+            self.step(_ANSWERED)
 
     def _pass(self) -> None:
         self._forget_kept()
@@ -477,7 +418,7 @@ class Relay:
             self.download.begin(self.tunnel, self.transaction.tries, "")
         else:
             key = attempt.member.key
-            self.download.begin(self.tunnel, 0, "" if key == self._stuck else key)
+            self.download.begin(self.tunnel, 0, "" if key == self.way.stuck else key)
         if self.tunnel:
             assert self.link is not None
             self.link.tunnel()
@@ -533,10 +474,7 @@ class Relay:
             link.drop()
             if self.transaction.replay is _PINNED:
                 self.connection.pin_lost()
-        waiting, self._choosing = self._choosing or self._connecting, None
-        self._connecting = None
-        if waiting is not None:
-            waiting.cancel()
+        self.way.give_up()
         self._attempt_over()
 
     def _finish(self) -> None:
@@ -556,6 +494,7 @@ class Relay:
         if len(self.transaction.attempts) > self._told + 1:
             self._tell_tries()
         self.upload.close()
+        self.way.close()
         self.connection.exchange_over(self)
 
     def _attempt_over(self) -> None:

@@ -1,0 +1,126 @@
+"""A transaction's way to a server: the member for its next try, and a link to that.
+
+Decides nothing: the pool chooses, and its links give one that is idle or make a new one. Invariant: at most
+one of the two is waited for, and who gives up waits for neither. Requests that must not be repeated get a
+fresh link, so that a stale one never costs a transaction (R8); one that is pinned gets its own.
+Refuses to know what is sent, and what comes of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from ..core.members import Member
+from ..core.transaction import Attempt, Input
+from ..errors import AttemptError, NoServer
+from ..outcome import Replay
+
+if TYPE_CHECKING:
+    from .link import Link
+    from .relay import Relay
+
+# Bind once: a lookup in an Enum class costs more than the test it is made for.
+_REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
+_CHOSEN, _NO_SERVER, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.FAILED
+
+
+class Way:
+    """Made by a `Relay`, which asks it for each try, and is told what comes of it."""
+
+    __slots__ = ("_relay", "_waiting", "stuck")
+
+    def __init__(self, relay: Relay) -> None:
+        pool = relay.pool
+        self._relay = relay
+        self._waiting: Deferred[Any] | None = None
+        #: The key of the server that the client came back with; "": none.
+        self.stuck = pool.stickiness.stuck(relay.request) if pool.stickiness is not None else ""
+
+    def choose(self) -> None:
+        """The member for the next try."""
+        relay = self._relay
+        pinned = relay.connection.pinned
+        if pinned is not None:
+            relay.step(_CHOSEN, pinned.links.member)
+            return
+        used = relay.transaction.attempts_that_count
+        try:
+            chosen = relay.pool.choose(used, relay.request, relay.origin, self.stuck)
+        except NoServer as error:
+            relay.step(_NO_SERVER, error.with_traceback(None))  # that would keep us, in a circle
+            return
+        self.take(chosen)
+
+    def take(self, chosen: Member | Deferred[Member]) -> None:
+        """This was chosen, or will be."""
+        relay = self._relay
+        if isinstance(chosen, Member):
+            relay.step(_CHOSEN, chosen)
+        else:
+            self._waiting = chosen
+            chosen.addCallbacks(self._chosen, self._not_chosen)
+            chosen.addErrback(relay.mistake)
+
+    def link(self, attempt: Attempt) -> None:
+        """A link to the member of this try."""
+        relay = self._relay
+        pool = relay.pool
+        links = pool.links[attempt.member]
+        replay = relay.transaction.replay
+        link: Link | None
+        if replay is _PINNED:
+            link, relay.connection.pinned = relay.connection.pinned, None
+        elif replay is _REPLAYABLE or pool.settings.failover.reuse_for_unsafe:
+            link = links.take()
+        else:
+            link = None
+        if link is not None:
+            relay.linked(link)
+        else:
+            links.make_room()
+            self._waiting = connecting = links.connect()
+            connecting.addCallbacks(self._connected, self._not_linked)
+            connecting.addErrback(relay.mistake)
+
+    def give_up(self) -> None:
+        """Nothing is waited for any more."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+
+    def close(self) -> None:
+        """The transaction is over. Nothing refers in a circle, so all that it had is freed at once."""
+        del self._relay
+
+    def _chosen(self, member: Member) -> None:
+        self._waiting = None
+        relay = self._relay
+        relay.step(_CHOSEN, member)
+        relay.flush()
+
+    def _not_chosen(self, failure: Failure) -> None:
+        self._waiting = None
+        if isinstance(failure.value, NoServer):
+            self._failed(_NO_SERVER, failure.value)
+        elif not isinstance(failure.value, CancelledError):
+            self._relay.mistake(failure)
+
+    def _connected(self, link: Link) -> None:
+        self._waiting = None
+        relay = self._relay
+        relay.linked(link)
+        relay.flush()
+
+    def _not_linked(self, failure: Failure) -> None:
+        self._waiting = None
+        if not isinstance(failure.value, CancelledError):
+            assert isinstance(failure.value, AttemptError)
+            self._failed(_FAILED, failure.value)
+
+    def _failed(self, event: Input, error: Exception) -> None:
+        relay = self._relay
+        relay.step(event, error)
+        relay.flush()
