@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from sslbroker.core.seam import Seam
 from sslbroker.errors import Mismatch
 from sslbroker.protocols.http.answers import Answers
-from sslbroker.protocols.http.message import LENGTH, Field, Request, Response
+from sslbroker.protocols.http.message import LENGTH, Field, Framing, Request, Response
 from sslbroker.protocols.http.parse import parse_request_head, parse_response_head
 from sslbroker.protocols.http.resume import Resumption
-from sslbroker.protocols.http.rules import HTTPRules
+from sslbroker.protocols.http.rules import HTTPRules, StatusClassifier
 from sslbroker.protocols.http.write import write_request_head, write_response_head
 
 from .written import BROKER, CLIENT, SERVER, fields, pool, request
@@ -244,3 +244,46 @@ def test_a_head_with_one_thing_wrong_is_refused(data: st.DataObject, ranges: boo
     assert isinstance(made.continued(bad, passed, tail), str)
     assert made.total == len(whole)
     assert isinstance(made.continued(good, passed, tail), int)
+
+
+NAMES = ("ETag", "Last-Modified", "Date", "Content-Range", "Content-Type", "Trailer", "Retry-After")
+VALUES = st.one_of(
+    st.sampled_from(
+        [b'"v1"', b'W/"v1"', b"bytes 0-9/10", b"bytes 9-0/*", b"multipart/byteranges", b"9" * 40]
+    ),
+    st.sampled_from([MODIFIED.encode(), DATE.encode()]),
+    st.binary(max_size=40),
+)
+HEADS = st.builds(
+    lambda status, head, framing, length: Response(
+        status,
+        b"",
+        1,
+        [(name.lower().encode(), name.encode(), value) for name, value in head],
+        framing,
+        length,
+    ),
+    st.sampled_from([200, 206, 304, 503]),
+    st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=7),
+    st.sampled_from(Framing),
+    st.integers(0, 20),
+)
+
+
+@given(HEADS, HEADS, st.integers(0, 20), st.integers(0, 20))
+def test_whatever_servers_say_is_an_answer_or_a_short_reason(
+    one: Response, other: Response, passed: int, tail: int
+) -> None:
+    tail = min(passed, tail)
+    made = RULES.resumption(request("GET /", "Range: bytes=0-9"), one)
+    verdict = made if isinstance(made, str) else made.continued(other, passed, tail)
+    if isinstance(verdict, str):
+        assert 0 < len(verdict) < 100
+        assert verdict.isascii()
+        assert verdict.isprintable()
+    else:
+        assert isinstance(made, Resumption)
+        assert made.total is not None
+        assert made.total >= passed
+        assert verdict >= 0
+    assert 0.0 <= StatusClassifier(pool()).rest(other) <= 3600.0

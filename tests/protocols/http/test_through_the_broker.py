@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from sslbroker.core.networks import Networks
 from sslbroker.settings import Failover, Queue, Sticky
 
-from ...memory import BrokerCase
+from ...memory import BrokerCase, Peer
 from .written import CERTIFICATE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -184,3 +184,46 @@ class Proxies(BrokerCase):
         answer = client.takes()
         self.assertTrue(answer.startswith(b"HTTP/1.1 502 "), answer)
         self.assertNotIn(b"Sslbroker-Tries", answer)
+
+
+class GoingOn(BrokerCase):
+    """What is remembered of heads that come again and again, when one of the responses breaks off."""
+
+    WHOLE = b'HTTP/1.1 200 OK\r\nETag: "v1"\r\nContent-Length: 10\r\nDate: x\r\n\r\n0123456789'
+    REST = b'HTTP/1.1 206 P\r\nETag: "v1"\r\nContent-Length: 10\r\nContent-Range: bytes 0-9/10\r\n\r\n'
+
+    def asked(self) -> tuple[int, Peer, bytes]:
+        self.settle()
+        for number, server in enumerate(self.servers):
+            for link in server.links:
+                request = link.takes()
+                if request:
+                    return number, link, request
+        raise AssertionError("no server was asked")
+
+    def test_a_continuation_is_neither_taken_for_the_request_nor_remembered_as_it(self) -> None:
+        self.start(2)
+        client = self.client()
+        heads: list[set[bytes]] = [set(), set()]
+        answers = set()
+        breaks = {5, 8, 9}
+        for number in range(14):
+            client.sends(GET % b"Cookie: a=1\r\n")
+            server, link, request = self.asked()
+            heads[server].add(request)
+            if number not in breaks:
+                link.sends(self.WHOLE)
+            else:
+                link.sends(self.WHOLE[:-7])
+                link.resets()
+                _, link, asked = self.asked()
+                self.assertIn(b'\r\nRange: bytes=0-\r\nIf-Range: "v1"\r\n', asked)
+                self.assertIn(b"\r\nCookie: a=1\r\n", asked)
+                link.sends(self.REST + b"0123456789")
+            answers.add(client.takes())
+        self.assertEqual([len(of_one) for of_one in heads], [1, 1])
+        self.assertNotIn(b"Range", b"".join(heads[0] | heads[1]))
+        (answer,) = answers
+        self.assertIn(b"HTTP/1.1 200 OK", answer)
+        self.assertTrue(answer.endswith(b"\r\n\r\n0123456789"))
+        self.assertEqual(answer.count(b"HTTP/1.1"), 1)
