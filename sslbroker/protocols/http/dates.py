@@ -12,6 +12,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from .fields import values_of
 from .message import Field
 
 #: No server is believed that asks for more, in seconds.
@@ -37,11 +38,6 @@ _DATE: Final = re.compile(
     % (b"|".join(_DAYS), b"|".join(_MONTHS))
 )
 _DIGITS: Final = 9  # of a delay that is read at all
-
-
-def values_of(fields: list[Field], name: bytes) -> list[bytes]:
-    """The values of all fields of that name, in their order."""
-    return [value for key, _, value in fields if key == name]
 
 
 def http_date(value: bytes) -> int | None:

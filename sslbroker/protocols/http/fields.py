@@ -1,7 +1,7 @@
 """Which header fields belong to one connection, which claim who the client is, and how names are spelt.
 
 Decides the sets of field names that the rules work with. Invariant: every name is in lower case, as in
-`message.Field`. Refuses to touch a message: `forwarding` does.
+`message.Field`. Refuses to change a message: `forwarding` does.
 """
 
 from __future__ import annotations
@@ -152,6 +152,11 @@ _DASHED = bytes(c if c in _PLAIN else ord("-") for c in range(256))
 _SEPARATOR = b"\n"
 _NAME = itemgetter(0)  # of a field, in lower case
 _DELETED = _PLAIN + _SEPARATOR
+
+
+def values_of(fields: list[Field], name: bytes) -> list[bytes]:
+    """The values of all fields of that name, in their order."""
+    return [value for key, _, value in fields if key == name]
 
 
 def named(options: tuple[bytes, ...], kept: frozenset[bytes]) -> set[bytes]:

@@ -18,8 +18,9 @@ from zope.interface import implementer
 
 from ...interfaces import IResumption
 from ...settings import HeaderRules
-from .dates import date_of, values_of
+from .dates import date_of
 from .field_lines import shown
+from .fields import values_of
 from .forwarding import offered
 from .message import CHUNKED, LENGTH, Field, Request, Response
 

@@ -36,7 +36,7 @@ from .checks import StatusChecks
 from .claims import claimed
 from .cookies import Cookie, StickyCookie
 from .dates import retry_after
-from .fields import LOOPED, TRIES, VIA
+from .fields import LOOPED, TRIES, VIA, values_of
 from .forwarding import Forwarding, offered
 from .message import LENGTH, NONE, Request, Response
 from .resume import Resumption, hindrance, resumption
@@ -150,7 +150,7 @@ class HTTPRules:
 
     def tried(self, response: Response) -> int:
         """What ``Sslbroker-Tries`` says, once and well formed; more than 1000 is not believed."""
-        said = [value for name, _, value in response.fields if name == TRIES]
+        said = values_of(response.fields, TRIES)
         if len(said) != 1 or _TRIES.fullmatch(said[0]) is None:
             return 0
         tries = int(said[0])

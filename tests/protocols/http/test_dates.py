@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslbroker.protocols.http.dates import LONGEST_REST, date_of, http_date, retry_after, values_of
+from sslbroker.protocols.http.dates import LONGEST_REST, date_of, http_date, retry_after
 
 from .written import fields
 
@@ -66,10 +66,6 @@ def test_the_date_of_a_message_is_in_one_field() -> None:
     assert date_of(fields(f"Date: {NOON}", "Expires: 0"), b"date") == noon
     assert date_of(fields(f"Date: {NOON}", f"Date: {NOON}"), b"date") is None
     assert date_of(fields(f"Expires: {NOON}"), b"date") is None
-
-
-def test_values_keep_their_order() -> None:
-    assert values_of(fields("A: 1", "B: 2", "a: 3"), b"a") == [b"1", b"3"]
 
 
 @pytest.mark.parametrize(

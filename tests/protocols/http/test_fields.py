@@ -12,6 +12,7 @@ from sslbroker.protocols.http.fields import (
     dashed,
     named,
     suspicious,
+    values_of,
     without_forgeries,
 )
 from sslbroker.protocols.http.grammar import TOKEN
@@ -94,3 +95,7 @@ def test_any_x_forwarded_field_goes_unless_the_peer_is_trusted() -> None:
     sent = fields("X-Forwarded-Prefix: /a")
     assert without_forgeries(sent, NOTHING, trusted=False) == []
     assert without_forgeries(sent, NOTHING, trusted=True) == sent
+
+
+def test_values_keep_their_order() -> None:
+    assert values_of(fields("A: 1", "B: 2", "a: 3"), b"a") == [b"1", b"3"]
