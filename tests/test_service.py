@@ -30,7 +30,7 @@ from sslbroker.net.tls import ListenerContexts
 from sslbroker.net.transports import StockTransports
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.service import BrokerService, broker, demo
-from sslbroker.settings import Admin, Broker, Configuration, Listener, ListenerTLS, Log, Pool, Server
+from sslbroker.settings import Admin, Broker, Configuration, Health, Listener, ListenerTLS, Log, Pool, Server
 
 from .files import folder
 
@@ -209,6 +209,19 @@ class Running(TestCase):
         self.assertTrue((await self.ask(service.address("plain"), request)).endswith(b"ok"))
         tries = [(one["server"], one["outcome"]) for one in (await heard)["tries"]]
         self.assertEqual(tries, [(sorry, "status"), (good, "ok")])
+
+    async def test_servers_are_checked_from_the_start_to_the_stop(self) -> None:
+        pool = Pool("shop", (Server(self.serve()), Server(self.serve(lambda server: None))),
+                    health=Health("/up", interval=0.1, timeout=0.5, fall=1))  # fmt: skip
+        service = self.start(configuration(pools=(pool,)))
+        well, silent = service.pools["shop"].members
+        while not (well.figures.checks and silent.bars):
+            await deferLater(reactor, 0.01)
+        self.assertEqual((well.bars, well.figures.last_check), ({}, "/up: status 200"))
+        self.assertIn("no whole answer within 0.5 s", silent.bars["unhealthy"])
+        request = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        self.assertTrue((await self.ask(service.address("plain"), request)).endswith(b"ok"))
+        await service.stopService()  # and nothing is left in the reactor
 
     async def test_a_server_may_have_a_name(self) -> None:
         port = self.serve().rpartition(":")[2]

@@ -56,6 +56,13 @@ class Answering(Protocol):
         if b"/silent" not in data:
             self.transport.write(ANSWER * data.count(b"\\r\\n\\r\\n"))
 
+class Other(Protocol):
+    def dataReceived(self, data):
+        if b"/up " in data and (here / "ill").exists():
+            self.transport.write(ANSWER.replace(b"200 OK", b"503 Ill"))
+        else:
+            self.transport.write(ANSWER.replace(b"ok", b"no"))
+
 @implementer(IObserver)
 class Asks:
     async def transaction_ended(self, record):
@@ -76,12 +83,15 @@ class Operator(LineOnlyReceiver):
     def connectionLost(self, reason):
         if reactor.running: reactor.stop()
 
-server = ports.bind("tcp:0:interface=127.0.0.1")
+server, other = (ports.bind("tcp:0:interface=127.0.0.1") for _ in range(2))
 here = Path(sys.argv[1])
 made = broker(Configuration(
     listeners=(Listener("http", "tcp:0:interface=127.0.0.1", "shop"),
-               Listener("local", f"unix:{here / 'local'}:mode=600", "shop")),
-    pools=(Pool("shop", (Server(server.address), Server("127.0.0.1:9"))),),
+               Listener("local", f"unix:{here / 'local'}:mode=600", "shop"),
+               Listener("checked", "tcp:0:interface=127.0.0.1", "checked")),
+    pools=(Pool("shop", (Server(server.address), Server("127.0.0.1:9"))),
+           Pool("checked", (Server(server.address), Server(other.address)), balance="round-robin",
+                slow_start=0.0, health=Health("/up", interval=0.1, rise=1, fall=1))),
     log=Log(str(here / "access.log")),
     admin=Admin("tcp:0:interface=127.0.0.1"),
     broker=Broker(workers=2, drain_timeout=2.0, worker_timeout=float(sys.argv[2]),
@@ -89,12 +99,13 @@ made = broker(Configuration(
 ), reactor, observers=[Asks()])
 made.set_server("shop", "127.0.0.1:9", "down")  # before the start: every worker is so from the beginning
 made.startService()
-factory = Factory.forProtocol(Answering)
-factory.noisy = False
-server.listen(StockTransports(reactor), factory)
+for bound, answering in ((server, Answering), (other, Other)):
+    factory = Factory.forProtocol(answering)
+    factory.noisy = False
+    bound.listen(StockTransports(reactor), factory)
 operator = Operator()
 stdio.StandardIO(operator)
-operator.sendLine(json.dumps([made.address("http"), made.admin_address]).encode())
+operator.sendLine(json.dumps([made.address("http"), made.admin_address, made.address("checked")]).encode())
 reactor.addSystemEventTrigger("before", "shutdown", made.stopService)
 reactor.run()
 """
@@ -115,7 +126,7 @@ class Started(SynchronousTestCase):
             process_group=0,
         )
         self.addCleanup(self.end)
-        self.address, self.admin = self.hear()
+        self.address, self.admin, self.checked = self.hear()
         self.until(lambda: len(self.serving()) == 2)
 
     def end(self) -> None:
@@ -289,6 +300,51 @@ class Running(Started):
         os.kill(self.program.pid, signal.SIGKILL)
         self.program.wait()
         self.until(lambda: not self.living())
+
+
+class Checked(Started):
+    """The parent checks, and every worker goes by what it finds."""
+
+    def answers(self) -> set[bytes]:
+        """Who has answered twenty clients: the first server says "ok", the other one "no"."""
+        found = [self.get(self.checked, "/") for _ in range(20)]
+        self.assertEqual({status for status, _ in found}, {200})
+        return {body for _, body in found}
+
+    def other(self) -> dict[str, Any]:
+        server: dict[str, Any] = self.state()["pools"][1]["servers"][1]
+        return server
+
+    def test_a_verdict_holds_in_every_worker_in_later_ones_and_over_a_reload(self) -> None:
+        self.assertEqual(self.answers(), {b"ok", b"no"})
+        (self.folder / "ill").touch()
+        self.until(lambda: self.answers() == {b"ok"})
+        server = self.other()
+        self.assertEqual(server["bars"], {"unhealthy": "/up: status 503"})
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            victim = min(self.pids())
+            os.kill(victim, number)
+            self.until(lambda victim=victim: len(self.pids() - {victim}) == 2)  # type: ignore[misc]
+            self.assertEqual(self.answers(), {b"ok"})
+        os.kill(self.program.pid, signal.SIGHUP)
+        self.until(lambda: "certificates are read anew" in (self.folder / "log").read_text())
+        self.assertEqual(self.answers(), {b"ok"})
+        self.assertEqual(self.other()["bars"], {"unhealthy": "/up: status 503"})
+        (self.folder / "ill").unlink()
+        self.until(lambda: self.answers() == {b"ok", b"no"})
+        self.assertEqual(self.other()["bars"], {})
+        log = (self.folder / "log").read_text()
+        self.assertEqual(log.count("is unhealthy: /up: status 503 (checks failed in a row: 1)"), 1)
+        self.assertEqual(log.count("is healthy again: /up: status 200 (checks passed in a row: 1)"), 1)
+
+    def test_checks_are_those_of_one_process_and_no_transactions(self) -> None:
+        before = self.other()
+        began = time.monotonic()
+        self.until(lambda: self.other()["checks"].get("ok", 0) >= 10 + before["checks"].get("ok", 0))
+        self.assertGreater(time.monotonic() - began, 0.75)  # of ten checks, a tenth of a second apart
+        server = self.other()
+        self.assertEqual(server["last_check"], "/up: status 200")
+        self.assertEqual((server["outcomes"], server["links_opened"]), ({}, 0))
 
 
 class Hanging(Started):

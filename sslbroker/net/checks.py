@@ -135,7 +135,7 @@ class _Server:
         pool, server = self._pool.name, self._member.address
         if self._checking.healthy:
             _log.info(
-                "pool {pool}: server {server} is healthy again ({rise} checks in a row: {detail})",
+                "pool {pool}: server {server} is healthy again: {detail} (checks passed in a row: {rise})",
                 pool=pool,
                 server=server,
                 rise=self._settings.rise,
@@ -143,7 +143,7 @@ class _Server:
             )
         else:
             _log.warn(
-                "pool {pool}: server {server} is unhealthy ({fall} checks in a row: {detail})",
+                "pool {pool}: server {server} is unhealthy: {detail} (checks failed in a row: {fall})",
                 pool=pool,
                 server=server,
                 fall=self._settings.fall,

@@ -80,13 +80,13 @@ class Verdicts(ChecksCase):
         self.assertEqual((self.bars(), self.lines()), ({}, []))
         self.answer(BUSY)
         self.assertEqual(self.bars(), {"unhealthy": "/up: status 503"})
-        line = "pool shop: server 10.0.0.1:80 is unhealthy (3 checks in a row: /up: status 503)"
+        line = "pool shop: server 10.0.0.1:80 is unhealthy: /up: status 503 (checks failed in a row: 3)"
         self.assertEqual(self.lines(), [(LogLevel.warn, line)])
         self.answer(BUSY, OK)
         self.assertEqual(self.bars(), {"unhealthy": "/up: status 503"})
         self.answer(OK)
         self.assertEqual(self.bars(), {})
-        line = "pool shop: server 10.0.0.1:80 is healthy again (2 checks in a row: /up: status 200)"
+        line = "pool shop: server 10.0.0.1:80 is healthy again: /up: status 200 (checks passed in a row: 2)"
         self.assertEqual(self.lines(), [(LogLevel.info, line)])
         self.assertEqual(self.told, [("shop", "10.0.0.1:80", "/up: status 503"), ("shop", "10.0.0.1:80", "")])
 
