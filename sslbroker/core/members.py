@@ -21,7 +21,7 @@ from .figures import ServerFigures
 #: The share of its weight that a server begins its slow start with.
 FIRST_SHARE = 0.1
 
-#: Words of bars: what its tries have shown of a server, and what probes have. The operator's word, an unknown
+#: Words of bars: what its tries have shown of a server, and what checks have. The operator's word, an unknown
 #: name and an unknown kind of link are others.
 UNREACHABLE, EJECTED, RESTING, UNHEALTHY = "unreachable", "ejected", "resting", "unhealthy"
 

@@ -21,7 +21,7 @@ from ..core.choosing import Choosing
 from ..core.failover import Allowance
 from ..core.figures import PoolFigures
 from ..core.health import Health
-from ..core.members import Member
+from ..core.members import UNHEALTHY, Member
 from ..core.steps import Steps
 from ..core.storage import Storage
 from ..core.transaction import Attempt
@@ -51,9 +51,6 @@ from .pins import Pins
 from .places import Places
 from .probing import Found
 from .transports import Transports
-
-#: The word of the bar of a member whose checks fail.
-UNHEALTHY = "unhealthy"
 
 #: What an operator can say of a server.
 STATES = ("up", "drain", "down")
