@@ -1,8 +1,7 @@
 """A broker under attack on loopback: servers that a test plays byte by byte, and a good client beside.
 
-Decides the configuration: listeners, plain and secure, before a pool of one hostile server each, over plain and
-over secure links, and before a good server. Invariant: `good` asks all the while, so whatever an
-attack costs the others is seen; `quiet` waits until nothing of an attack is left in the broker's figures.
+Decides the configuration: listeners, plain and secure, before a hostile server over plain links, one over
+secure links, and a good one. Invariant: `good` asks all the while, so whatever an attack costs the others is seen; `quiet` waits until nothing of an attack is left in the broker's figures.
 """
 
 from __future__ import annotations
