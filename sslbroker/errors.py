@@ -140,6 +140,18 @@ class LinkTLSFailed(AttemptError):
     nothing_sent = True
 
 
+class NoSocket(AttemptError):
+    """The broker itself has no socket for a link: no more files may be open, or no port is left.
+
+    Another server may have a link that is open already.
+    """
+
+    phase = Phase.LINK
+    cause = Cause.INTERNAL
+    nothing_sent = True
+    status = 503
+
+
 class LinkBroken(AttemptError):
     """The link ended after something was sent and before the response was whole."""
 

@@ -48,7 +48,7 @@ class TestEveryFailure:
 def test_a_try_has_sent_nothing_only_when_its_link_never_stood() -> None:
     """This is what makes it safe to repeat an order: a class that is added here needs a proof."""
     names = {kind.__name__ for kind in KINDS if issubclass(kind, AttemptError) and kind.nothing_sent}
-    assert names == {"Refused", "Unreachable", "ConnectTimeout", "LinkTLSFailed"}
+    assert names == {"Refused", "Unreachable", "ConnectTimeout", "LinkTLSFailed", "NoSocket"}
 
 
 def test_each_failure_of_a_try_is_told_apart_by_phase_and_cause() -> None:

@@ -10,6 +10,7 @@ address which the server's name has no longer. Refuses to choose a server, and t
 
 from __future__ import annotations
 
+import errno
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..core.members import Member
-from ..errors import AttemptError, ConnectTimeout, Refused, Unreachable
+from ..errors import AttemptError, ConnectTimeout, NoSocket, Refused, Unreachable
 from ..interfaces import ICodec
 from ..settings import Pool as PoolSettings
 from .calling import Call, call, rotated
@@ -34,6 +35,9 @@ from .names import Name, Names, literal
 from .transports import Transports
 
 _log = Logger("sslbroker.links")
+
+#: Why a call fails that no server has to do with: files, ports or memory of this machine.
+_OUR_OWN_WANT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
 class Links(ClientFactory):
@@ -298,4 +302,6 @@ def _why_failed(error: BaseException | None) -> AttemptError:
         return Refused(text)
     if isinstance(error, TimeoutError):
         return ConnectTimeout(text)
+    if getattr(error, "osError", None) in _OUR_OWN_WANT:
+        return NoSocket(text)
     return Unreachable(text)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from types import SimpleNamespace
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
+from twisted.internet.error import (
+    ConnectBindError,
+    ConnectionRefusedError,
+    NoRouteError,
+    TimeoutError,
+    getConnectError,
+)
 from twisted.internet.interfaces import IConnector
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -14,7 +21,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.core.members import Member
-from sslbroker.errors import ConnectTimeout, Refused, Unreachable
+from sslbroker.errors import ConnectTimeout, NoSocket, Refused, Unreachable
 from sslbroker.net.link import Link
 from sslbroker.net.link_modes import LinkMode
 from sslbroker.net.links import Links
@@ -107,6 +114,8 @@ class OneServersLinks(SynchronousTestCase):
             (ConnectionRefusedError(), Refused),
             (TimeoutError(), ConnectTimeout),
             (NoRouteError(), Unreachable),
+            (ConnectBindError(errno.EMFILE, "Too many open files"), NoSocket),
+            (getConnectError((errno.EADDRNOTAVAIL, "no port is left")), NoSocket),
             (OSError("anything else"), Unreachable),
         ):
             waiting = self.links.connect()

@@ -1,7 +1,8 @@
 """A broker under attack on loopback: servers that a test plays byte by byte, and a good client beside.
 
 Decides the configuration: listeners, plain and secure, before a hostile server over plain links, one over
-secure links, and a good one. Invariant: `good` asks all the while, so whatever an attack costs the others is seen; `quiet` waits until nothing of an attack is left in the broker's figures.
+secure links, and a good one. Invariant: `good` asks all the while, so whatever an attack costs the others is
+seen; `quiet` waits until nothing of an attack is left in the broker's figures.
 """
 
 from __future__ import annotations
