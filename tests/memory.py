@@ -19,6 +19,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import (
+    ConnectBindError,
     ConnectError,
     ConnectionAborted,
     ConnectionDone,
@@ -593,6 +594,7 @@ class ScriptedServer:
             "refuse": ConnectionRefusedError(),
             "unreachable": NoRouteError(),
             "timeout": TimeoutError(),
+            "no files": ConnectBindError(errno.EMFILE, "too many open files"),
         }
         if self.behaviour in errors:
             factory.clientConnectionFailed(None, Failure(errors[self.behaviour]))

@@ -121,6 +121,7 @@ class TheTable(BrokerCase):
         plays: dict[Row, Callable[[], object]] = {
             ("refused", "nothing-sent"): lambda: self.refusal("refuse"),
             ("unreachable", "nothing-sent"): lambda: self.refusal("unreachable"),
+            ("internal", "nothing-sent"): lambda: self.refusal("no files"),
             ("connect-timeout", "nothing-sent"): lambda: self.refusal("silent", 1.0),
             ("tls-failed", "nothing-sent"): self.no_tls,
             ("stale", "replayable"): self.stale,
