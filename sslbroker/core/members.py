@@ -276,6 +276,10 @@ class Member:
             self._mean = mean + (seconds - mean) * share
             self._measured += age
 
+    def broke_off(self) -> None:
+        """A good answer, of which it had told, came to nothing: the try has failed after all."""
+        self._failed_now += 1
+
     def ended(self, attempt: object) -> None:
         """The try is over, whether it had an answer or not."""
         self.figures.outstanding -= 1

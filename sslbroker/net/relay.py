@@ -332,8 +332,10 @@ class Relay:
     def _broke_off(self, error: AttemptError) -> None:
         """The client has a part of the response, and no more comes from this server."""
         transaction = self.transaction
-        passed, why_not = self.download.broke_off()
-        transaction.attempts[-1].passed = passed
+        attempt = transaction.attempts[-1]
+        attempt.passed, why_not = self.download.broke_off()
+        if error.cause is not Cause.MISMATCH:
+            attempt.member.broke_off()
         transaction.resumable = not why_not and self.upload.ended and not self.upload.bytes_in
         if why_not:
             error.detail = f"{error.detail}; {why_not}"

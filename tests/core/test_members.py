@@ -335,6 +335,15 @@ def test_a_try_that_failed_is_a_load_for_a_while() -> None:
     assert one.load(10.0 + 9 * LINGERS) == 1
 
 
+def test_an_answer_that_breaks_off_has_failed_however_good_it_looked() -> None:
+    one = Member(Server("one:80"))
+    one.began("a", 10.0)
+    one.answered("a", 0.1, True)
+    one.broke_off()
+    one.ended("a")
+    assert one.load(10.0) == 1
+
+
 def test_what_failed_now_adds_to_what_is_left() -> None:
     one = member()
     measured(one, 0.01, 10.0, good=False)
