@@ -1,8 +1,9 @@
 """Who of a pool may be chosen for a try now, and by which law.
 
-Decides which members a balancer is asked about. Invariant: a try goes to a member that the transaction has
-not used while an open one is left, even if it has to wait for its place; a client that is stuck to a member
-goes there while that member is open. Refuses to know laws, links, who waits, and why a member is barred.
+Decides which members a balancer is asked about, and when it is better to wait than to give up. Invariant: a
+try goes to a member that the transaction has not used while an open one is left, even if it has to wait for
+its place; a client that is stuck to a member goes there while that member is open; where nobody is open,
+those stand for open ones that are only doubted. Refuses to know laws, links and who waits.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Collection, Sequence
 from ..errors import NoServer
 from ..interfaces import Origin
 from .balancing import Balancer
-from .members import Member
+from .members import DOUBTS, UNREACHABLE, Member
+
+_MAY_RETURN = DOUBTS | {UNREACHABLE}
 
 
 class Choosing:
@@ -22,9 +25,22 @@ class Choosing:
     left: when every member that does not drain is barred (a draining server that works is better than an
     error), or when the transaction has tried all others. When all members drain, the operator wants the pool
     empty, and there is no server for whoever is new.
+
+    When no member is open, those are taken for open that are barred by doubts only: ejected, resting,
+    unhealthy. All may be so by one cause that is none of theirs, and a try shows more than a doubt.
     """
 
-    __slots__ = ("_balancer", "_keys", "_limited", "_members", "_open", "_ready", "_stale")
+    __slots__ = (
+        "_balancer",
+        "_keys",
+        "_limited",
+        "_members",
+        "_open",
+        "_outage",
+        "_panic",
+        "_ready",
+        "_stale",
+    )
 
     def __init__(self, members: Sequence[Member], balancer: Balancer) -> None:
         self._members = members
@@ -33,6 +49,8 @@ class Choosing:
         self._open: Sequence[Member] = ()
         self._ready: Sequence[Member] = ()  # the open ones that take whoever is new
         self._limited = False  # one of the open ones has limits
+        self._panic = False  # the open ones are not really
+        self._outage = False
         self._stale = True
         for member in members:
             member.watch(self._changed)
@@ -40,7 +58,7 @@ class Choosing:
     def choose(
         self, used: Collection[Member], origin: Origin, key: bytes, stuck: str, now: float
     ) -> Member | None:
-        """The member for the next try; None: none has a place now, and waiting helps.
+        """The member for the next try; None: none has a place now, or can be reached, and waiting helps.
 
         `used` are those that were tried before; `stuck` is the `key` of the member that the client came
         back with, or "". Raises `NoServer` when nobody may be chosen. A balancer that is not ours may give a
@@ -51,7 +69,7 @@ class Choosing:
         members = self._ready
         if stuck:
             member = self._keys.get(stuck)
-            if member is not None and member.open and member not in used:
+            if member is not None and self._is_open(member) and member not in used:
                 return member if member.has_place() else None
         if used:
             members = (
@@ -61,27 +79,73 @@ class Choosing:
                 or self._open
             )
         if not members:
-            raise NoServer(self._why_none())
+            if self._outage:
+                return None
+            raise NoServer(self.why_none())
         if self._limited:
             members = [member for member in members if member.has_place()]
             if not members:
                 return None
         return self._balancer.choose(members, origin, key, now)
 
+    @property
+    def outage(self) -> bool:
+        """Nobody can be chosen, but a member that cannot be reached may be back at any time."""
+        if self._stale:
+            self._look()
+        return self._outage
+
+    @property
+    def waits(self) -> bool:
+        """May `choose` say that waiting helps?"""
+        if self._stale:
+            self._look()
+        return self._limited or self._outage
+
+    def takes(self, member: Member) -> bool:
+        """May this one be chosen by somebody, now?"""
+        if self._stale:
+            self._look()
+        return self._is_open(member) and member.has_place()
+
+    def worth_asking(self) -> bool:
+        """May `choose` have another answer than to wait?
+
+        A place is free, or nobody takes anybody new, which who waits must be told.
+        """
+        if self._stale:
+            self._look()
+        if self._outage:
+            return False
+        return any(member.has_place() for member in self._open) or all(
+            member.draining for member in self._open
+        )
+
     def _changed(self) -> None:
         self._stale = True
+
+    def _is_open(self, member: Member) -> bool:
+        return member.open or (self._panic and member in self._open)
 
     def _look(self) -> None:
         """Sort the members anew: new sequences, so that a balancer knows that something has changed."""
         self._stale = False
         members = self._members
         self._open = tuple(member for member in members if member.open)
+        self._panic = not self._open
+        if self._panic:
+            self._open = tuple(member for member in members if member.bars.keys() <= DOUBTS)
         self._ready = tuple(member for member in self._open if not member.draining)
-        if not self._ready and not all(member.draining for member in members):
+        emptied = all(member.draining for member in members)
+        if not self._ready and not emptied:
             self._ready = self._open
+        self._outage = not (self._open or emptied) and any(
+            member.bars.keys() <= _MAY_RETURN for member in members
+        )
         self._limited = any(member.limited for member in self._open)
 
-    def _why_none(self) -> str:
+    def why_none(self) -> str:
+        """Who bars whom, and why."""
         reasons = [
             f"{m.address}: {w}: {d}" if d else f"{m.address}: {w}"
             for m in self._members

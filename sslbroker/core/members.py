@@ -25,6 +25,9 @@ FIRST_SHARE = 0.1
 #: name and an unknown kind of link are others.
 UNREACHABLE, EJECTED, RESTING, UNHEALTHY = "unreachable", "ejected", "resting", "unhealthy"
 
+#: Those of them that are no facts: who has no others is tried when nobody else is left.
+DOUBTS = frozenset((EJECTED, RESTING, UNHEALTHY))
+
 #: What a server may have a limit of.
 TRANSACTIONS, LINKS = "transactions", "links"
 
@@ -110,17 +113,18 @@ class Member:
 
     def bar(self, word: str, detail: str = "") -> None:
         """It must not be chosen until `unbar` with the same word."""
-        was_open = not self._bars
+        new = word not in self._bars
         self._bars[word] = detail
-        if was_open:
+        if new:
             self._tell()
 
     def unbar(self, word: str, now: float, slowly: bool = True) -> None:
         """The bar is gone; without any other one the slow start begins, if it shall come back `slowly`."""
-        if self._bars.pop(word, None) is not None and not self._bars:
-            if slowly:
-                self._back = now
-            self._tell()
+        if self._bars.pop(word, None) is None:
+            return
+        if slowly and not self._bars:
+            self._back = now
+        self._tell()
 
     @property
     def draining(self) -> bool:
@@ -134,7 +138,7 @@ class Member:
             self._tell()
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """`changed` is called when the member opens, is barred, drains or not, or has another weight."""
+        """`changed` is called when a bar comes or goes, the member drains or not, or has another weight."""
         self._watchers.append(changed)
 
     def _tell(self) -> None:

@@ -28,6 +28,7 @@ from ..errors import AttemptError, ConnectTimeout, NoSocket, Refused, Unreachabl
 from ..interfaces import ICodec
 from ..settings import Pool as PoolSettings
 from .calling import Call, call, rotated
+from .knocking import Knocking
 from .link import Link
 from .link_modes import LinkMode
 from .link_tls import LinkContexts
@@ -62,6 +63,8 @@ class Links(ClientFactory):
         self.contexts = contexts
         #: What the next link is: set by the pool, which also has to know the findings of `auto`.
         self.mode: LinkMode
+        #: Told whether the server takes links, if anybody knocks at it.
+        self.knocking: Knocking | None = None
         #: Called when a place may have become free.
         self.freed: Callable[[], None] = _nobody
         self._make_codec = make_codec
@@ -167,7 +170,7 @@ class Links(ClientFactory):
         addresses, secure = self.addresses, self.mode.secure
         if not addresses or secure is None:
             unknown = "the server has not shown yet whether it speaks TLS"
-            self.not_made(Unreachable(unknown if addresses else self._unresolved()))
+            self._give_up(Unreachable(unknown if addresses else self._unresolved()))
             return
         timeout = self.settings.failover.connect_timeout
         self._turn += 1
@@ -190,11 +193,11 @@ class Links(ClientFactory):
 
     def _not_known(self, failure: Failure) -> None:
         failure.trap(LookupTimeout)
-        self.not_made(ConnectTimeout("the server's name is still being looked up"))
+        self._give_up(ConnectTimeout("the server's name is still being looked up"))
 
     def _failed(self, failure: Failure) -> None:
         _log.failure("A call of {address} ended by a mistake", failure, address=self.member.address)
-        self.not_made(Unreachable("a mistake in the broker"))
+        self._give_up(Unreachable("a mistake in the broker"))
 
     def made(self, link: Link) -> None:
         """A link is ready: for who waits longest, else for later."""
@@ -211,9 +214,18 @@ class Links(ClientFactory):
             self._waiting.popitem(last=False)[0].callback(link)
         else:
             self.keep(link)
+        if self.knocking is not None:
+            self.knocking.heard(None)
 
     def not_made(self, error: AttemptError) -> None:
-        """A call has failed."""
+        """A call of the server has failed."""
+        if self.knocking is not None:
+            # First: what this failure leads to depends on whether there is an outage now.
+            self.knocking.heard(error)
+        self._give_up(error)
+
+    def _give_up(self, error: AttemptError) -> None:
+        """There is no link, whatever that tells of the server."""
         self._called(-1)
         # The call of somebody who has gone may have failed: it fails nobody whose own is under way.
         if len(self._waiting) > self.calls:
@@ -257,6 +269,8 @@ class Links(ClientFactory):
         self._keep = 0
         for link in list(self.idle):
             link.close()
+        if self.knocking is not None:
+            self.knocking.stop()
         name, self._name = self._name, None
         if name is not None:
             name.unwatch(self._name_changed)

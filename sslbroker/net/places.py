@@ -1,9 +1,9 @@
-"""Who of a pool waits: for a place at a server, or for a balancer that takes its time.
+"""Who of a pool waits: for a place at a server, for one that can be reached, or for a slow balancer.
 
 Decides who gets a place that becomes free. Invariant: a transaction waits for a place only while every
-server that it may go to is at its limit, and of those whom a place suits, who came first gets it; nobody
-waits longer than `queue.timeout`. A mistake of a balancer is told to the one that it was asked for. Refuses
-to know by which law a server is chosen.
+server that it may go to is at its limit, or none can be reached; of those whom a place suits, who came first
+gets it; nobody waits longer than `queue.timeout`. A mistake of a balancer is told to the one that it was
+asked for. Refuses to know by which law a server is chosen.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from ..settings import Queue
 class Waiter:
     """A transaction that waits for a place, or until a balancer that takes its time has chosen."""
 
-    __slots__ = ("deferred", "key", "kind", "origin", "stuck", "thinking", "timer", "used")
+    __slots__ = ("deferred", "key", "kind", "origin", "seconds", "stuck", "thinking", "timer", "used")
 
-    def __init__(self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes) -> None:
+    def __init__(
+        self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes, seconds: float
+    ) -> None:
         self.used = used
         self.stuck = stuck
         self.origin = origin
         self.key = key
+        self.seconds = seconds  # that it may wait
         self.kind = (stuck, *used)  # where one of a kind has no place, no other of that kind has one
         self.thinking: Deferred[Any] | None = None  # what the balancer is doing for it
         self.deferred: Deferred[Member]
@@ -54,19 +57,23 @@ class Places:
         self._clock = clock
         #: Called when a place may have become free, before who waits is served.
         self.settle: Callable[[], None] | None = None
-        self._limited = any(member.limited for member in members)
         self._keys = {member.key for member in members}
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
         self._asked: Waiter | None = None  # the one of them that a balancer thinks about
         self._serving = self._again = False
 
     def choose(
-        self, used: Sequence[Member], origin: Origin, key: bytes, stuck: str
+        self,
+        used: Sequence[Member],
+        origin: Origin,
+        key: bytes,
+        stuck: str,
+        until: float | None = None,
     ) -> Member | Deferred[Member]:
         """The member for a try, or a Deferred of it.
 
         Raises `NoServer`, of which `QueueFull` is one, or the Deferred fails with it, at the latest after
-        `queue.timeout` seconds; it may be cancelled.
+        `queue.timeout` seconds, and at the time `until` of the clock; it may be cancelled.
         """
         chosen: Any = None
         if not self._serving:  # it would get ahead of those who wait
@@ -74,12 +81,15 @@ class Places:
             chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
             if type(chosen) is Member:
                 return chosen
-        waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key)
-        queued = self._serving or (chosen is None and self._limited)
+        seconds = self._settings.timeout
+        if until is not None:
+            seconds = max(0.0, min(seconds, until - self._clock.seconds()))
+        waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key, seconds)
+        queued = self._serving or (chosen is None and self._choosing.waits)
         if queued and len(self._waiting) >= self._settings.length:
             raise self._full()
         waiter.deferred = Deferred(lambda _: self._over(waiter))
-        waiter.timer = self._clock.callLater(self._settings.timeout, self._timed_out, waiter)
+        waiter.timer = self._clock.callLater(seconds, self._timed_out, waiter)
         if queued:
             self._queue(waiter)
             self._again = self._serving  # its turn comes when those who are there have had theirs
@@ -117,16 +127,8 @@ class Places:
                 return
 
     def _worth_asking(self) -> bool:
-        """A place is free, or nobody takes anybody new, which who waits must be told."""
-        if self._asked is not None:
-            return False  # first it must be known which place is taken
-        nobody = True
-        for member in self._members:
-            if member.open:
-                if member.has_place():
-                    return True
-                nobody = nobody and member.draining
-        return nobody
+        """First it must be known which place is taken, where a balancer thinks about one."""
+        return self._asked is None and self._choosing.worth_asking()
 
     def _serve_one(self, waiter: Waiter) -> None:
         """It is told its member, or why there is none; or it waits on."""
@@ -153,12 +155,18 @@ class Places:
         self._figures.queued = len(self._waiting)
 
     def _full(self) -> QueueFull:
-        length = self._settings.length
-        return QueueFull(f"every server is at its limit, and {length} transactions wait")
+        what = "no server can be reached" if self._choosing.outage else "every server is at its limit"
+        return QueueFull(f"{what}, and {self._settings.length} transactions wait")
 
     def _timed_out(self, waiter: Waiter) -> None:
-        what = "no place at any server" if waiter.thinking is None else "no choice by the balancer"
-        self._fail(waiter, QueueTimeout(f"{what} within {self._settings.timeout:g} s"))
+        within, why = f"within {waiter.seconds:g} s", ""
+        if waiter.thinking is not None:
+            what = "no choice by the balancer"
+        elif self._choosing.outage:
+            what, why = "no server could be reached", f": {self._choosing.why_none()}"
+        else:
+            what = "no place at any server"
+        self._fail(waiter, QueueTimeout(f"{what} {within}{why}"))
 
     def _fail(self, waiter: Waiter, error: Exception | Failure) -> None:
         self._over(waiter)
@@ -189,7 +197,7 @@ class Places:
         if type(member) is not Member or member not in self._members:
             expected = "expected one of the members that it was given"
             self._fail(waiter, TypeError(f"the balancer chose {member!r}, {expected}"))
-        elif member.open and member.has_place():
+        elif self._choosing.takes(member):
             self._over(waiter)
             waiter.deferred.callback(member)
         elif len(self._waiting) < self._settings.length:

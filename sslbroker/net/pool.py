@@ -42,6 +42,7 @@ from ..interfaces import (
 from ..settings import Pool as PoolSettings
 from . import link_tls, probing
 from .judging import Judge
+from .knocking import Knocking
 from .link_modes import LinkMode
 from .link_tls import LinkContexts
 from .links import Links
@@ -104,7 +105,7 @@ class Pool:
         self.figures = PoolFigures(
             settings.name, settings.protocol, [member.figures for member in self.members]
         )
-        choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
+        self._choosing = choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
         self.places = Places(self.members, choosing, settings.queue, self.figures, clock)
         self.links = {
             member: Links(
@@ -122,6 +123,7 @@ class Pool:
         monitor.watch(settings.name, self.members, health, self.places.freed)
         for member, links in self.links.items():
             links.freed = self.places.freed
+            links.knocking = Knocking(settings.name, member, links, clock, self.places.freed)
             mode = member.settings.continue_secure_link
             links.mode = LinkMode(
                 settings.name,
@@ -158,18 +160,23 @@ class Pool:
 
     def outage(self) -> bool:
         """Can no server be reached at present, but one may come back?"""
-        return False
+        return self._choosing.outage
 
     def choose(
-        self, attempts: Sequence[Attempt], request: Any, origin: Origin, stuck: str
+        self,
+        attempts: Sequence[Attempt],
+        request: Any,
+        origin: Origin,
+        stuck: str,
+        until: float | None = None,
     ) -> Member | Deferred[Member]:
         """The member for a transaction's next try, or a Deferred of it (`Places.choose`).
 
-        `stuck` is the key that the client came back with.
+        `stuck` is the key that the client came back with. `until` bounds how long it waits for a member.
         """
         used = [attempt.member for attempt in attempts] if attempts else ()
         key = self._key(request, origin) if self._keyed else b""
-        return self.places.choose(used, origin, key, stuck)
+        return self.places.choose(used, origin, key, stuck, until)
 
     def _key(self, request: Any, origin: Origin) -> bytes:
         key: bytes | None = self.rules.affinity(request)

@@ -177,6 +177,127 @@ def test_a_transaction_that_was_there_before_all_drained_goes_on() -> None:
     assert case.about(1, 2) == "1 2"
 
 
+# --- when nobody is open ---
+
+
+def barred(count: int, *bars: str, **settings: int) -> Case:
+    """A pool of so many; the members have these bars, several being joined by +, "" none, "drain" no bar."""
+    case = Case(count, **settings)
+    for member, words in zip(case.members, bars, strict=True):
+        for word in words.split("+"):
+            if word == "drain":
+                member.draining = True
+            elif word:
+                member.bar(word, "why")
+    return case
+
+
+@pytest.mark.parametrize("bar", ["ejected", "resting", "unhealthy"])
+def test_when_nobody_is_open_those_that_are_only_doubted_are_tried(bar: str) -> None:
+    case = barred(4, bar, "down", "ejected+resting+unhealthy", f"{bar}+unreachable")
+    assert case.about() == "1 3"
+    assert not case.choosing.outage
+    assert case.about(1) == "3"
+    case.members[3].unbar(bar, 1.0)
+    assert case.about() == "1 3"
+    case.members[3].unbar("unreachable", 1.0)
+    assert case.about() == "4", "one that is open is better"
+
+
+def test_a_client_is_stuck_to_a_member_that_is_doubted_when_all_are() -> None:
+    case = barred(3, "ejected", "ejected", "unreachable")
+    assert case.choose(stuck=case.members[1].key) is case.members[1]
+    assert case.asked.about == ""
+    assert case.about(stuck=3) == "1 2"
+    case.members[0].unbar("ejected", 1.0)
+    assert case.about(stuck=2) == "1"
+
+
+def test_who_drains_is_better_than_who_is_doubted() -> None:
+    case = barred(2, "ejected", "drain")
+    assert case.about() == "2"
+    case.members[1].bar("down")
+    assert case.about() == "1"
+
+
+def test_who_is_doubted_and_drains_is_better_than_an_error() -> None:
+    assert barred(2, "ejected+drain", "down").about() == "1"
+    with pytest.raises(NoServer):
+        barred(2, "ejected+drain", "ejected+drain").choose()
+
+
+def test_the_limits_of_those_that_are_doubted_hold() -> None:
+    case = barred(2, "ejected", "down", maximum_transactions=1)
+    case.members[0].began("one", 0.0)
+    assert case.choose() is None
+    assert case.choosing.waits
+    assert not case.choosing.worth_asking()
+    assert not case.choosing.takes(case.members[0])
+    case.members[0].ended("one")
+    assert case.choosing.worth_asking()
+    assert [case.choosing.takes(member) for member in case.members] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        ("unreachable", "unreachable"),
+        ("unreachable", "down"),
+        ("unresolved", "unreachable+ejected"),
+        ("link-unknown", "unreachable+unhealthy"),
+        ("unreachable", "unreachable+drain"),
+        ("down", "unreachable+drain"),
+    ],
+)
+def test_waiting_helps_while_one_that_cannot_be_reached_may_return(bars: tuple[str, ...]) -> None:
+    case = barred(2, *bars)
+    assert case.choosing.waits
+    assert case.choosing.outage
+    assert case.choose() is None
+    assert case.choose([case.members[1]], case.members[1].key) is None
+    assert not case.choosing.worth_asking(), "the answer would be the same"
+    returned = next(member for member in case.members if "unreachable" in member.bars)
+    for bar in list(returned.bars):
+        returned.unbar(bar, 1.0)
+    assert not case.choosing.outage
+    assert case.choosing.worth_asking()
+    assert case.choose() is returned
+    assert case.choose([returned]) is returned
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        ("down", "unresolved"),
+        ("unreachable+down", "unreachable+unresolved"),
+        ("unreachable+link-unknown", "down"),
+        ("unreachable+drain", "unreachable+drain"),
+    ],
+)
+def test_else_it_does_not(bars: tuple[str, ...]) -> None:
+    case = barred(2, *bars)
+    assert not case.choosing.outage
+    assert not case.choosing.waits
+    assert case.choosing.worth_asking(), "who waits must be told"
+    with pytest.raises(NoServer):
+        case.choose()
+
+
+def test_a_change_of_bars_of_one_that_is_barred_is_seen() -> None:
+    case = barred(1, "unreachable")
+    assert case.choose() is None
+    case.members[0].bar("down")
+    with pytest.raises(NoServer):
+        case.choose()
+    case.members[0].unbar("down", 1.0)
+    assert case.choose() is None
+    case.members[0].bar("ejected")
+    case.members[0].unbar("unreachable", 1.0)
+    assert case.choose() is case.members[0]
+    case.members[0].unbar("ejected", 1.0)
+    assert case.choosing.takes(case.members[0])
+
+
 # --- stickiness ---
 
 

@@ -72,10 +72,11 @@ def test_who_watches_hears_of_every_change_of_what_can_be_chosen_and_of_nothing_
     one, heard = member(), list[str]()
     one.watch(lambda: heard.append(f"{one.open} {one.draining} {one.weight}"))
     one.bar("a")
-    one.bar("b")
+    one.bar("b")  # which bars there are decides who is tried when nobody is open
+    one.bar("b", "for another reason")
     one.unbar("a", 1.0)
     one.unbar("c", 1.0)
-    assert heard == ["False False 1"]
+    assert heard == ["False False 1"] * 3
     one.unbar("b", 1.0)
     one.unbar("b", 1.0)
     one.draining = True
@@ -83,7 +84,7 @@ def test_who_watches_hears_of_every_change_of_what_can_be_chosen_and_of_nothing_
     one.draining = False
     one.weight = 4
     measured(one, 1.0, 2.0)
-    assert heard[1:] == ["True False 1", "True True 1", "True False 1", "True False 4"]
+    assert heard[3:] == ["True False 1", "True True 1", "True False 1", "True False 4"]
 
 
 # --- limits ---

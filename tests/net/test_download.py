@@ -55,6 +55,7 @@ class Answers(BrokerCase):
             server.behaviour = "refuse"
         client = self.client()
         client.sends(GET)
+        self.wait(5.1)  # for one that comes back
         body = client.takes().partition(b"\r\n\r\n")[2]
         self.assertGreater(len(body), 0)
         self.assertEqual(self.records.all[-1]["bytes_out"], len(body))

@@ -241,6 +241,7 @@ class Accounts(BrokerCase):
         self.servers[0].link().sends(OK.replace(b"200 OK", b"503 No"))
         self.servers[0].behaviour = "refuse"
         client.sends(POST)
+        self.wait(5.1)  # for it to come back
         client.sends(b"no request\r\n\r\n")
         self.client().resets()
         figures = self.frontends["plain"].figures

@@ -21,7 +21,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.core.members import Member
-from sslbroker.errors import ConnectTimeout, NoSocket, Refused, Unreachable
+from sslbroker.errors import AttemptError, ConnectTimeout, NoSocket, Refused, Unreachable
+from sslbroker.net.knocking import Knocking
 from sslbroker.net.link import Link
 from sslbroker.net.link_modes import LinkMode
 from sslbroker.net.links import Links
@@ -238,6 +239,33 @@ class OneServersLinks(SynchronousTestCase):
         late = self.opened()
         self.links.keep(late)
         self.assertTrue(late.transport.disconnecting)
+
+    def test_who_knocks_hears_what_comes_of_each_call_of_the_server(self) -> None:
+        heard: list[object] = []
+
+        class Knocks:
+            def heard(self, error: AttemptError | None) -> None:
+                heard.append(None if error is None else error.cause.value)
+
+            def stop(self) -> None:
+                heard.append("stop")
+
+        links = self.links
+        links.knocking = cast(Knocking, Knocks())
+        for error in (ConnectionRefusedError(), NoRouteError(), TimeoutError()):
+            waiting = links.connect()
+            self.fails(error)
+            self.failureResultOf(waiting)
+        links.connect()
+        self.opened()
+        for number in (errno.EMFILE, errno.ENETUNREACH):
+            waiting = links.connect()
+            self.fails(getConnectError((number, "why")))
+            self.failureResultOf(waiting)
+        links.close()
+        self.assertEqual(
+            heard, ["refused", "unreachable", "connect-timeout", None, "internal", "unreachable", "stop"]
+        )
 
 
 class ANamedServersLinks(SynchronousTestCase):

@@ -136,6 +136,7 @@ class InAPlugin(BrokerCase):
             server.behaviour = "refuse"
         rules = self.obeys(self.broken(self.pool.rules, "error_answer"))
         client.sends(GET)
+        self.wait(5.1)  # for a server that comes back
         self.assertTrue(client.closed)
         unframed = self.client()
         unframed.sends(b"nonsense\r\n\r\n")
@@ -144,6 +145,7 @@ class InAPlugin(BrokerCase):
         self.logged(2)  # the answer to the failure, and that to nonsense
         for server in self.servers:
             server.behaviour = "accept"
+        self.wait(1.2)  # for a knock
         self.others_go_on()
 
     def test_in_the_codec_of_the_client(self) -> None:

@@ -100,8 +100,10 @@ class NamedServers(BrokerCase):
         self.pool.start()
         client = self.client()
         client.sends(GET)
+        self.wait(5.1)  # for it to come back
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 502 "))
         self.assertEqual(self.end, "link:refused")
+        self.assertEqual(len(self.records.all[-1]["tries"]), 1)
 
     def test_a_server_whose_name_does_not_resolve_is_down_until_it_does(self) -> None:
         self.start_named("app.test", "10.0.0.3")

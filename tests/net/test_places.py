@@ -8,6 +8,7 @@ from unittest.mock import patch
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from sslbroker.core.members import Member
+from sslbroker.errors import QueueFull, QueueTimeout
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Failover, Queue, Sticky
 
@@ -394,7 +395,64 @@ class Waiting(BrokerCase):
             failover=Failover(tries=1),
         )
         clients = [self.asks(POST) for _ in range(800)]
-        self.servers[0].behaviour = "refuse"
+        self.servers[0].behaviour = "timeout"
         self.answer(0)
         for client in clients[1:]:
-            self.assertTrue(client.received.startswith(b"HTTP/1.1 502 "))
+            self.assertTrue(client.received.startswith(b"HTTP/1.1 504 "))
+
+    def test_who_has_less_time_waits_no_longer(self) -> None:
+        self.begin(servers=1, maximum_transactions=1)
+        self.asks()
+        failed: list[str] = []
+
+        def waits(until: float) -> None:
+            choice = self.pool.choose((), None, Origin("192.0.2.1"), "", until)
+            assert isinstance(choice, Deferred)
+            choice.addCallbacks(lambda _: None, lambda failure: failed.append(failure.value.detail))
+
+        now = self.clock.seconds()
+        for until in (now - 1.0, now + 2.0, now + 60.0):
+            waits(until)
+        self.wait(0.0)
+        self.assertEqual(failed, ["no place at any server within 0 s"])
+        self.wait(1.9)
+        self.assertEqual(len(failed), 1)
+        self.wait(0.2)
+        self.assertEqual(failed[1:], ["no place at any server within 2 s"])
+        self.wait(3.0)
+        self.assertEqual(failed[2:], ["no place at any server within 5 s"])
+
+    def test_when_no_server_could_be_reached_the_error_says_why(self) -> None:
+        self.begin(queue=Queue(timeout=3.0, length=1))
+        for member, bar in zip(self.pool.members, ("unreachable", "down"), strict=True):
+            member.bar(bar, "refused")
+        choice = self.pool.choose((), None, Origin("192.0.2.1"), "")
+        assert isinstance(choice, Deferred)
+        with self.assertRaises(QueueFull) as full:
+            self.pool.choose((), None, Origin("192.0.2.1"), "")
+        self.assertEqual(full.exception.detail, "no server can be reached, and 1 transactions wait")
+        self.wait(3.1)
+        error = self.failureResultOf(choice, QueueTimeout).value
+        self.assertEqual(
+            error.detail,
+            "no server could be reached within 3 s: "
+            "10.0.0.1:80: unreachable: refused; 10.0.0.2:80: down: refused",
+        )
+        self.assertEqual(error.status, 503)
+
+    def test_a_balancer_that_takes_its_time_may_choose_who_is_doubted_when_all_are(self) -> None:
+        self.begin()
+        asked: list[Deferred[Any]] = []
+
+        class Own:
+            def choose(self, members: Any, origin: Origin, key: bytes, now: float) -> Any:
+                asked.append(Deferred())
+                return asked[-1]
+
+        self.pool.places._choosing._balancer = Own()
+        for member in self.pool.members:
+            member.bar("ejected")
+        client = self.asks()
+        asked[0].callback(self.pool.members[1])
+        self.servers[1].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))

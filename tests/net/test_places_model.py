@@ -1,7 +1,8 @@
 """Places played at random beside a model: transactions that come, end, fail and leave, servers that change.
 
 The model knows for each that waits which servers it may go to. After every step: nobody waits while a place
-suits him, nobody was overtaken, no limit is exceeded, and who has no server left has been told.
+suits him, nobody was overtaken, no limit is exceeded, and who has no server left, and none to hope for, has
+been told.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from sslbroker.net.places import Places
 from sslbroker.settings import Queue, Server
 
 TIMEOUT = 5.0
+
+BARS = ("down", "unreachable", "unreachable", "ejected")
 
 
 class Waits:
@@ -61,6 +64,7 @@ class World:
     def eligible(self, used: Sequence[Member], stuck: str) -> list[Member]:
         """Where a transaction may go when there is a place; nobody: it is refused."""
         opened = [member for member in self.members if member.open]
+        opened = opened or [member for member in self.members if set(member.bars) <= {"ejected"}]
         for member in opened:
             if member.key == stuck and member not in used:
                 return [member]
@@ -72,6 +76,14 @@ class World:
         fresh = [member for member in ready if member not in used]
         return fresh or [member for member in opened if member not in used] or ready or opened
 
+    @property
+    def outage(self) -> bool:
+        """Nobody can be chosen, but one that cannot be reached may return."""
+        members = self.members
+        if all(member.draining for member in members) or any(set(m.bars) <= {"ejected"} for m in members):
+            return False
+        return any(set(member.bars) <= {"ejected", "unreachable"} for member in members)
+
     # --- what happens ---
 
     def comes(self, used: Sequence[Member], stuck: str) -> None:
@@ -81,6 +93,7 @@ class World:
             assert len(self.waiting) == self.length
         except NoServer:
             assert not self.eligible(used, stuck)
+            assert not self.outage
         else:
             if isinstance(chosen, Member):
                 self.check_order(chosen, self.waiting)
@@ -138,9 +151,10 @@ class World:
             random.choice(self.waiting).deferred.cancel()
         elif what < 0.96:
             if what < 0.88:
-                member.bar("down")
+                member.bar(random.choice(BARS))
             elif what < 0.91:
-                member.unbar("down", self.clock.seconds())
+                for bar in random.sample(BARS, 2):
+                    member.unbar(bar, self.clock.seconds())
             elif what < 0.94:
                 member.draining = random.random() < 0.4
             else:
@@ -155,7 +169,7 @@ class World:
         assert self.figures.queued == len(self.waiting) <= self.length
         for waits in self.waiting:
             eligible = self.eligible(waits.used, waits.stuck)
-            assert eligible, "it has no server left, and was not told"
+            assert eligible or self.outage, "it has no server left, and was not told"
             assert not any(member.has_place() for member in eligible), "it was not woken"
             assert waits.until > self.clock.seconds()
 

@@ -266,6 +266,7 @@ class Ends(StreamCase):
         client.sends(b"a line for the log")
         client.closes()
         self.servers[0].behaviour = "refuse"
+        self.wait(5.1)  # for one that comes back
         self.assertEqual(self.end, "link:refused")
 
     def test_a_stop_waits_for_streams_until_its_deadline(self) -> None:
@@ -354,6 +355,7 @@ class AnotherServer(StreamCase):
         for server in self.servers:
             server.behaviour = "refuse"
         client = self.client()
+        self.wait(5.1)  # for one that comes back
         self.assertIsNotNone(client.lost)
         self.assertNotEqual(type(client.lost).__name__, "ConnectionDone")
         self.assertEqual(self.end, "link:refused")
