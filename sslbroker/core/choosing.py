@@ -8,7 +8,7 @@ those stand for open ones that are only doubted. Refuses to know laws, links and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from ..errors import NoServer
 from ..interfaces import Origin
@@ -56,11 +56,11 @@ class Choosing:
             member.watch(self._changed)
 
     def choose(
-        self, used: Collection[Member], origin: Origin, key: bytes, stuck: str, now: float
+        self, used: Sequence[Member], origin: Origin, key: bytes, stuck: str, now: float
     ) -> Member | None:
         """The member for the next try; None: none has a place now, or can be reached, and waiting helps.
 
-        `used` are those that were tried before; `stuck` is the `key` of the member that the client came
+        `used` are those that were tried before, the last one last; `stuck` is the `key` of the member that the client came
         back with, or "". Raises `NoServer` when nobody may be chosen. A balancer that is not ours may give a
         Deferred, a coroutine or anything else in place of a member: it is handed on as it is.
         """
@@ -75,6 +75,7 @@ class Choosing:
             members = (
                 [member for member in members if member not in used]
                 or [member for member in self._open if member not in used]
+                or [member for member in members if member is not used[-1]]
                 or members
                 or self._open
             )

@@ -30,12 +30,13 @@ _CHOSEN, _NO_SERVER, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.FAILED
 class Way:
     """Made by a `Relay`, which asks it for each try, and is told what comes of it."""
 
-    __slots__ = ("_relay", "_waiting", "stuck")
+    __slots__ = ("_relay", "_until", "_waiting", "stuck")
 
     def __init__(self, relay: Relay) -> None:
         pool = relay.pool
         self._relay = relay
         self._waiting: Deferred[Any] | None = None
+        self._until: float | None = None  # the end of waiting for a server that can be reached
         #: The key of the server that the client came back with; "": none.
         self.stuck = pool.stickiness.stuck(relay.request) if pool.stickiness is not None else ""
 
@@ -46,9 +47,11 @@ class Way:
         if pinned is not None:
             relay.step(_CHOSEN, pinned.links.member)
             return
-        used = relay.transaction.attempts_that_count
+        pool, used = relay.pool, relay.transaction.attempts_that_count
+        if self._until is None and pool.outage():
+            self._until = pool.now() + pool.settings.queue.timeout
         try:
-            chosen = relay.pool.choose(used, relay.request, relay.origin, self.stuck)
+            chosen = pool.choose(used, relay.request, relay.origin, self.stuck, self._until)
         except NoServer as error:
             relay.step(_NO_SERVER, error.with_traceback(None))  # that would keep us, in a circle
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sslbroker.settings import Failover
+from sslbroker.settings import Failover, Queue
 
 from ..memory import BrokerCase
 from .test_relay import GET, OK, POST
@@ -54,3 +54,18 @@ class TheWay(BrokerCase):
         self.settle()
         self.assertEqual(self.pool.figures.queued, 0)
         self.assertEqual(self.end, "choose:client-gone")
+
+    def test_who_waits_for_a_server_that_can_be_reached_waits_once_for_all_its_tries(self) -> None:
+        self.start(servers=1, queue=Queue(timeout=2.0))
+        self.servers[0].behaviour = "refuse"
+        client = self.client()
+        client.sends(GET)
+        self.wait(1.0)
+        knocking = self.pool.links[self.pool.members[0]].knocking
+        assert knocking is not None
+        knocking.heard(None)  # it only seems to be back
+        self.wait(0.9)
+        self.assertEqual(client.takes(), b"")
+        self.wait(0.2)
+        self.assertTrue(client.takes().startswith(b"HTTP/1.1 502 "))
+        self.assertEqual(self.tries(), [("1", "refused"), ("1", "refused")])
