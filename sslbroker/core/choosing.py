@@ -60,9 +60,9 @@ class Choosing:
     ) -> Member | None:
         """The member for the next try; None: none has a place now, or can be reached, and waiting helps.
 
-        `used` are those that were tried before, the last one last; `stuck` is the `key` of the member that the client came
-        back with, or "". Raises `NoServer` when nobody may be chosen. A balancer that is not ours may give a
-        Deferred, a coroutine or anything else in place of a member: it is handed on as it is.
+        `used` are those that were tried before, the last one last; `stuck` is the `key` of the member that
+        the client came back with, or "". Raises `NoServer` when nobody may be chosen. A balancer that is not
+        ours may give a Deferred, a coroutine or anything else in place of a member: it is handed on as it is.
         """
         if self._stale:
             self._look()
