@@ -309,6 +309,15 @@ class IHosts(Interface):
         """The host, with a port or without, as the request has it; b"" for none."""
 
 
+class ILengths(Interface):
+    """Rules may provide it: a request's head says how much content follows.
+
+    With it a request that has more than ``limits.body_size`` is refused before a server hears of it."""
+
+    def length(request: Any) -> int:
+        """Bytes of content; 0 for none, and where the head does not say."""
+
+
 class IOwnAnswers(Interface):
     """Rules may provide it: some requests need no server."""
 

@@ -65,6 +65,7 @@ class Limits:
     tunnel: float = 3600.0  # without a byte either way: streams, and after an Upgrade
     head_size: int = 32 * KiB
     headers: int = 100
+    body_size: int = 0  # of a request; 0: no limit
     connections: int = 20_000
 
 

@@ -108,6 +108,7 @@ def test_the_surface_is_one_interface_for_one_question() -> None:
         "IExchangeRules",
         "IAnswerTimes",
         "IHosts",
+        "ILengths",
         "IOwnAnswers",
         "IShortCuts",
         "IStickiness",

@@ -68,6 +68,7 @@ LIMITS = Table(
     tunnel=Duration(high="168h"),
     head_size=Size("256B", "1MiB"),
     headers=Count(1, 10_000),
+    body_size=Size("0B", "1024GiB"),
     connections=Count(1, 10_000_000),
 )
 

@@ -66,6 +66,7 @@ class ClientConnection(Protocol):
         self._ended = False  # the client sends no more
         self._pin_lost = False  # the client's state is gone
         self._may_be_fast = frontend.pool.takes_fast_path
+        self._most = frontend.settings.limits.body_size  # bytes of a request's content; 0: no limit
 
     @property
     def relays(self) -> dict[int, Relay]:
@@ -359,6 +360,9 @@ class ClientConnection(Protocol):
                 if kind is Head or kind is Upgraded:
                     relay = self.begin_relay(exchange, event.message, kind is Upgraded)  # type: ignore[attr-defined]
                     begun.append(relay)
+                    lengths = self.frontend.pool.lengths
+                    if self._most and kind is Head and lengths is not None:
+                        self._check_size(exchange, lengths.length(event.message))  # type: ignore[attr-defined]
                 elif kind is Error:
                     self._client_failed(exchange, event.error)  # type: ignore[attr-defined]
                 elif kind is Reply:
@@ -366,6 +370,10 @@ class ClientConnection(Protocol):
                 elif relay is None:
                     continue
                 elif kind is Body:
+                    if self._most and not self.tunnelled:
+                        size = relay.upload.bytes_in + len(event.data)  # type: ignore[attr-defined]
+                        if self._check_size(exchange, size):
+                            continue
                     relay.upload.body(event.data)  # type: ignore[attr-defined]
                 elif kind is End:
                     relay.upload.end(event.trailers)  # type: ignore[attr-defined]
@@ -378,6 +386,15 @@ class ClientConnection(Protocol):
         # with it is known before a server sees it.
         for relay in begun:
             relay.begin()
+
+    def _check_size(self, exchange: int, size: int) -> bool:
+        """Is that more content than a request may have? Then no more of it is waited for."""
+        if size <= self._most:
+            return False
+        error = FramingError(f"more than {self._most} bytes of content", 413)
+        # One that is whole already has nothing that could be refused any more.
+        self._events(self.codec.refuse(error) or (Error(exchange, error),))
+        return True
 
     def _client_failed(self, exchange: int, error: BrokerError) -> None:
         relay = self.relays.get(exchange)

@@ -32,6 +32,7 @@ from ..interfaces import (
     ICascades,
     IHealthChecks,
     IHosts,
+    ILengths,
     IOwnAnswers,
     IResponseClassifier,
     IResumable,
@@ -87,6 +88,7 @@ class Pool:
         self.answer_times = rules if IAnswerTimes.providedBy(rules) else None
         self.health_checks = rules if IHealthChecks.providedBy(rules) else None
         self.hosts = rules if IHosts.providedBy(rules) else None
+        self.lengths = rules if ILengths.providedBy(rules) else None
         self.own_answers = rules if IOwnAnswers.providedBy(rules) else None
         self.stickiness = rules if settings.sticky is not None and IStickiness.providedBy(rules) else None
         self.cascades = rules if ICascades.providedBy(rules) else None

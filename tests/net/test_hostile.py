@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 from sslbroker.protocols.http.server_codec import INTERIM_RESPONSES
@@ -174,6 +175,43 @@ class HostileClients(Hostile):
         self.assertEqual(self.status(client), b"431")
         self.assertTrue(self.hostile_link_is_gone())
         self.served()
+
+    def test_a_body_beyond_its_limit_gets_413(self) -> None:
+        limits = replace(LIMITS, body_size=100)
+        self.start(1, limits=limits, failover=Failover(tries=1))
+        expects = b"Expect: 100-continue\r\n"
+        for head in (b"Content-Length: 101\r\n", b"Content-Length: 101\r\n" + expects):
+            for body in (b"", b"x" * 101):  # is not waited for; has come
+                client = self.client()
+                client.sends(POST + head + b"\r\n" + body)
+                answer = client.takes()
+                self.assertTrue(answer.startswith(b"HTTP/1.1 413 "), answer)
+                self.assertIn(b"\r\nConnection: close\r\n", answer)
+                self.assertTrue(client.closed)
+                self.assertEqual((self.end, self.tries()), ("frame:bad-request", []))
+        for first in (b"", b"64\r\n" + b"x" * 100 + b"\r\n"):
+            client = self.client()
+            client.sends(CHUNKED + first)
+            link = self.servers[0].link()
+            client.sends(b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n" + GET)
+            self.assertEqual(self.status(client), b"413")
+            self.assertTrue(client.closed)
+            self.assertNotIn(b"\r\n0\r\n\r\n", link.received)
+            self.assertTrue(link.closed)
+        client = self.client()
+        client.sends(POST + b"Content-Length: 100\r\n\r\n" + b"x" * 100)
+        self.servers[0].link().sends(OK)
+        self.assertEqual(self.status(client), b"200")
+
+    def test_a_tunnel_has_no_size(self) -> None:
+        self.start(1, limits=replace(LIMITS, body_size=10))
+        client = self.client()
+        client.sends(GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"))
+        link = self.servers[0].link()
+        link.takes()
+        link.sends(b"HTTP/1.1 101 Ok\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        client.sends(b"x" * 1000)
+        self.assertEqual(link.takes(), b"x" * 1000)
 
     def test_chunk_extensions_are_bounded_by_the_content(self) -> None:
         self.attacked()

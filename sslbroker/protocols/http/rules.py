@@ -22,6 +22,7 @@ from ...interfaces import (
     IExchangeRules,
     IHealthChecks,
     IHosts,
+    ILengths,
     IResponseClassifier,
     IRests,
     IResumable,
@@ -53,7 +54,7 @@ _UNAVAILABLE = 503
 _NAME = itemgetter(0)  # of a field
 
 
-@implementer(IExchangeRules, IHealthChecks, IHosts, IStickiness, ICascades, IResumable)
+@implementer(IExchangeRules, IHealthChecks, IHosts, ILengths, IStickiness, ICascades, IResumable)
 class HTTPRules:
     """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
 
@@ -110,6 +111,10 @@ class HTTPRules:
     def host(self, request: Request) -> bytes:
         """That of the target, else of ``Host`` (RFC 9112 §3.2.2); b"" in HTTP/1.0 without either."""
         return request.host or b""
+
+    def length(self, request: Request) -> int:
+        """What ``Content-Length`` says; a chunked request does not say it."""
+        return request.length
 
     def origin(self, request: Request, origin: Origin) -> Origin:
         """The origin after what a trusted peer says of the client."""

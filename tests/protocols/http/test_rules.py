@@ -13,6 +13,7 @@ from sslbroker.interfaces import (
     IExchangeRules,
     IHealthChecks,
     IHosts,
+    ILengths,
     IResponseClassifier,
     IRests,
     IResumable,
@@ -42,7 +43,15 @@ def refused(message: Request) -> tuple[int, str] | None:
 
 
 def test_the_interfaces_are_provided() -> None:
-    for interface in (IExchangeRules, IHealthChecks, IHosts, IStickiness, ICascades, IResumable):
+    for interface in (
+        IExchangeRules,
+        IHealthChecks,
+        IHosts,
+        ILengths,
+        IStickiness,
+        ICascades,
+        IResumable,
+    ):
         verifyClass(interface, HTTPRules)
         verifyObject(interface, rules())
     for answered in (IResponseClassifier, IUndone, IRests):
