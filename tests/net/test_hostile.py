@@ -493,3 +493,55 @@ class HostileServers(Hostile):
             self.assertFalse(client.closed)
         self.wait(11)
         self.assertEqual(self.records.all[-1]["end"], "watch:silent")
+
+
+class HostileFailures(Hostile):
+    """A failing answer is kept while another server is tried: it may have no end, at nobody's cost."""
+
+    FAILING = b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def failed(self, *servers: int) -> tuple[Peer, Peer, Peer]:
+        """A client whose first server has begun a failing answer, that link, and the next one."""
+        self.start(2, limits=LIMITS, failover=Failover(tries=2, response_timeout=5.0))
+        client = self.client()
+        client.sends(GET)
+        first = self.servers[0].link()
+        first.sends(self.FAILING)
+        return client, first, self.servers[1].link()
+
+    def test_one_without_end_is_dropped_when_it_is_too_large(self) -> None:
+        client, first, second = self.failed()
+        for _ in range(20):
+            first.sends(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
+        self.assertLess(self.broker.storage.used, 70_000)
+        self.assertTrue(first.closed)
+        second.sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertEqual(self.broker.storage.used, 0)
+
+    def test_one_that_drips_ends_with_the_transaction(self) -> None:
+        client, first, second = self.failed()
+        for _ in range(4):
+            first.sends(b"1\r\nx\r\n")
+            self.wait(1)
+        second.sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        self.assertTrue(first.closed)
+
+    def test_one_that_drips_renews_no_limit_of_the_next_try(self) -> None:
+        client, first, second = self.failed()
+        for _ in range(12):
+            first.sends(b"1\r\nx\r\n")
+            self.wait(0.5)
+        self.assertEqual(self.status(client), b"504")
+        self.assertTrue(first.closed)
+        self.assertTrue(second.closed)
+
+    def test_the_last_one_that_drips_is_the_clients(self) -> None:
+        client, first, second = self.failed()
+        first.sends(b"1\r\nx\r\n")
+        second.sends(self.FAILING + b"1\r\ny\r\n")
+        self.assertTrue(client.takes().endswith(b"1\r\ny\r\n"))
+        self.assertTrue(first.closed)
+        second.sends(b"0\r\n\r\n")
+        self.assertTrue(client.takes().endswith(b"0\r\n\r\n"))

@@ -267,6 +267,7 @@ def test_no_file_is_left(own_attacked: Attacked) -> None:
         served = attacked.connect("plain")
         served.sendall(GET)
         assert head_of(served).endswith(OK[-6:])
+        without_link = attacked.connect("secure")
         limits = resource.prlimit(attacked.pid, resource.RLIMIT_NOFILE)
         used = len(list(Path(f"/proc/{attacked.pid}/fd").iterdir()))
         resource.prlimit(attacked.pid, resource.RLIMIT_NOFILE, (used + 5, limits[1]))
@@ -277,6 +278,8 @@ def test_no_file_is_left(own_attacked: Attacked) -> None:
                 served.sendall(GET)
                 assert head_of(served).startswith(b"HTTP/1.1 200 ")
                 time.sleep(0.1)
+            without_link.sendall(GET)
+            assert head_of(without_link).startswith(b"HTTP/1.1 503 ")
             turned_away = 0
             for client in clients:
                 client.settimeout(0.01)
@@ -284,9 +287,10 @@ def test_no_file_is_left(own_attacked: Attacked) -> None:
                     turned_away += not client.recv(1)
             assert turned_away > 80
             assert attacked.cpu - cpu < 1
+            assert attacked.last("secure")["end"] == "link:internal"
         finally:
             resource.prlimit(attacked.pid, resource.RLIMIT_NOFILE, limits)
-        for client in clients:
+        for client in [*clients, without_link]:
             client.close()
         time.sleep(1)
         del good.wrong[wrong:]  # who came meanwhile was turned away
