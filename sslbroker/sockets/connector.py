@@ -167,6 +167,7 @@ class Connector:
             self._ended(self.factory.clientConnectionFailed, Failure())
             return
         transport.ended = self._lost
+        transport.calling = True
         if protocol is None:
             transport.loseConnection()
             return

@@ -68,6 +68,7 @@ class PlainTransport(Outgoing):
         "_read_ended",
         "_write_ended",
         "_write_ending",
+        "calling",
         "disconnecting",
         "ended",
         "fileno",
@@ -81,6 +82,8 @@ class PlainTransport(Outgoing):
         self.protocol: Any = protocol
         #: Called with the reason, after the protocol's `connectionLost`; None: nobody else wants to know.
         self.ended: Any = None
+        #: We have called the peer: what it sends may answer what we could not send, and is waited for.
+        self.calling = False
         self.disconnecting = False
         self._paused = False  # the protocol wants no more for now
         self._read_ended = False  # the peer sends no more
@@ -250,15 +253,18 @@ class PlainTransport(Outgoing):
         """The peer has gone. Its end is told when everything has been read that it sent before."""
         if self._read_ended or self._closing or self._broken not in _PEER_GONE:
             return CONNECTION_LOST
-        if self._paused and not self._has_left_something():
+        if self._paused and not self._has_left_an_answer():
             return CONNECTION_LOST
         self.reactor.removeWriter(self)
         return None
 
-    def _has_left_something(self) -> bool:
-        """Is there anything that the peer sent, and the protocol has not had?"""
+    def _has_left_an_answer(self) -> bool:
+        """Is there anything that whom we have called sent, and the protocol has not had?
+
+        Who called us, and has gone, gets no answer: nobody waits until more of what it sent is wanted.
+        """
         try:
-            return bool(self.socket.recv(1, socket.MSG_PEEK))
+            return self.calling and bool(self.socket.recv(1, socket.MSG_PEEK))
         except OSError:
             return False
 
@@ -312,7 +318,7 @@ class PlainTransport(Outgoing):
     def _waits_for_reader(self, reason: Failure) -> bool:
         """Has a reactor seen the peer go while the protocol wants no more for now, and has not had all?"""
         over = self._read_ended or self._closing or self._aborting or not reason.check(ConnectionLost)
-        if not self._paused or over or not self._has_left_something():
+        if not self._paused or over or not self._has_left_an_answer():
             return False
         self._broken = self._broken or errno.ECONNRESET
         return True

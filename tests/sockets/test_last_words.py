@@ -54,6 +54,7 @@ class Played:
         else:
             self.transport = PlainTransport(*where)
             self.tls = None
+        self.transport.calling = True
         self.transport.start()
         if secure:
             self.shakes()
@@ -159,6 +160,19 @@ class LastWords(SynchronousTestCase):
                 heard.transport.write(writes)
                 self.turns()
                 self.assertEqual(heard.events, ["lost ConnectionLost"])
+
+    def test_who_called_us_and_has_gone_waits_for_nothing(self) -> None:
+        for secure in (False, True):
+            for writes in (b"", UPLOAD):
+                heard, peer = self.played(secure)
+                peer.transport.calling = False
+                heard.transport.write(UPLOAD)
+                heard.transport.pauseProducing()
+                self.turns(2)
+                peer.answers_and_closes()
+                heard.transport.write(writes)
+                self.turns()
+                self.assertEqual((heard.received, heard.events), (b"", ["lost ConnectionLost"]))
 
     def test_who_closes_while_something_waits_is_told_at_once(self) -> None:
         for secure in (False, True):
