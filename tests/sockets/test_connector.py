@@ -145,6 +145,7 @@ class Connecting(ConnectorCase):
         self.assertEqual((connector.state, heard.events), ("connected", ["made"]))
         self.assertEqual(self.factory.peer, IPv4Address("TCP", *self.place))
         self.assertIs(connector.transport, heard.transport)
+        self.assertTrue(heard.transport.calling)
         self.assertRaises(RuntimeError, connector.connect)
         heard.transport.write(b"ping")
         self.assertEqual(peer.recv(9), b"ping")
