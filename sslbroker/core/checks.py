@@ -42,7 +42,7 @@ class Checking:
     def heard(self, result: Result) -> bool:
         """A check is over. True: the verdict is another one now.
 
-        A check that ended by a mistake of the broker, or of a plugin, says nothing of the server.
+        A check that failed by a mistake or a want of the broker, or of a plugin, says nothing of the server.
         """
         if result.cause is Cause.INTERNAL:
             return False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any, cast
 from unittest import mock
 
+from twisted.internet.error import ConnectError
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
 from sslbroker.net.checks import Checks
 from sslbroker.settings import Failover, Health, LinkTLS
@@ -169,6 +172,17 @@ class Verdicts(ChecksCase):
         self.assertEqual(self.bars(), {})
         self.assertEqual(self.pool.members[0].figures.checks, {"internal": 2})
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_a_want_of_the_brokers_own_bars_nobody(self) -> None:
+        def out_of_files(factory: Any, network: object) -> bool:
+            factory.clientConnectionFailed(None, Failure(ConnectError(errno.EMFILE, "no files")))
+            return True
+
+        self.begin(health=Health(interval=1.0, fall=1))
+        with mock.patch.object(self.servers[0], "called", out_of_files):
+            self.wait(2.0)
+        self.assertEqual(self.bars(), {})
+        self.assertEqual(self.pool.members[0].figures.checks, {"internal": 2})
 
     def test_a_mistake_of_who_is_told_is_logged_and_checks_go_on(self) -> None:
         def fails(*told: str) -> None:
