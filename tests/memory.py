@@ -11,7 +11,8 @@ import errno
 import os
 import socket
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from socket import AF_INET6, inet_ntop, inet_pton
 from typing import Any
@@ -45,7 +46,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from sslbroker.extensions import extensions
+from sslbroker.extensions import Extensions, extensions
 from sslbroker.interfaces import IBackendProtocol, IObserver
 from sslbroker.net.link import Link
 from sslbroker.net.transports import StockTransports, Wrapping
@@ -86,6 +87,7 @@ class MemoryTransport:
         self.reading = True
         self.writing = False
         self.out = bytearray()
+        self.window = WINDOW  # the most that goes at once
         self.closing_write = False
         self.wrote_eof = False
         self.got_eof = False  # the other end sends no more; told whenever this end reads
@@ -204,8 +206,8 @@ class MemoryTransport:
                 return True
             if not other.reading:
                 return False
-            data = bytes(self.out[:WINDOW])
-            del self.out[:WINDOW]
+            data = bytes(self.out[: self.window])
+            del self.out[: self.window]
             other.receives(data)
             if self.out or not self.connected or self.aborted:
                 return True
@@ -579,6 +581,8 @@ class ScriptedServer:
         self.behaviour = "accept"
         self.starts_deaf = False  # what it accepts, it does not read from
         self.stays = False  # it keeps its side open after the broker has ended its own
+        self.window = WINDOW  # the most that it takes at once
+        self.peers: Callable[[BrokerCase], Peer] = Peer  # what it makes for each link
         self.contexts: IOpenSSLServerConnectionCreator | None = None  # it speaks TLS, so
         self.links: deque[Peer] = deque()
         self.accepted = 0
@@ -606,7 +610,7 @@ class ScriptedServer:
                 log.err()
                 factory.clientConnectionFailed(None, Failure(ConnectError(string=str(error))))
                 return True
-            peer = Peer(self.case)
+            peer = self.peers(self.case)
             peer.stays = self.stays
             self.links.append(peer)
             host, _, port = self.address.rpartition(":")
@@ -615,6 +619,7 @@ class ScriptedServer:
                 wrapping = TLSMemoryBIOFactory(self.contexts, False, _one(peer), clock=network.clock)
                 far = wrapping.buildProtocol(IPv4Address("TCP", host, int(port)))
             network.connect(link, far, host, int(port))
+            network.ends[-2].window = self.window
             if self.starts_deaf:
                 peer.stops_reading()
         else:
@@ -689,7 +694,7 @@ class BrokerCase(SynchronousTestCase):
             storage=storage or Storage(),
             broker=Broker(name="test-broker", transport=TRANSPORT),
         )
-        known = extensions(protocols=protocols) if protocols else None
+        known = extensions(protocols=protocols) if protocols else _installed()
         made = transports(self.clock)
         self.broker = BrokerService(self.configuration, self.clock, known, transports=made)
         self.pool = self.broker.pools["shop"]
@@ -796,6 +801,12 @@ class BrokerCase(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [], "timers are left")
         for end in self.network.ends:
             self.assertFalse(end.connected and isinstance(end.protocol, Link), "a link is not closed")
+
+
+@cache
+def _installed() -> Extensions:
+    """To look them up takes a broker longer than all else that it does at its start."""
+    return extensions()
 
 
 def _one(protocol: Protocol) -> Factory:

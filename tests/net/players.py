@@ -1,0 +1,487 @@
+"""Plays a case of `faults` through the broker in memory, and compares what everybody saw with the model.
+
+Decides what clients and servers say, and when. Invariant: what a server answers depends on what it received
+and on its act alone; after each step everything has happened that can happen without a further word. Refuses
+to know what must happen: `faults.expected` does.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import h11
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHandshakeListener
+from zope.interface import implementer
+
+from sslbroker import service
+from sslbroker.prepared import Prepared, prepare
+from sslbroker.settings import Failover, LinkTLS, Storage
+
+from ..memory import BrokerCase, Peer, ScriptedServer, other_end
+from .faults import (
+    CONTENT,
+    ENDS,
+    ETAG,
+    GIVEN,
+    OF_LINK,
+    PART_OF_REQUEST,
+    STATUSES,
+    Act,
+    Asked,
+    Case,
+    Expected,
+    Fault,
+    Form,
+    Gets,
+    Place,
+    expected,
+)
+from .test_secure_links import FOLDER
+from .test_secure_links import speaks as _speaks
+
+speaks = cache(_speaks)
+_PREPARED: dict[tuple[bool, int], Prepared] = {}  # what is the same for each broker of a kind
+
+RESPONSE_TIMEOUT, CONNECT_TIMEOUT = 1.0, 0.5
+GO_AHEAD_WAIT = 1.0  # for which the content of a request that expects 100 is held back
+NOT_HTTP = b"\x00SSH-2.0-OpenSSH_9.9\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+WARM = b"GET /warm HTTP/1.1\r\nHost: shop\r\n\r\n"
+WARMED = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+OTHER_ETAG = b'"v2"'
+OTHER = CONTENT.replace(b"0", b"o")
+
+#: How much of the content of a request the client has sent.
+HEAD_SENT, PART_SENT, ALL_SENT = range(3)
+
+
+class Message:
+    """What a peer received of one message, as far as it came: by h11."""
+
+    def __init__(self, data: bytes, asked: Asked | None = None, ended: bool = False) -> None:
+        """Of a request; or of the answer to `asked`. `ended`: the connection did, in order."""
+        self.head: Any = None
+        self.content = b""
+        self.interim = 0
+        self.whole = False
+        self.rest = b""
+        connection = h11.Connection(h11.CLIENT if asked else h11.SERVER, max_incomplete_event_size=100_000)
+        if asked:
+            request = h11.Request(
+                method=asked.method,
+                target="/",
+                headers=[("host", "shop")] + [("connection", "close")] * (not asked.minor),
+            )
+            connection.send(request)
+            connection.send(h11.EndOfMessage())
+        connection.receive_data(data)
+        if ended:
+            connection.receive_data(b"")
+        while True:
+            try:
+                event = connection.next_event()
+            except h11.RemoteProtocolError:  # it ended too early
+                break
+            if isinstance(event, h11.Request | h11.Response):
+                self.head = event
+            elif isinstance(event, h11.InformationalResponse):
+                self.interim += 1
+            elif isinstance(event, h11.Data):
+                self.content += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                self.whole = True
+                self.rest = connection.trailing_data[0]
+                break
+            else:
+                break
+
+    def field(self, name: bytes) -> bytes | None:
+        found = [value for key, value in self.head.headers if key == name]
+        assert len(found) < 2, found
+        return found[0] if found else None
+
+
+def request_of(asked: Asked) -> tuple[bytes, bytes, bytes]:
+    """A request as its client sends it: head, first part of the content, the rest."""
+    fields = [b"Host: shop"]
+    parts = [GIVEN[:PART_OF_REQUEST], GIVEN[PART_OF_REQUEST:]] if asked.framing else [b"", b""]
+    if asked.framing == "length":
+        fields.append(b"Content-Length: %d" % len(GIVEN))
+    elif asked.framing == "chunked":
+        fields.append(b"Transfer-Encoding: chunked")
+        parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
+        parts[1] += b"0\r\n\r\n"
+    if asked.key:
+        fields.append(b'Idempotency-Key: "7"')
+    if asked.expects:
+        fields.append(b"Expect: 100-continue")
+    if asked.part:
+        fields.append(b"Range: bytes=%d-%d" % asked.part)
+    line = b"%s /a HTTP/1.%d" % (asked.method, asked.minor)
+    return b"\r\n".join([line, *fields, b"", b""]), parts[0], parts[1]
+
+
+def answer_to(request: Message, form: Form, fault: Fault = Fault.NONE) -> tuple[bytes, list[bytes], bytes]:
+    """A server's answer: its head, its content in two pieces with their framing, its end."""
+    status, content, fields = 200, CONTENT, [b"Content-Type: text/plain"]
+    etag = ETAG
+    if fault is Fault.CHANGED:
+        content, etag = OTHER, OTHER_ETAG
+    elif fault is Fault.LYING:
+        content = OTHER
+    if fault is Fault.OTHER_TYPE:
+        fields = [b"Content-Type: text/html"]
+    elif fault is Fault.OTHER_CODING:
+        fields.append(b"Content-Encoding: gzip")
+    span, condition = request.field(b"range"), request.field(b"if-range")
+    if fault is Fault.FROM_BEGINNING or (
+        condition is not None and (condition != etag or form.etag != "strong")
+    ):
+        span = None
+    total = len(content)
+    if span is not None:
+        first, _, last = span.removeprefix(b"bytes=").partition(b"-")
+        start, stop = int(first), int(last or total - 1)
+        if fault is Fault.ELSEWHERE:
+            start += 8
+        status, content = 206, content[start : stop + 1]
+        said = total + 8 if fault is Fault.OTHER_TOTAL else total
+        fields.append(b"Content-Range: bytes %d-%d/%d" % (start, stop, said))
+    if form.etag and fault is not Fault.UNPROVED:
+        fields.append(b"ETag: " + (b"W/" if form.etag == "weak" or fault is Fault.WEAK else b"") + etag)
+    middle = 3 * len(content) // 5
+    pieces, end = [content[:middle], content[middle:]], b""
+    if form.framing == "nothing":
+        status, pieces = 204, []
+    elif form.framing == "length":
+        fields.append(b"Content-Length: %d" % len(content))
+        pieces, end = [content[:middle], content[middle:-1]], content[-1:]
+    elif form.framing in ("chunked", "trailers"):
+        fields.append(b"Transfer-Encoding: chunked")
+        pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece]
+        end = b"0\r\n\r\n"
+        if form.framing == "trailers":
+            fields.append(b"Trailer: X-Sum")
+            end = b"0\r\nX-Sum: 1\r\n\r\n"
+    if request.head.method == b"HEAD":
+        pieces, end = [], b""
+    reason = {200: b"OK", 204: b"No Content", 206: b"Partial Content"}[status]
+    head = b"\r\n".join([b"HTTP/1.1 %d %s" % (status, reason), *fields, b"", b""])
+    return head, pieces, end
+
+
+def failing_answer(status: int, by: int, bare: bool) -> bytes:
+    """That of a server that fails; `bare`: to a HEAD."""
+    content = b"%d by server %d\n" % (status, by)
+    head = b"HTTP/1.1 %d Failed\r\nContent-Length: %d\r\n" % (status, len(content))
+    if status == 503:
+        head += b"Retry-After: 7\r\n"
+    return head + b"\r\n" + (b"" if bare else content)
+
+
+class Playing(BrokerCase):
+    """Plays cases, each with a broker of its own."""
+
+    def play(self, case: Case) -> None:
+        """One case, from the first byte to the last timer."""
+        must = expected(case)
+        try:
+            self.setUp()
+            self.begin(case)
+            self.client_of(case)
+            for attempt, act in zip(must.tries, case.acts, strict=False):
+                self.act(case, act, self.servers[attempt.server - 1])
+            self.early = bool(case.asked.framing) and self.sent < ALL_SENT
+            self.sends_up_to(ALL_SENT)
+            self.settle()
+            self.compare(case, must)
+            self.tearDown()
+            self.assertEqual(self.flushLoggedErrors(), [])
+        except Exception as error:
+            raise AssertionError(f"{case}\n  {self.told()}\n  {type(error).__name__}: {error}") from error
+
+    def told(self) -> str:
+        tries = self.records.all[-1]["tries"] if self.records.all else "no transaction ended"
+        return f"client: {self.peer.received[-200:]!r}, {self.peer.lost!r}; tries: {tries}"
+
+    # --- before the transaction ---
+
+    def begin(self, case: Case) -> None:
+        key = (case.secure, case.share)
+        self.patch(service, "prepare", lambda *given: _PREPARED.get(key) or self.prepare_once(key, *given))
+        storage = Storage(per_transaction=case.share) if case.share else Storage()
+        self.start(
+            failover=Failover(response_timeout=RESPONSE_TIMEOUT, connect_timeout=CONNECT_TIMEOUT),
+            storage=storage,
+            continue_secure_link=case.secure,
+            tls=LinkTLS(ca=FOLDER / "ca.pem") if case.secure else None,
+        )
+        for server in self.servers if case.secure else ():
+            server.contexts = speaks(server.address.partition(":")[0])
+        self.used: dict[ScriptedServer, Peer] = {}
+        for server in self.servers if case.warm else ():
+            client = self.client()
+            client.sends(WARM)
+            self.used[server] = link = server.link()
+            link.sends(WARMED)
+            link.takes()
+            client.closes()
+        for act, server in zip(case.acts, self.servers, strict=False):
+            self.stage(act, server)
+
+    def prepare_once(self, key: tuple[bool, int], *given: Any) -> Prepared:
+        _PREPARED[key] = prepared = prepare(*given)
+        return prepared
+
+    def stage(self, act: Act, server: ScriptedServer) -> None:
+        """What is there before the broker calls."""
+        if act.fault in OF_LINK and server in self.used:
+            self.used.pop(server).resets()
+        if act.fault is Fault.REFUSED:
+            server.behaviour = "refuse"
+        elif act.fault is Fault.UNREACHABLE:
+            server.behaviour = "unreachable"
+        elif act.fault is Fault.CONNECT_TIMEOUT:
+            server.behaviour = "silent"
+        elif act.fault in (Fault.NO_TLS, Fault.TLS_BROKEN):
+            server.contexts = None
+        elif act.fault is Fault.UNVERIFIED:
+            server.contexts = speaks("other.test")
+
+    def client_of(self, case: Case) -> None:
+        """The client, in every third case over TLS."""
+        self.asked = case.asked
+        self.head, self.part, self.rest = request_of(case.asked)
+        over_tls = len(str(case)) % 3 == 0
+        self.peer = self.client(secure=over_tls)
+        self.sent = HEAD_SENT
+        self.links: list[Peer] = []  # that got something of the request
+        self.continued = False  # a server has said 100
+        self.early = False
+        self.peer.stays = True
+        for act, server in zip(case.acts, self.servers, strict=False):
+            self.holds_back(act, server, case)
+        first = self.head
+        if not case.asked.expects and self.needed(case.acts[0]) == ALL_SENT:
+            first, self.sent = first + self.part + self.rest, ALL_SENT
+        self.peer.sends(first)
+
+    # --- one try ---
+    def needed(self, act: Act) -> int:
+        """How much the client must have sent when a server comes to where it fails."""
+        place = act.place
+        if not self.asked.framing or place is Place.BEFORE_CONTENT_OF_REQUEST:
+            return HEAD_SENT
+        if place is Place.IN_CONTENT_OF_REQUEST:
+            return PART_SENT
+        return HEAD_SENT if self.asked.expects and place < Place.SAID_NOTHING else ALL_SENT
+
+    def sends_up_to(self, needed: int) -> None:
+        """The client goes on, unless it is gone."""
+        while self.sent < needed:
+            piece = (self.part, self.rest)[self.sent]
+            self.sent += 1
+            if self.peer.lost is None:
+                self.peer.sends(piece)
+
+    def holds_back(self, act: Act, server: ScriptedServer, case: Case) -> None:
+        """The server will take nothing of the request, or only the beginning of it."""
+        if act.place > Place.IN_HEAD_OF_REQUEST:
+            return
+        some = act.place is Place.IN_HEAD_OF_REQUEST
+        if self.reuses(case, server):
+            takes_only(wire(self.used[server]), 20 * some)
+        elif case.secure:
+            server.window, server.peers = 16, Deaf  # the end of the handshake comes with the request
+        elif some:
+            server.window, server.peers = 20, Fed
+        else:
+            server.starts_deaf = True
+
+    def reuses(self, case: Case, server: ScriptedServer) -> bool:
+        return server in self.used and case.asked.repeatable
+
+    def act(self, case: Case, act: Act, server: ScriptedServer) -> None:
+        """What one server does in its try."""
+        fault, place = act.fault, act.place
+        self.settle()
+        if fault in OF_LINK:
+            if fault is Fault.CONNECT_TIMEOUT:
+                self.wait(CONNECT_TIMEOUT + 0.05)
+            elif fault is Fault.NO_TLS:
+                server.link().sends(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            elif fault is Fault.TLS_BROKEN:
+                server.link().resets()
+            elif fault is Fault.UNVERIFIED:
+                server.link()
+            return
+        link = self.used[server] if self.reuses(case, server) else server.link()
+        self.links.append(link)
+        needed = self.needed(act)
+        if self.asked.expects and needed > HEAD_SENT:
+            link.sends(CONTINUE)
+            self.continued = True
+        self.sends_up_to(needed)
+        if place > Place.IN_HEAD_OF_REQUEST:
+            self.check_request(link, withheld=self.asked.expects and needed == HEAD_SENT)
+        if place > Place.SAID_NOTHING:
+            self.says(link, case.form, act)
+        if link.lost is not None:
+            return  # by its own answer's end
+        if fault in STATUSES:
+            status = int(fault.value.split()[1])
+            link.sends(failing_answer(status, self.servers.index(server) + 1, self.asked.method == b"HEAD"))
+        elif fault is Fault.GARBAGE:
+            link.sends(NOT_HTTP)
+        elif fault is Fault.SILENCE:
+            self.silence(act)
+        elif fault in ENDS:
+            self.ends(link, fault)
+
+    def says(self, link: Peer, form: Form, act: Act) -> None:
+        """The answer, up to where the server fails."""
+        head, pieces, end = answer_to(Message(link.received), form, act.fault)
+        place = act.place
+        if place is Place.IN_HEAD:
+            link.sends(head[: len(head) // 2])
+            return
+        link.sends(head)
+        if place is Place.IN_CONTENT and act.fault is Fault.GARBAGE:
+            link.sends(pieces[0])
+        elif place is Place.IN_CONTENT:
+            link.sends(pieces[0])
+            link.sends(pieces[1][: len(pieces[1]) // 4])
+        elif place > Place.IN_CONTENT:
+            link.sends(b"".join(pieces))
+        if place is Place.AFTER_END:
+            link.sends(end)
+            if form.framing == "close":
+                link.closes()
+
+    def silence(self, act: Act) -> None:
+        """Time passes; while it is the client's turn the server's time does not count."""
+        withheld = self.asked.expects and act.place < Place.IN_CONTENT_OF_REQUEST
+        self.wait(RESPONSE_TIMEOUT + 0.05 + withheld * GO_AHEAD_WAIT)
+        if self.asked.framing and self.sent < ALL_SENT:
+            self.nobody_else("a client's pause is no silence")
+            self.sends_up_to(ALL_SENT)
+            self.wait(RESPONSE_TIMEOUT + 0.05)
+
+    def ends(self, link: Peer, fault: Fault) -> None:
+        if fault is Fault.FIN:
+            link.closes()
+        elif fault is Fault.RESET:
+            link.resets()
+        else:
+            wire(link).loseConnection()
+            self.settle()
+
+    # --- what must have happened ---
+
+    def check_request(self, link: Peer, withheld: bool) -> None:
+        """The server has everything that the client has sent so far, and nothing else."""
+        got = Message(link.received)
+        self.assertIsNotNone(got.head, f"no head of a request: {link.received!r}")
+        self.assertEqual((got.head.method, got.head.target), (self.asked.method, b"/a"))
+        sent = (
+            GIVEN[: (0, PART_OF_REQUEST, len(GIVEN))[self.sent]]
+            if self.asked.framing and not withheld
+            else b""
+        )
+        self.assertEqual(got.content, sent, "not what the client sent so far")
+        self.assertEqual(got.whole, not self.asked.framing or (self.sent == ALL_SENT and not withheld))
+        self.assertEqual(got.rest, b"")
+
+    def nobody_else(self, why: str) -> None:
+        self.assertEqual([server.address for server in self.servers if server.links], [], why)
+
+    def compare(self, case: Case, must: Expected) -> None:
+        """The record, what servers saw, and what the client got."""
+        self.nobody_else("a link too much")
+        if not case.asked.repeatable:
+            self.assertLessEqual(len(self.links), 1, "two servers may have seen it")
+        for link in self.links:
+            got = Message(link.received)
+            self.assertEqual(got.rest, b"", "the server was asked again")
+            if got.whole:
+                self.assertEqual(got.content, GIVEN if case.asked.framing else b"")
+        records = [record for record in self.records.all if record["target"] == "/a"]
+        self.assertEqual(len(records), 1)
+        tries = [(int(t["server"][7]), t["outcome"], t.get("next")) for t in records[0]["tries"]]
+        self.assertEqual([server for server, _, _ in tries], [t.server for t in must.tries])
+        for (_, outcome, reason), tried in zip(tries, must.tries, strict=True):
+            self.assertIn(outcome, tried.outcomes)
+            self.assertIn(reason, tried.reasons or (None,))
+        self.check_answer(case, must)
+        self.assertEqual(records[0]["end"] == "ok", must.gets in (Gets.WHOLE, Gets.FAILING))
+
+    def check_answer(self, case: Case, must: Expected) -> None:
+        asked, peer = case.asked, self.peer
+        clean = peer.ended or isinstance(peer.lost, ConnectionDone)
+        got = Message(peer.received, asked, clean)
+        self.assertEqual(got.whole, must.gets is not Gets.CUT, "whole, or not")
+        self.assertEqual(got.rest, b"", "more than an answer")
+        self.assertEqual(got.interim, int(self.continued))
+        status = got.head.status_code
+        if must.gets in (Gets.WHOLE, Gets.CUT):
+            right = b"" if case.form.framing == "nothing" or asked.method == b"HEAD" else CONTENT
+            if asked.part and right:
+                right = CONTENT[asked.part[0] : asked.part[1] + 1]
+            self.assertEqual(status, 204 if case.form.framing == "nothing" else 206 if asked.part else 200)
+            etag = {"": None, "weak": b"W/" + ETAG, "strong": ETAG}[case.form.etag]
+            self.assertEqual(got.field(b"etag"), etag)
+        if must.gets is Gets.CUT:
+            self.assertTrue(right.startswith(got.content), "not the beginning of the right content")
+            self.assertIsInstance(peer.lost, ConnectionLost, "cut, but not visibly")
+            return
+        self.assertEqual(clean, not asked.minor or self.early, "the client's connection goes on, or not")
+        if must.gets is Gets.WHOLE:
+            self.assertTrue(got.content == right, "not the right content")
+            return
+        self.assertEqual(status, must.status)
+        if must.gets is Gets.FAILING:
+            content = b"" if asked.method == b"HEAD" else b"%d by server %d\n" % (status, must.by)
+            self.assertEqual(got.content, content)
+        else:
+            self.assertEqual(got.field(b"retry-after"), b"1")
+            self.assertLess(len(got.content), 120)
+            self.assertNotIn(b"10.0.0.", got.content)
+
+
+class Fed(Peer):
+    """Reads once, and then no more."""
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        self.stops_reading()
+
+
+@implementer(IHandshakeListener)
+class Deaf(Peer):
+    """Reads its handshake, and then no more."""
+
+    def handshakeCompleted(self) -> None:
+        wire(self).pauseProducing()
+
+
+def wire(peer: Peer) -> Any:
+    """A peer's transport, below TLS."""
+    transport: Any = peer.transport
+    return transport.transport if hasattr(transport, "wrappedProtocol") else transport
+
+
+def takes_only(end: Any, count: int) -> None:
+    """Of what comes next `end` takes so many bytes, and then reads no more."""
+    if not count:
+        end.pauseProducing()
+        return
+    receives = end.receives
+    other_end(end).window = count
+
+    def once(data: bytes) -> None:
+        receives(data)
+        end.pauseProducing()
+
+    end.receives = once

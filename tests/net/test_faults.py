@@ -1,0 +1,149 @@
+"""Every fault, at every place of a transaction, for every kind of request and answer, and of links.
+
+What must happen is said by the model in `faults`; the players compare it with what servers and the client saw
+and with the access log. ``SSLBROKER_FAULTS=GET`` plays only the cases whose description has that in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import product, repeat
+
+from .faults import (
+    FORMS,
+    GOOD,
+    OF_LINK,
+    OF_TLS,
+    REQUESTS,
+    STATUSES,
+    TRIES,
+    UNPROVABLE,
+    Act,
+    Case,
+    Fault,
+    Form,
+    Place,
+    plays,
+)
+from .players import Playing
+
+ONLY = os.environ.get("SSLBROKER_FAULTS", "")
+SHOWN = 12  # cases that came out wrong
+
+LENGTH = Form("length")
+OF_SERVERS = (Fault.FIN, Fault.RUDE, Fault.RESET, Fault.SILENCE, Fault.GARBAGE)
+BEFORE = tuple(place for place in Place if place < Place.BEFORE_CONTENT)
+BEGUN = (Place.BEFORE_CONTENT, Place.IN_CONTENT, Place.BEFORE_END)
+SOME = ("GET", "PUT", "POST", "POST with a key")
+RESUMED = tuple(asked for asked in REQUESTS if asked.method == b"GET")
+RESUMABLE = tuple(Form(framing) for framing in ("length", "chunked", "close"))
+
+
+def of_links(act: Act) -> Iterator[Case]:
+    """It fails, on links of all kinds, and another does what it should; or all fail alike."""
+    for asked, secure, warm in product(REQUESTS, (False, True), (False, True)):
+        if plays(act, asked, LENGTH, secure) and (asked.name in SOME or not (secure and warm)):
+            yield Case(asked, LENGTH, (act, GOOD), secure, warm)
+            if not warm:
+                yield Case(asked, LENGTH, (act,) * TRIES, secure)
+
+
+class Faults(Playing):
+    def all(self, cases: Iterable[Case], at_least: int) -> None:
+        """They come out as the model says; and there are so many, that none is lost by a mistake here."""
+        count = 0
+        wrong: list[str] = []
+        for case in cases:
+            if ONLY in str(case):
+                count += 1
+                try:
+                    self.play(case)
+                except AssertionError as error:
+                    self.flushLoggedErrors()
+                    wrong.append(str(error))
+        self.assertFalse(wrong, f"{len(wrong)} of {count} cases:\n" + "\n".join(wrong[:SHOWN]))
+        if not ONLY:
+            self.assertGreaterEqual(count, at_least)
+
+    def test_before_there_is_a_link(self) -> None:
+        self.all((case for fault in OF_LINK for case in of_links(Act(fault))), 250)
+
+    def test_before_the_answer_began(self) -> None:
+        faults = product((*OF_SERVERS, *STATUSES), BEFORE)
+        self.all((case for fault, place in faults for case in of_links(Act(fault, place))), 1500)
+
+    def test_what_is_stored_no_more_is_not_sent_again(self) -> None:
+        faults = product((Fault.REFUSED, Fault.RESET, Fault.SILENCE, Fault.STATUS_500), BEFORE)
+        self.all(
+            (
+                Case(asked, LENGTH, (Act(fault, place), GOOD), share=2000)
+                for asked, (fault, place) in product(REQUESTS, faults)
+                if asked.framing and plays(Act(fault, place), asked, LENGTH, False)
+            ),
+            100,
+        )
+
+    def test_after_the_answer_began(self) -> None:
+        self.all(
+            (
+                Case(asked, form, (Act(fault, place), GOOD, GOOD), secure)
+                for asked, form, fault, place, secure in product(
+                    REQUESTS, FORMS, OF_SERVERS, BEGUN, (False, True)
+                )
+                if plays(Act(fault, place), asked, form, secure)
+                and (asked.method == b"GET" or form.etag == "strong")
+            ),
+            1000,
+        )
+
+    def test_in_place_of_the_rest(self) -> None:
+        """Whatever a second server does that is asked for the rest, and a third one after it."""
+        broken = [Act(Fault.RESET, place) for place in BEGUN] + [Act(Fault.SILENCE, Place.IN_CONTENT)]
+        rest = [Act(fault, Place.AFTER_END) for fault in (Fault.NONE, Fault.FROM_BEGINNING, *UNPROVABLE)]
+        rest += [Act(fault) for fault in (*OF_LINK, *OF_SERVERS, *STATUSES)]
+        rest += [Act(fault, place) for fault, place in product(OF_SERVERS, (Place.IN_HEAD, *BEGUN))]
+        cases = (
+            Case(asked, form, (first, second, third), number % 3 == 0 or second.fault in OF_TLS)
+            for number, (asked, form, second, first) in enumerate(product(RESUMED, RESUMABLE, rest, broken))
+            for third in ((GOOD, second)[number % 5 % 2],)
+            if not (second.fault is Fault.FROM_BEGINNING and asked.part)  # it may serve, or not
+            and not (second.fault is Fault.LYING and first.place is Place.BEFORE_CONTENT)  # to nobody
+        )
+        self.all((case for case in cases if all(map(self.plays, repeat(case), case.acts))), 1000)
+
+    def plays(self, case: Case, act: Act) -> bool:
+        """As `plays`; and who is asked for a part says how long it is, so that no end comes early unseen."""
+        if act.fault is Fault.FIN and act.place is Place.IN_CONTENT and act is not case.acts[0]:
+            return True
+        return plays(act, case.asked, case.form, case.secure)
+
+    def test_after_the_answers_end(self) -> None:
+        self.all(
+            (
+                Case(asked, form, (Act(fault, Place.AFTER_END),), secure)
+                for asked, form, fault, secure in product(REQUESTS, FORMS, OF_SERVERS, (False, True))
+                if plays(Act(fault, Place.AFTER_END), asked, form, secure)
+                and (asked.method == b"GET" or form.etag == "strong")
+            ),
+            300,
+        )
+
+    def test_one_after_the_other(self) -> None:
+        """Whatever two servers do, one after the other; and then a third."""
+        left_out = (Fault.TLS_BROKEN, Fault.NO_TLS, Fault.RUDE)  # as UNVERIFIED, and as FIN
+        done = [Act(fault) for fault in (*OF_LINK, *OF_SERVERS, *STATUSES) if fault not in left_out]
+        done.append(Act(Fault.STATUS_500, Place.IN_CONTENT_OF_REQUEST))
+        asked = [one for one in REQUESTS if one.name in SOME]
+        chains: list[tuple[Act, ...]] = [(first, second, GOOD) for first, second in product(done, done)]
+        chains += product((Act(Fault.REFUSED), Act(Fault.STATUS_500), Act(Fault.FIN)), repeat=3)
+        chains += [(first, second, Act(Fault.STATUS_503)) for first, second in product(done, done)]
+        self.all(
+            (
+                Case(one, LENGTH, chain, secure)
+                for number, (one, chain) in enumerate(product(asked, chains))
+                for secure in (number % 3 == 0 or any(act.fault in OF_TLS for act in chain),)
+                if all(plays(act, one, LENGTH, secure) for act in chain)
+            ),
+            1000,
+        )
