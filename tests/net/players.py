@@ -370,13 +370,13 @@ class Playing(BrokerCase):
             self.wait(RESPONSE_TIMEOUT + 0.05)
 
     def ends(self, link: Peer, fault: Fault) -> None:
+        if fault is Fault.RESET:
+            link.resets()
+            return
         if fault is Fault.FIN:
             link.closes()
-        elif fault is Fault.RESET:
-            link.resets()
-        else:
-            wire(link).loseConnection()
-            self.settle()
+        wire(link).loseConnection()  # TLS's end is not waited for
+        self.settle()
 
     # --- what must have happened ---
 
