@@ -144,6 +144,30 @@ class Verdicts(ChecksCase):
         freed.assert_called()
         working.sends(OK)
 
+    def test_when_all_are_unhealthy_all_are_tried(self) -> None:
+        self.begin(2, Health("/up", interval=1.0, rise=1, fall=1))
+        self.answer(BUSY)
+        self.answer(BUSY, server=1)
+        self.assertEqual([set(self.bars(number)) for number in range(2)], [{"unhealthy"}] * 2)
+        client = self.client()
+        client.sends(GET)
+        (asked,) = (server for server in self.servers if server.links)
+        asked.link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+
+    def test_a_server_that_was_killed_and_is_back_is_used_before_its_checks_say_so(self) -> None:
+        self.begin(health=Health(interval=1.0, fall=1))
+        self.servers[0].behaviour = "refuse"
+        client = self.client()
+        client.sends(GET)
+        self.wait(0.6)
+        self.assertEqual(set(self.bars()), {"unhealthy", "unreachable"})
+        self.servers[0].behaviour = "accept"
+        self.wait(0.3)
+        self.assertEqual(set(self.bars()), {"unhealthy"})
+        self.servers[0].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+
     def test_reading_logs_and_certificates_anew_changes_no_verdict(self) -> None:
         self.begin(health=Health("/up", interval=1.0))
         self.answer(BUSY, BUSY, BUSY)
