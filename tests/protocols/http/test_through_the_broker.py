@@ -99,11 +99,11 @@ class Statuses(BrokerCase):
         refused = clients[2].takes()
         self.assertTrue(refused.startswith(b"HTTP/1.1 503 "), refused)
         self.assertIn(b"\r\nRetry-After: 1\r\n", refused)
-        self.assertIn(b"all servers are busy, and too many requests wait for one", refused)
+        self.assertIn(b"no server is free, or can be reached, and too many requests wait for one", refused)
         self.wait(6)
         waited = clients[1].takes()
         self.assertIn(b"\r\nRetry-After: 1\r\n", waited)
-        self.assertIn(b"all servers were busy for too long", waited)
+        self.assertIn(b"no server was free, or could be reached, in time", waited)
 
 
 class Proxies(BrokerCase):
