@@ -6,6 +6,7 @@
 #   make bench      the broker beside HAProxy, nginx and stock Twisted, every row, for the documents; BENCH= is other options
 #   make bench-quick    the main rows in two minutes
 #   make bench-offload  what clients and a server gain when the broker does the TLS
+#   make bench-faults   servers are killed, stopped and broken while clients compare hashes, beside HAProxy and nginx
 #   make clean      remove what these made
 #
 # PYTHON=python3.12 chooses the interpreter; without it the benches take an optimized build, where there is one. Paths are relative, so a checkout may have a space in its path.
@@ -14,7 +15,7 @@ PYTHON ?= python3
 DEMO ?=
 BENCH ?=
 
-.PHONY: help test demo test-all bench bench-quick bench-offload clean
+.PHONY: help test demo test-all bench bench-quick bench-offload bench-faults clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -31,7 +32,7 @@ test-all:
 	@$(PYTHON) tools/environment.py --extra dev
 	@.venv/bin/python -m tools.test_all
 
-bench bench-quick bench-offload:
+bench bench-quick bench-offload bench-faults:
 	@python="$$($(BENCH_PYTHON))" && "$$python" tools/environment.py --venv .cache/venv-bench --extra bench
 	@.cache/venv-bench/bin/python -m $(BENCH_$@)
 
@@ -41,6 +42,7 @@ BENCH_PYTHON = $(if $(filter file,$(origin PYTHON)),$(PYTHON) -m tools.optimized
 BENCH_bench = bench $(or $(BENCH),--publish)
 BENCH_bench-quick = bench --quick $(BENCH)
 BENCH_bench-offload = bench.offload $(or $(BENCH),--publish)
+BENCH_bench-faults = bench.faults $(or $(BENCH),--publish)
 
 clean:
 	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -1,7 +1,7 @@
 """Put the published figures into the documents: ``python -m bench.document``; ``--check`` only compares.
 
-Decides the tables that README.md and docs/performance.md show. Invariant: what stands between the marks comes
-from bench/results and from nothing else; text around them is left alone.
+Decides the tables that README.md, docs/performance.md and docs/failover.md show. Invariant: what stands
+between the marks comes from bench/results and from nothing else; text around them is left alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .faults.table import faults
 from .gains import WAYS, gain, middle
 from .measuring import spread
 from .options import PUBLISHED
@@ -100,6 +101,7 @@ PLACES = (
     ("README.md", "summary", PUBLISHED, summary),
     ("docs/performance.md", "details", PUBLISHED, details),
     ("docs/performance.md", "offload", PUBLISHED.with_name("offload.json"), offload),
+    ("docs/failover.md", "faults", PUBLISHED.with_name("faults.json"), faults),
 )
 
 

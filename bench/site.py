@@ -73,18 +73,25 @@ def cores() -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (first,), tuple(others)
 
 
+def prepared(directory: Path) -> Site:
+    """Certificates and cores, without servers."""
+    write_certificates(directory)
+    for each in (directory, *directory.iterdir()):
+        each.chmod(0o755)  # nginx drops to another user when root starts it
+    return Site(directory, *cores(), (), ())
+
+
 @contextmanager
 def started(directory: Path) -> Iterator[Site]:
     """Certificates, files and servers; the servers end with the block."""
-    proxy_cores, load_cores = cores()
-    write_certificates(directory)
+    site = prepared(directory)
     (directory / "files").mkdir(mode=0o755)
     for name, size in FILES.items():
         (directory / "files" / name).write_bytes(os.urandom(size))
-    for each in (directory, *(directory / "files").iterdir()):
-        each.chmod(0o755)  # nginx drops to another user when root starts it
+    for each in (directory / "files").iterdir():
+        each.chmod(0o755)
     ports = free_ports(2 * SERVERS)
-    site = Site(directory, proxy_cores, load_cores, tuple(ports[:SERVERS]), tuple(ports[SERVERS:]))
+    site = replace(site, plain=tuple(ports[:SERVERS]), secure=tuple(ports[SERVERS:]))
     listen = " ".join(
         [f"listen 127.0.0.1:{port} backlog=4096;" for port in site.plain]
         + [f"listen 127.0.0.1:{port} ssl backlog=4096;" for port in site.secure]
@@ -92,7 +99,7 @@ def started(directory: Path) -> Iterator[Site]:
     file = directory / "servers.conf"
     file.write_text(_NGINX.format(directory=directory, suite=SUITE, group=GROUP, listen=listen))
     argv: list[str | Path] = [find("nginx"), "-p", directory, "-c", file]
-    with Program("servers", argv, directory, cores=load_cores, ports=ports) as servers:
+    with Program("servers", argv, directory, cores=site.load_cores, ports=ports) as servers:
         yield replace(site, servers=(servers.pid,))
 
 

@@ -1,0 +1,73 @@
+"""The cases: which servers there are, what befalls them, what is asked, and what is to be reached.
+
+Decides the table. Invariant: a case is the same for each proxy, seeds included. Refuses to know proxies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .befalling import Fault
+
+NOTHING = Fault("")
+GOOD = ("good", "good", "good")
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    title: str
+    kinds: Sequence[str] = GOOD  # of the three servers
+    fault: Fault = NOTHING
+    response_timeout: int = 30
+    requests: int = 20_000
+    rate: float = 800.0  # requests a second, at most
+    posts: bool = False
+    keyed: bool = False
+    unseen: bool = True  # behind the broker no error may be visible
+    note: str = ""
+
+
+CASES = (
+    Case("kill", "one of three killed each second", fault=Fault("kill")),
+    Case(
+        "stop",
+        "one of three stopped for 3 s, again and again",
+        fault=Fault("stop", every=4.0, away=3.0),
+        response_timeout=1,
+    ),
+    Case("status", "one of three answers 500", kinds=("status", "good", "good")),
+    Case("cut", "one of three ends within bodies", kinds=("cut", "good", "good")),
+    Case("garbage", "one of three answers with garbage", kinds=("garbage", "good", "good")),
+    Case("outage", "all three killed every 4 s", fault=Fault("kill", every=4.0, together=3)),
+    Case(
+        "weak",
+        "one of three killed each second, weak ETags",
+        kinds=("weak", "weak", "weak"),
+        fault=Fault("kill"),
+        unseen=False,
+        note="a body that cannot be continued is cut, visibly",
+    ),
+    Case(
+        "post",
+        "POST, one of three killed each second",
+        kinds=("once", "once", "once"),
+        fault=Fault("kill"),
+        requests=8000,
+        rate=400.0,
+        posts=True,
+        unseen=False,
+        note="what was sent is not sent again, and fails visibly",
+    ),
+    Case(
+        "keyed",
+        "POST with Idempotency-Key, the same",
+        kinds=("once", "once", "once"),
+        fault=Fault("kill"),
+        requests=8000,
+        rate=400.0,
+        posts=True,
+        keyed=True,
+    ),
+)
