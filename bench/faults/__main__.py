@@ -46,7 +46,7 @@ def main() -> None:
     said = options()
     wanted = chosen(said.only, NAMES, "--only")
     everyone: dict[str, Front] = {
-        "broker": Broker(Path(os.path.abspath(said.python))),
+        "broker": Broker(Path(os.path.abspath(said.python)), said.sets),
         "haproxy": HAProxy(),
         "nginx": Nginx(),
     }

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .befalling import Fault
+from .content import SIZE
 
 NOTHING = Fault("")
 GOOD = ("good", "good", "good")
@@ -22,6 +23,7 @@ class Case:
     fault: Fault = NOTHING
     response_timeout: int = 30
     requests: int = 20_000
+    size: int = SIZE  # of the files
     rate: float = 800.0  # requests a second, at most
     posts: bool = False
     keyed: bool = False
@@ -40,6 +42,14 @@ CASES = (
     Case("status", "one of three answers 500", kinds=("status", "good", "good")),
     Case("cut", "one of three ends within bodies", kinds=("cut", "good", "good")),
     Case("garbage", "one of three answers with garbage", kinds=("garbage", "good", "good")),
+    Case(
+        "long",
+        "answers of 2 MB, one of three killed each second",
+        fault=Fault("kill"),
+        requests=500,
+        size=2**21,
+        rate=20.0,
+    ),
     Case("outage", "all three killed every 4 s", fault=Fault("kill", every=4.0, together=3)),
     Case(
         "weak",

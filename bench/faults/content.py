@@ -1,4 +1,4 @@
-"""What the servers give: files of 64 KiB of noise, the same from each server, so that a hash tells the truth.
+"""What the servers give: files of noise, the same from each server, so that a hash tells the truth.
 
 Decides names, sizes and times. Invariant: the same file has the same bytes and the same modification time in
 each server's folder, and so the same strong ETag, as nginx makes it of time and size. Refuses to compress:
@@ -22,12 +22,12 @@ def name(number: int) -> str:
     return f"{number:02}"
 
 
-def write(folders: Sequence[Path], seed: int, count: int = COUNT) -> dict[str, str]:
+def write(folders: Sequence[Path], seed: int, count: int = COUNT, size: int = SIZE) -> dict[str, str]:
     """Make the files in each folder; the SHA-256 of each, by its name."""
     chance = random.Random(seed)
     hashes = {}
     for number in range(count):
-        data = chance.randbytes(SIZE)
+        data = chance.randbytes(size)
         hashes[name(number)] = hashlib.sha256(data).hexdigest()
         for folder in folders:
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -36,9 +36,10 @@ def run(front: Front, site: Site, seed: int, during: float = 10.0) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as made:
         directory = Path(made)
         directory.chmod(0o755)  # nginx drops to another user when root starts it
-        more = {"places": PLACES, "service": SERVICE}
         with (
-            servers.started(["places"] * SERVERS, directory, site.load_cores, **more) as trio,
+            servers.started(
+                ["places"] * SERVERS, directory, site.load_cores, places=PLACES, service=SERVICE
+            ) as trio,
             (running := front.start(site, directory, Situation(trio.ports))).program as program,
         ):
             order = Order(running.doors[DOOR], few=CAPACITY / 5, many=2 * CAPACITY, during=during)

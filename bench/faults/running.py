@@ -35,7 +35,7 @@ def run(case: Case, front: Front, site: Site, requests: int, seed: int) -> dict[
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as made:
         directory = Path(made)
         directory.chmod(0o755)  # nginx drops to another user when root starts it
-        with servers.started(case.kinds, directory, site.load_cores) as trio:
+        with servers.started(case.kinds, directory, site.load_cores, size=case.size) as trio:
             keyed = case.posts and case.keyed
             situation = Situation(trio.ports, case.response_timeout, keyed)
             with (running := front.start(site, directory, situation)).program as program:

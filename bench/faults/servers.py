@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..programs import Program, find, free_ports
 from . import content
@@ -87,11 +86,20 @@ class Trio:
 
 
 @contextmanager
-def started(kinds: Sequence[str], directory: Path, cores: Sequence[int], **more: Any) -> Iterator[Trio]:
-    """Servers of these kinds; `more` is for those of `server`. They have ended when the block does."""
+def started(
+    kinds: Sequence[str],
+    directory: Path,
+    cores: Sequence[int],
+    *,
+    size: int = content.SIZE,
+    places: int = 0,
+    service: float = 0.0,
+) -> Iterator[Trio]:
+    """Servers of these kinds with files of this `size`; they have ended when the block does."""
     names = [f"s{number}" for number in range(len(kinds))]
     folders = [directory / f"{name}.files" for name in names]
-    hashes = content.write(folders, seed=1)
+    count = max(1, content.COUNT * content.SIZE // size)  # as many as need the same room
+    hashes = content.write(folders, 1, count, size)
     servers = []
     for name, kind, port, folder in zip(names, kinds, free_ports(len(kinds)), folders, strict=True):
         if kind in ("good", "weak"):
@@ -102,7 +110,8 @@ def started(kinds: Sequence[str], directory: Path, cores: Sequence[int], **more:
         else:
             etags = {each: content.etag(folder / each) for each in hashes}
             where = directory if kind == "once" else folder
-            said = {"kind": kind, "port": port, "folder": str(where), "etags": etags, "seed": port, **more}
+            said = {"kind": kind, "port": port, "folder": str(where), "etags": etags, "seed": port}
+            said |= {"places": places, "service": service}
             argv = [sys.executable, "-I", "-S", _SERVER, json.dumps(said)]
         servers.append(Server(name, port, argv, directory, cores))
     try:

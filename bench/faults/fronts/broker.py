@@ -6,6 +6,7 @@ come. Refuses to be told of the faults.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,16 +18,18 @@ from . import Situation
 class Broker:
     name = "broker"
 
-    def __init__(self, python: Path) -> None:
+    def __init__(self, python: Path, more: Sequence[str] = ()) -> None:
         self.python = python
+        self.more = more
 
     def version(self) -> str:
-        return broker.Broker(self.python).version()
+        return broker.Broker(self.python, self.more).version()
 
     def start(self, site: Site, directory: Path, situation: Situation) -> Running:
         ports = tuple(situation.ports)
         where = replace(site, plain=ports, secure=ports)
-        return broker.Broker(self.python, sets(situation)).start(where, directory, Setting())
+        asked = broker.Broker(self.python, [*sets(situation), *self.more])
+        return asked.start(where, directory, Setting())
 
 
 def sets(situation: Situation) -> list[str]:

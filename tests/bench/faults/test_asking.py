@@ -24,8 +24,8 @@ def stack() -> Iterator[ExitStack]:
         yield opened
 
 
-def trio(stack: ExitStack, kind: str, directory: Path, **more: float) -> Trio:
-    return stack.enter_context(started([kind], directory, (), **more))
+def trio(stack: ExitStack, kind: str, directory: Path, places: int = 0) -> Trio:
+    return stack.enter_context(started([kind], directory, (), places=places, service=0.02))
 
 
 def order(trio: Trio, requests: int, *, files: bool = True) -> Order:
@@ -105,7 +105,7 @@ def test_a_server_that_is_killed_and_started_again_is_the_same(stack: ExitStack,
 
 
 def test_more_than_there_are_places_for_is_refused_and_counted(stack: ExitStack, tmp_path: Path) -> None:
-    made = trio(stack, "places", tmp_path, places=1, service=0.02)
+    made = trio(stack, "places", tmp_path, places=1)
     said = arriving.Order(
         made.ports[0], few=10, many=100, before=0.3, during=0.5, after=0.6, settled=0.3, secure=False
     )

@@ -66,3 +66,8 @@ def test_options_name_all_cases_and_ours_is_the_broker() -> None:
     said = options(["--only", "kill", "--proxy", "ours", "--publish"])
     assert said.proxy == "broker"
     assert said.json.name == "faults.json"
+
+
+def test_what_is_published_is_the_broker_as_it_comes() -> None:
+    with pytest.raises(SystemExit):
+        options(["--publish", "--set", "broker.transport=stock"])
