@@ -28,7 +28,17 @@ CLIENT_PACKAGES = ("requests", "aiohttp", "websockets", "aiosmtpd", "sslyze", RE
 PYTHONS = ("3.11", "3.12", "3.13")
 
 #: Of tests/real, those that depend most on how bytes are carried: they are run with Twisted's transport too.
-CARRYING = ("broken_tls", "cascade", "clients", "curl", "failover", "hostile", "secure_links", "streams")
+CARRYING = (
+    "broken_tls",
+    "cascade",
+    "clients",
+    "curl",
+    "failover",
+    "hostile",
+    "secure_links",
+    "soak",
+    "streams",
+)
 
 #: Programs, Perl modules and files that the tests in tests/real use, and the Debian packages that have them.
 PROGRAMS = {

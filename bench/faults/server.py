@@ -2,22 +2,25 @@
 
 ``python server.py JSON``, by its path, so that it starts fast. Decides the fault (`kind`): "status" always
 answers 500; "cut" ends each body after a random number of bytes, by RST or FIN; "garbage" answers with what
-is no HTTP; "once" executes what is sent, counted in a database that all such servers share, as their keys
-are; "places" has a fixed number of places and a time for each request, and answers 503 when all are taken.
-Invariant: what is random is so by a seed. Refuses to be a good server for anything else.
+is no HTTP; "once" executes what is sent, counted in a folder that all such servers share, as their keys are;
+"forgetful" executes it, too, and then says so badly or not at all; "places" has a fixed number of places and
+a time for each request, and answers 503 when all are taken. Invariant: what is random is so by a seed, and an
+execution is one system call, so that a server which is killed or stopped has done it or not, and holds up no
+other. Refuses to be a good server for anything else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import socket
-import sqlite3
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,6 @@ _GARBAGE = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok",
     b"HTTP/1.1 200 OK\r\n\x00\x01\x02\r\n\r\n",
 )
-_TABLE = "CREATE TABLE IF NOT EXISTS executed (id TEXT, key TEXT UNIQUE)"
 
 
 class Server:
@@ -46,16 +48,16 @@ class Server:
         self.service: float = said.get("service", 0.0)  # seconds
         self.taken = 0
         self.asked = 0
-        self.database: sqlite3.Connection | None = None
-        if self.kind == "once":
-            self.database = sqlite3.connect(self.folder / "executed.db", timeout=10, isolation_level=None)
-            self.database.execute("PRAGMA synchronous=OFF")
-            self.database.execute(_TABLE)
+        if self.kind in ("once", "forgetful"):
+            self.executed = os.open(self.folder / "executed", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def execute(self, name: str, key: str | None) -> None:
-        """Count it, unless its key was there before: one transaction of the database, so all or nothing."""
-        assert self.database is not None
-        self.database.execute("INSERT OR IGNORE INTO executed VALUES (?, ?)", (name, key))
+        """A line in a file; for what has a key, a file of this name, which can be made once only."""
+        if key is None:
+            os.write(self.executed, f"{name}\n".encode())
+            return
+        with suppress(FileExistsError):
+            os.close(os.open(self.folder / f"key-{key}", os.O_CREAT | os.O_EXCL))
 
 
 class Connection(asyncio.Protocol):
@@ -132,6 +134,19 @@ class Connection(asyncio.Protocol):
         name = target.rpartition("/")[2]
         self.server.execute(name, fields.get("idempotency-key"))
         self.say("200 OK", f"done {name}\n".encode())
+
+    def forgetful(self, method: str, target: str, fields: dict[str, str]) -> None:
+        if method != "POST":
+            self.say("200 OK", b"well\n")
+            return
+        self.server.execute(target.rpartition("/")[2], fields.get("idempotency-key"))
+        way = self.server.chance.randrange(4)
+        if way == 0:
+            self.status(method, target, fields)
+        elif way == 1:
+            self.garbage(method, target, fields)
+        else:
+            self.end(reset=way == 2)
 
     def places(self, method: str, target: str, fields: dict[str, str]) -> None:
         server = self.server

@@ -109,7 +109,7 @@ def started(
             argv: list[str | Path] = [find("nginx"), "-p", directory, "-c", file]
         else:
             etags = {each: content.etag(folder / each) for each in hashes}
-            where = directory if kind == "once" else folder
+            where = directory if kind in ("once", "forgetful") else folder
             said = {"kind": kind, "port": port, "folder": str(where), "etags": etags, "seed": port}
             said |= {"places": places, "service": service}
             argv = [sys.executable, "-I", "-S", _SERVER, json.dumps(said)]

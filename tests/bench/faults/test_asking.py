@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -75,15 +74,21 @@ def test_what_has_a_key_is_executed_once_and_what_has_none_as_often_as_it_comes(
     plain = order(made, 20, files=False)
     seen = run(plain)
     assert seen.good == 20
-    database = tmp_path / "executed.db"
-    assert running.executed(database, seen) == {"executed": 20, "twice": 0, "lost": 0}
+    assert running.executed(tmp_path, seen) == {"executed": 20, "twice": 0, "lost": 0}
     run(plain)
-    assert running.executed(database, seen)["twice"] == 20
+    assert running.executed(tmp_path, seen)["twice"] == 20
     keyed = replace(plain, seed=2, keyed=True)
     run(keyed)
     run(keyed)
-    with sqlite3.connect(database) as opened:
-        assert opened.execute("SELECT count(*) FROM executed WHERE key IS NOT NULL").fetchone() == (20,)
+    assert len(list(tmp_path.glob("key-*"))) == 20
+    assert running.executed(tmp_path, seen)["executed"] == 40
+
+
+def test_a_forgetful_server_executes_and_the_client_cannot_know(stack: ExitStack, tmp_path: Path) -> None:
+    seen = run(order(trio(stack, "forgetful", tmp_path), 40, files=False))
+    assert (seen.good, seen.wrong) == (0, [])
+    assert {each.kind for each in seen.failed} >= {"status", "reset"}
+    assert running.executed(tmp_path, seen) == {"executed": 40, "twice": 0, "lost": 0}
 
 
 def test_who_is_not_answered_gives_up(stack: ExitStack, tmp_path: Path) -> None:
