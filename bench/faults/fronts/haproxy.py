@@ -1,9 +1,9 @@
 """HAProxy under faults: another server for each retry, everything retried that it can, servers watched.
 
 Decides its configuration. A server is marked down by a failed check or a refused connection, and comes back
-with the first good check, a quarter of a second later. (With `observe layer7` it marks all servers down when
-all answer 503, and serves nobody.) Invariant: a request
-that must not be sent twice is not (`disable-l7-retry`): HAProxy knows no methods.
+with the first good check, a quarter of a second later. (`observe layer7` marked all servers down when all
+answered 503; `leastconn` went to the server that ends its bodies early every other time.) Invariant: what
+must not be sent twice is not (`disable-l7-retry`): HAProxy knows no methods.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ defaults
     option httplog
     option forwardfor
     http-reuse always
-    balance leastconn
+    balance roundrobin
     retries 3
     option redispatch 1
     retry-on all-retryable-errors
