@@ -2,7 +2,8 @@
 
 Decides nothing: the pool chooses, and its links give one that is idle or make a new one. Invariant: at most
 one of the two is waited for, and who gives up waits for neither. Requests that must not be repeated get a
-fresh link, so that a stale one never costs a transaction (R8); one that is pinned gets its own.
+fresh link, so that a stale one never costs a transaction (R8), as does who has come upon a stale one at the
+same server before; one that is pinned gets its own.
 Refuses to know what is sent, and what comes of it.
 """
 
@@ -16,14 +17,14 @@ from twisted.python.failure import Failure
 from ..core.members import Member
 from ..core.transaction import Attempt, Input
 from ..errors import AttemptError, NoServer
-from ..outcome import Replay
+from ..outcome import Cause, Replay
 
 if TYPE_CHECKING:
     from .link import Link
     from .relay import Relay
 
 # Bind once: a lookup in an Enum class costs more than the test it is made for.
-_REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
+_REPLAYABLE, _PINNED, _STALE = Replay.REPLAYABLE, Replay.PINNED, Cause.STALE
 _CHOSEN, _NO_SERVER, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.FAILED
 
 
@@ -76,6 +77,8 @@ class Way:
         link: Link | None
         if replay is _PINNED:
             link, relay.connection.pinned = relay.connection.pinned, None
+        elif self._found_stale(attempt.member):
+            link = None
         elif replay is _REPLAYABLE or pool.settings.failover.reuse_for_unsafe:
             link = links.take()
         else:
@@ -87,6 +90,12 @@ class Way:
             self._waiting = connecting = links.connect()
             connecting.addCallbacks(self._connected, self._not_linked)
             connecting.addErrback(relay.mistake)
+
+    def _found_stale(self, member: Member) -> bool:
+        """The try before came upon a stale link to the same server. Those that were idle beside it may be as
+        stale, and each would cost a try; a call shows at once whether the server is there."""
+        attempts = self._relay.transaction.attempts
+        return len(attempts) > 1 and attempts[-2].outcome is _STALE and attempts[-2].member is member
 
     def give_up(self) -> None:
         """Nothing is waited for any more."""

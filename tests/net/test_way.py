@@ -69,3 +69,24 @@ class TheWay(BrokerCase):
         self.wait(0.2)
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 502 "))
         self.assertEqual(self.tries(), [("1", "refused"), ("1", "refused")])
+
+    def test_who_has_met_a_stale_link_is_given_a_fresh_one_to_the_same_server(self) -> None:
+        self.start(servers=1, failover=Failover(tries=2))
+        clients = [self.client() for _ in range(3)]
+        for client in clients:
+            client.sends(GET)
+        links = [self.servers[0].link() for _ in clients]
+        for link in reversed(links):
+            link.sends(OK)
+        self.assertEqual(self.pool.members[0].figures.links_idle, 3)
+        links[0].transport.loseConnection()  # type: ignore[union-attr]
+        clients[0].transport.write(GET)  # type: ignore[union-attr]
+        # The request is on its way to the server, whose close is on its way to the broker: that of the
+        # two other links is just behind it.
+        clients[0].transport.step()  # type: ignore[union-attr]
+        self.servers[0].link().sends(OK)
+        self.assertTrue(clients[0].takes().endswith(b"ok"))
+        tries = self.records.all[-1]["tries"]
+        self.assertEqual(
+            [(tried["outcome"], tried["reused"]) for tried in tries], [("stale", True), ("ok", False)]
+        )
