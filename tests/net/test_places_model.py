@@ -74,7 +74,8 @@ class World:
         if not used:
             return ready
         fresh = [member for member in ready if member not in used]
-        return fresh or [member for member in opened if member not in used] or ready or opened
+        fresh = fresh or [member for member in opened if member not in used]
+        return fresh or [member for member in ready if member is not used[-1]] or ready or opened
 
     @property
     def outage(self) -> bool:
