@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import ssl
@@ -268,9 +269,12 @@ def test_no_file_is_left(own_attacked: Attacked) -> None:
         served.sendall(GET)
         assert head_of(served).endswith(OK[-6:])
         without_link = attacked.connect("secure")
+        assert until(lambda: attacked.state["listeners"][2]["open"] == 1, 5)
         limits = resource.prlimit(attacked.pid, resource.RLIMIT_NOFILE)
-        used = len(list(Path(f"/proc/{attacked.pid}/fd").iterdir()))
-        resource.prlimit(attacked.pid, resource.RLIMIT_NOFILE, (used + 5, limits[1]))
+        # Nothing above the last of the ports' reserves: whatever is closed meanwhile leaves no room.
+        files = list(Path(f"/proc/{attacked.pid}/fd").iterdir())
+        last = max(int(file.name) for file in files if os.readlink(file) == os.devnull)
+        resource.prlimit(attacked.pid, resource.RLIMIT_NOFILE, (last + 1, limits[1]))
         wrong, cpu = len(good.wrong), attacked.cpu
         try:
             clients = [attacked.raw("plain", False) for _ in range(100)]
