@@ -1,7 +1,8 @@
 """``python -m bench.faults``: run cases, show them, and write what was found.
 
 Decides what a result is. Invariant: it says what it was made with (versions, machine, seed) and is written
-after each run, so that one that is broken off has what it had. Exit code 0: all has run, whatever was seen.
+after each run, so that one that is broken off has what it had; what could not run is told in it, with the
+reason. Exit code 0: all that can run has run, whatever was seen.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def begin(said: argparse.Namespace, versions: dict[str, str]) -> dict[str, Any]:
         "seed": said.seed,
         "versions": {**before.get("versions", {}), **versions},
         "cases": before.get("cases", {}),
+        "not_run": before.get("not_run", {}),
         OVERLOAD: before.get(OVERLOAD, {}),
     }
 
@@ -61,9 +63,13 @@ def main() -> None:
                 continue
             for front in fronts:
                 print(f"{time.strftime('%H:%M:%S')} … {case.name} {front.name}", flush=True)
-                figures = running.run(case, front, ready, said.requests or case.requests, said.seed)
-                found["cases"].setdefault(case.name, {})[front.name] = figures
-                print("\n".join(case_lines(front.name, figures)), flush=True)
+                try:
+                    figures = running.run(case, front, ready, said.requests or case.requests, said.seed)
+                    found["cases"].setdefault(case.name, {})[front.name] = figures
+                    print("\n".join(case_lines(front.name, figures)), flush=True)
+                except CannotRun as error:
+                    found["not_run"].setdefault(case.name, {})[front.name] = str(error)
+                    print(f"  NOT RUN: {front.name}: {error}", flush=True)
                 result.write(found, said.json)
         for front in fronts if OVERLOAD in wanted else ():
             print(f"{time.strftime('%H:%M:%S')} … {OVERLOAD} {front.name}", flush=True)

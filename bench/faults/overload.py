@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from ..measuring import cost
-from ..programs import ROOT, CannotRun, find
+from ..programs import CannotRun, find
 from ..site import Site
 from . import reasons, servers
 from .arriving import AFTER, BEFORE, DURING, SETTLED, Order
 from .fronts import DOOR, Front, Situation
+from .running import clients
 from .seen import Seen
 
 SERVERS, PLACES, SERVICE = 3, 2, 0.04
@@ -80,12 +80,7 @@ def figures(phases: Sequence[Seen], asked: int, resident: Sequence[int], order: 
 def arrive(order: Order, cores: Sequence[int]) -> list[Seen]:
     argv = [find("taskset"), "-c", ",".join(map(str, cores)), sys.executable, "-m", "bench.faults.arriving"]
     patience = order.before + order.during + order.after + 2 * order.patience + 30
-    done = subprocess.run(
-        [*argv, order.words()], cwd=ROOT, capture_output=True, text=True, check=False, timeout=patience
-    )
-    if done.returncode:
-        raise CannotRun(f"the clients: {done.stderr.strip()[-500:]}")
-    return [Seen.heard(each) for each in json.loads(done.stdout)]
+    return [Seen.heard(each) for each in clients([*argv, order.words()], patience)]
 
 
 def asked_of(ports: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,15 @@ def run(case: Case, front: Front, site: Site, requests: int, seed: int) -> dict[
             situation = Situation(trio.ports, case.response_timeout, keyed)
             with (running := front.start(site, directory, situation)).program as program:
                 hashes = {} if case.posts else dict(trio.hashes)
-                seconds = requests / case.rate
-                order = Order(running.doors[DOOR], hashes, requests, seconds=seconds, keyed=keyed, seed=seed)
+                order = Order(
+                    running.doors[DOOR],
+                    hashes,
+                    requests,
+                    seconds=requests / case.rate,
+                    keyed=keyed,
+                    patience=case.patience,
+                    seed=seed,
+                )
                 time.sleep(1.2)  # checks of servers have had their turn
                 with befalling(case.fault, trio.servers, seed) as told:
                     seen = ask(order, site.load_cores)
@@ -61,17 +68,19 @@ def run(case: Case, front: Front, site: Site, requests: int, seed: int) -> dict[
 
 def ask(order: Order, cores: Sequence[int]) -> Seen:
     argv = [find("taskset"), "-c", ",".join(map(str, cores)), sys.executable, "-m", "bench.faults.asking"]
-    done = subprocess.run(
-        [*argv, order.words()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=order.seconds * 3 + order.patience + _SPARE,
-    )
+    told: Mapping[str, Any] = clients([*argv, order.words()], order.seconds * 3 + order.patience + _SPARE)
+    return Seen.heard(told)
+
+
+def clients(argv: Sequence[str], patience: float) -> Any:
+    """Run a program that asks, and what it tells."""
+    try:
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=patience)
+    except subprocess.TimeoutExpired:
+        raise CannotRun(f"the clients did not end in {patience:.0f} s") from None
     if done.returncode:
         raise CannotRun(f"the clients: {done.stderr.strip()[-500:]}")
-    return Seen.heard(json.loads(done.stdout))
+    return json.loads(done.stdout)
 
 
 def executed(directory: Path, seen: Seen) -> dict[str, int]:

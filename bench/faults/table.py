@@ -73,6 +73,8 @@ def faults(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
     yield ""
     for case in CASES:
+        for name, why in result["not_run"].get(case.name, {}).items():
+            yield f"- {case.title}: not run with {NAMES[name]}: {why}"
         if figures := result["cases"].get(case.name, {}).get("broker"):
             yield f"- {case.title}: {reached(case, figures)}."
     yield from executions(result)

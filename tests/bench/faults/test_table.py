@@ -25,6 +25,7 @@ RESULT: dict[str, Any] = {
         "kill": {"broker": {**GOOD.figures(), "faults": 5}, "haproxy": {**BAD.figures(), "faults": 5}},
         "keyed": {"broker": {**GOOD.figures(), **POST, "faults": 5}},
     },
+    "not_run": {"long": {"nginx": "the clients did not end"}},
     "overload": {"broker": OVERLOAD},
 }
 
@@ -35,6 +36,7 @@ def test_the_table_has_each_proxy_with_its_errors() -> None:
     assert f"| {kill} | sslbroker | 3 | 0 | 0 | 3 | 3 |" in lines
     assert f"| {kill} | HAProxy | 4 | 2 (1 cut, 1 timeout) | 1 | 1 | 1 |" in lines
     assert f"- {kill}: no visible error and no wrong answer wanted: reached." in lines
+    assert any(line.endswith("not run with nginx: the clients did not end") for line in lines)
 
 
 def test_what_was_executed_twice_is_not_what_is_wanted() -> None:
