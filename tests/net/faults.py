@@ -54,6 +54,7 @@ class Fault(Enum):
     GARBAGE = "says what is no HTTP"
     STATUS_500 = "answers 500"
     STATUS_503 = "answers 503 with Retry-After"
+    STATUS_CUT = "answers 500, and breaks off within that"
     NONE = "does what it should"
     # in place of the rest of an answer that another server began
     FROM_BEGINNING = "answers without regard to Range"
@@ -75,6 +76,7 @@ OF_LINK = (
     Fault.TLS_BROKEN,
     Fault.UNVERIFIED,
 )
+UNREACHED = (Fault.REFUSED, Fault.UNREACHABLE)
 OF_TLS = (Fault.NO_TLS, Fault.TLS_BROKEN, Fault.UNVERIFIED, Fault.RUDE)
 STATUSES = (Fault.STATUS_500, Fault.STATUS_503)
 ENDS = (Fault.FIN, Fault.RUDE, Fault.RESET)
@@ -180,6 +182,8 @@ def plays(act: Act, asked: Asked, form: Form, secure: bool) -> bool:
         return place is Place.SAID_NOTHING
     if Place.BEFORE_CONTENT_OF_REQUEST <= place <= Place.IN_CONTENT_OF_REQUEST and not asked.framing:
         return False
+    if fault is Fault.STATUS_CUT:
+        return place <= Place.SAID_NOTHING and asked.method != b"HEAD"
     if fault in STATUSES:
         return place <= Place.SAID_NOTHING
     bare = form.framing == "nothing" or asked.method == b"HEAD"  # nothing follows the head
@@ -201,7 +205,7 @@ class Gets(Enum):
     WHOLE = "the right answer, whole, once"
     FAILING = "the failing answer of a server"
     OWN = "an error of the broker's own"
-    CUT = "a part of the right answer, and a reset"
+    CUT = "a part of the right answer, or of the failing one of a server, and a reset"
 
 
 @dataclass(frozen=True)
@@ -245,11 +249,16 @@ def expected(case: Case) -> Expected:
             tries.append(Tried(number, outcomes, ("resume",)))
             continue
         reasons = _why_not(case, act) + (("tries",) if last else ())
+        if last and outage(case):  # it waits for one that comes back, and none does
+            reasons = ("nothing-sent", "tries")
         if not reasons:
             tries.append(Tried(number, outcomes, ("nothing-sent" if act.fault in OF_LINK else "replayable",)))
             if act.fault in STATUSES:
                 failing = number, _status(act)
             continue
+        if act.fault is Fault.STATUS_CUT:  # of which the client has a part now
+            tries.append(Tried(number, ("truncated",), ("response-begun",)))
+            return Expected(tries, Gets.CUT, 500, number)
         tries.append(Tried(number, outcomes, reasons))
         if act.fault in STATUSES:
             return Expected(tries, Gets.FAILING, _status(act), number)
@@ -257,6 +266,11 @@ def expected(case: Case) -> Expected:
             return Expected(tries, Gets.FAILING, failing[1], failing[0])
         return Expected(tries, Gets.OWN, 504 if act.fault in (Fault.SILENCE, Fault.CONNECT_TIMEOUT) else 502)
     raise AssertionError(f"the acts end before the transaction: {case}")
+
+
+def outage(case: Case) -> bool:
+    """Do all servers of the case take no connections?"""
+    return len(case.acts) == TRIES and all(act.fault in UNREACHED for act in case.acts)
 
 
 def _status(act: Act) -> int:
@@ -305,7 +319,7 @@ def _outcomes(case: Case, act: Act, begun: bool) -> tuple[str, ...]:
         return ()
     if fault in OF_LINK:
         return ("tls-failed",) if fault in OF_TLS else (fault.value,)
-    if fault in STATUSES:
+    if fault in STATUSES or fault is Fault.STATUS_CUT:
         return ("status",)
     if fault is Fault.SILENCE:
         return ("silent",)

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from sslbroker import service
 from sslbroker.prepared import Prepared, prepare
-from sslbroker.settings import Failover, LinkTLS, Storage
+from sslbroker.settings import Failover, LinkTLS, Queue, Storage
 
 from ..memory import BrokerCase, Peer, ScriptedServer, other_end
 from .faults import (
@@ -35,6 +35,7 @@ from .faults import (
     Gets,
     Place,
     expected,
+    outage,
 )
 from .spoken import CONTINUE, NOT_HTTP, Message, answer_to, failing_answer, request_of
 from .test_secure_links import FOLDER
@@ -43,7 +44,7 @@ from .test_secure_links import speaks as _speaks
 speaks = cache(_speaks)
 _PREPARED: dict[tuple[bool, int], Prepared] = {}  # what is the same for each broker of a kind
 
-RESPONSE_TIMEOUT, CONNECT_TIMEOUT = 1.0, 0.5
+RESPONSE_TIMEOUT, CONNECT_TIMEOUT, QUEUE_TIMEOUT = 1.0, 0.5, 0.4
 GO_AHEAD_WAIT = 1.0  # for which the content of a request that expects 100 is held back
 WARM = b"GET /warm HTTP/1.1\r\nHost: shop\r\n\r\n"
 WARMED = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -66,7 +67,7 @@ class Playing(BrokerCase):
                 self.act(case, act, self.servers[attempt.server - 1])
             self.early = bool(case.asked.framing) and self.sent < ALL_SENT
             self.sends_up_to(ALL_SENT)
-            self.settle()
+            self.wait(QUEUE_TIMEOUT if outage(case) else 0)
             self.compare(case, must)
             self.tearDown()
             self.assertEqual(self.flushLoggedErrors(), [])
@@ -86,6 +87,7 @@ class Playing(BrokerCase):
         self.start(
             failover=Failover(response_timeout=RESPONSE_TIMEOUT, connect_timeout=CONNECT_TIMEOUT),
             storage=storage,
+            queue=Queue(timeout=QUEUE_TIMEOUT),
             continue_secure_link=case.secure,
             tls=LinkTLS(ca=FOLDER / "ca.pem") if case.secure else None,
         )
@@ -204,6 +206,9 @@ class Playing(BrokerCase):
         if fault in STATUSES:
             status = int(fault.value.split()[1])
             link.sends(failing_answer(status, self.servers.index(server) + 1, self.asked.method == b"HEAD"))
+        elif fault is Fault.STATUS_CUT:
+            link.sends(failing_answer(500, self.servers.index(server) + 1, False)[:-1])
+            self.ends(link, Fault.RESET)
         elif fault is Fault.GARBAGE:
             link.sends(NOT_HTTP)
         elif fault is Fault.SILENCE:
@@ -241,6 +246,8 @@ class Playing(BrokerCase):
             self.wait(RESPONSE_TIMEOUT + 0.05)
 
     def ends(self, link: Peer, fault: Fault) -> None:
+        if link.lost is not None:
+            return  # the broker was first
         if fault is Fault.RESET:
             link.resets()
             return
@@ -296,7 +303,10 @@ class Playing(BrokerCase):
         self.assertEqual(got.rest, b"", "more than an answer")
         self.assertEqual(got.interim, int(self.continued))
         status = got.head.status_code
-        if must.gets in (Gets.WHOLE, Gets.CUT):
+        if must.gets is Gets.CUT and must.status:
+            right = b"500 by server %d\n" % must.by
+            self.assertEqual(status, must.status)
+        elif must.gets in (Gets.WHOLE, Gets.CUT):
             right = b"" if case.form.framing == "nothing" or asked.method == b"HEAD" else CONTENT
             if asked.part and right:
                 right = CONTENT[asked.part[0] : asked.part[1] + 1]
