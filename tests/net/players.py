@@ -24,6 +24,7 @@ from .faults import (
     ENDS,
     ETAG,
     GIVEN,
+    GOOD,
     OF_LINK,
     PART_OF_REQUEST,
     STATUSES,
@@ -65,9 +66,11 @@ class Playing(BrokerCase):
             self.client_of(case)
             for attempt, act in zip(must.tries, case.acts, strict=False):
                 self.act(case, act, self.servers[attempt.server - 1])
+            if outage(case):
+                self.wait_for(case.back, case)
             self.early = bool(case.asked.framing) and self.sent < ALL_SENT
             self.sends_up_to(ALL_SENT)
-            self.wait(QUEUE_TIMEOUT if outage(case) else 0)
+            self.settle()
             self.compare(case, must)
             self.tearDown()
             self.assertEqual(self.flushLoggedErrors(), [])
@@ -215,6 +218,20 @@ class Playing(BrokerCase):
             self.silence(act)
         elif fault in ENDS:
             self.ends(link, fault)
+
+    def wait_for(self, number: int, case: Case) -> None:
+        """No server can be reached; this one, if it is one, is back before the client's time is over."""
+        if not number:
+            self.wait(QUEUE_TIMEOUT)
+            return
+        self.wait(QUEUE_TIMEOUT / 4)
+        server = self.servers[number - 1]
+        server.behaviour = "accept"
+        self.wait(QUEUE_TIMEOUT / 2)
+        asked = [link for link in server.links if link.received]  # else it is one that was made to knock
+        server.links.clear()
+        server.links += asked
+        self.act(case, GOOD, server)
 
     def says(self, link: Peer, form: Form, act: Act) -> None:
         """The answer, up to where the server fails."""

@@ -74,6 +74,16 @@ class Faults(Playing):
     def test_before_there_is_a_link(self) -> None:
         self.all((case for fault in OF_LINK for case in of_links(Act(fault))), 200)
 
+    def test_while_no_server_can_be_reached(self) -> None:
+        self.all(
+            (
+                Case(asked, LENGTH, acts, secure, back=back)
+                for asked, secure, back in product(REQUESTS, (False, True), (1, 2, 3))
+                for acts in ((Act(Fault.REFUSED),) * TRIES, (Act(Fault.UNREACHABLE),) * TRIES)
+            ),
+            100,
+        )
+
     def test_before_the_answer_began(self) -> None:
         faults = product((*OF_SERVERS, *STATUSES, Fault.STATUS_CUT), BEFORE)
         self.all((case for fault, place in faults for case in of_links(Act(fault, place))), 1500)
