@@ -100,6 +100,7 @@ class MovingOn(RedisCase):
         self.servers[0].behaviour = "refuse"
         client = self.client()
         client.sends(GET * 3)
+        self.wait(3 * 5.0)  # each waits for one that can be reached again
         assert client.takes() == b"-ERR sslbroker: the server cannot do this now\r\n" * 3
         assert not client.closed
 
