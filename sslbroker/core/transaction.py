@@ -77,8 +77,8 @@ _OK = Cause.OK.value
 _INTERNAL = Cause.INTERNAL
 Actions = tuple[Action, ...]
 
-#: Bytes of a response by which a try has got so far that tries are counted anew: a long response may outlive
-#: many servers, but none that gives a byte at a time.
+#: Bytes of a response by which a try has got so far that tries are counted anew, and the next one takes no
+#: token of the budget: a long response may outlive many servers, but none that gives a byte at a time.
 PROGRESS = 64 * KiB
 
 
@@ -336,12 +336,14 @@ class Transaction:
     def _broke_off(self, subject: BrokerError) -> None:
         """The response, of which the client has a part, breaks off, or this server has not the rest."""
         attempt = self.attempts[-1]
-        if attempt.passed >= PROGRESS:
+        got_on = attempt.passed >= PROGRESS
+        if got_on:
             self.fresh = len(self.attempts) - 1
         decision = decide(
             sent=attempt.wrote or not subject.nothing_sent,
             begun=True,
             resumable=self.resumable,
+            got_on=got_on,
             final=subject.final,
             request=self.replay,
             stored=self.stored.replay,

@@ -43,6 +43,7 @@ def after(
     *,
     begun: bool = False,
     resumable: bool = False,
+    got_on: bool = False,
     request: Replay = YES,
     stored: Replay = YES,
     tries: int = 1,
@@ -55,6 +56,7 @@ def after(
         sent=not error.nothing_sent,
         begun=begun,
         resumable=resumable,
+        got_on=got_on,
         request=request,
         stored=stored,
         tries=tries,
@@ -161,6 +163,11 @@ def test_the_rest_of_a_response_is_asked_for_where_it_can_be_proved(
     assert after(error, begun=True, resumable=True, stored=stored) == (True, Replay.RESUME)
     assert after(error, begun=True, resumable=True, stored=stored, tries=3) == (False, Replay.TRIES)
     assert after(error, begun=True, resumable=True, stored=stored, tokens=False) == (False, Replay.BUDGET)
+
+
+def test_a_response_that_has_got_on_goes_on_without_a_token() -> None:
+    assert after(Truncated, begun=True, resumable=True, got_on=True, tokens=False) == (True, Replay.RESUME)
+    assert after(Truncated, begun=True, resumable=True, got_on=True, tries=3) == (False, Replay.TRIES)
 
 
 @pytest.mark.parametrize("error", [*BROKEN_OR_SILENT, *BAD_ANSWER])
