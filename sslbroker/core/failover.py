@@ -55,8 +55,8 @@ def decide(
     `sent`: a byte of the request may have reached the server in this try (when an earlier one had sent,
     the request was replayable, or this one would not have been). `done`: the server may have done some of
     it. `final`: its answer shows that no other could mend the failure. `begun`: the response has begun to
-    reach the client; `resumable`: its rest can be asked for; `got_on`: this try has brought so much of it that
-    asking for the rest repeats next to nothing. `request`: may the request be repeated, by its
+    reach the client; `resumable`: its rest can be asked for; `got_on`: this try has brought so much of it
+    that asking for the rest repeats next to nothing. `request`: may the request be repeated, by its
     method or key. `stored`: is everything received of it still here. `tries` of those that the `allowance`
     has were made, this one included. Another try of something sent takes a token of its budget.
     """
