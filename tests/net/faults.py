@@ -21,6 +21,7 @@ PART_OF_REQUEST: Final = 1000
 """What has come of that when a server fails within it."""
 ETAG: Final = b'"v1"'
 TRIES: Final = 3
+TAIL: Final = 4096
 
 
 class Place(IntEnum):
@@ -55,6 +56,7 @@ class Fault(Enum):
     STATUS_500 = "answers 500"
     STATUS_503 = "answers 503 with Retry-After"
     STATUS_CUT = "answers 500, and breaks off within that"
+    STATUS_STALLED = "answers 500, and says no more within that"
     NONE = "does what it should"
     # in place of the rest of an answer that another server began
     FROM_BEGINNING = "answers without regard to Range"
@@ -79,6 +81,7 @@ OF_LINK = (
 UNREACHED = (Fault.REFUSED, Fault.UNREACHABLE)
 OF_TLS = (Fault.NO_TLS, Fault.TLS_BROKEN, Fault.UNVERIFIED, Fault.RUDE)
 STATUSES = (Fault.STATUS_500, Fault.STATUS_503)
+STATUSES_IN_PART = (Fault.STATUS_CUT, Fault.STATUS_STALLED)
 ENDS = (Fault.FIN, Fault.RUDE, Fault.RESET)
 UNPROVABLE = (
     Fault.CHANGED,
@@ -115,6 +118,7 @@ REQUESTS = (
     Asked("GET of HTTP/1.0", minor=0),
     Asked("GET with Range", part=(1000, 8999)),
     Asked("HEAD", b"HEAD"),
+    Asked("DELETE", b"DELETE"),
     Asked("PUT", b"PUT", framing="length"),
     Asked("PUT, chunked", b"PUT", framing="chunked"),
     Asked("PUT, Expect", b"PUT", framing="length", expects=True),
@@ -184,7 +188,7 @@ def plays(act: Act, asked: Asked, form: Form, secure: bool) -> bool:
         return place is Place.SAID_NOTHING
     if Place.BEFORE_CONTENT_OF_REQUEST <= place <= Place.IN_CONTENT_OF_REQUEST and not asked.framing:
         return False
-    if fault is Fault.STATUS_CUT:
+    if fault in STATUSES_IN_PART:
         return place <= Place.SAID_NOTHING and asked.method != b"HEAD"
     if fault in STATUSES:
         return place <= Place.SAID_NOTHING
@@ -263,8 +267,9 @@ def expected(case: Case) -> Expected:
             if act.fault in STATUSES:
                 failing = number, _status(act)
             continue
-        if act.fault is Fault.STATUS_CUT:  # of which the client has a part now
-            tries.append(Tried(number, ("truncated",), ("response-begun",)))
+        if act.fault in STATUSES_IN_PART:  # of which the client has a part now
+            outcome = "truncated" if act.fault is Fault.STATUS_CUT else "silent"
+            tries.append(Tried(number, (outcome,), ("response-begun",)))
             return Expected(tries, Gets.CUT, 500, number)
         tries.append(Tried(number, outcomes, reasons))
         if act.fault in STATUSES:
@@ -326,7 +331,7 @@ def _outcomes(case: Case, act: Act, begun: bool) -> tuple[str, ...]:
         return ()
     if fault in OF_LINK:
         return ("tls-failed",) if fault in OF_TLS else (fault.value,)
-    if fault in STATUSES or fault is Fault.STATUS_CUT:
+    if fault in STATUSES or fault in STATUSES_IN_PART:
         return ("status",)
     if fault is Fault.SILENCE:
         return ("silent",)

@@ -28,6 +28,8 @@ from .faults import (
     OF_LINK,
     PART_OF_REQUEST,
     STATUSES,
+    STATUSES_IN_PART,
+    TAIL,
     Act,
     Case,
     Expected,
@@ -209,9 +211,12 @@ class Playing(BrokerCase):
         if fault in STATUSES:
             status = int(fault.value.split()[1])
             link.sends(failing_answer(status, self.servers.index(server) + 1, self.asked.method == b"HEAD"))
-        elif fault is Fault.STATUS_CUT:
+        elif fault in STATUSES_IN_PART:
             link.sends(failing_answer(500, self.servers.index(server) + 1, False)[:-1])
-            self.ends(link, Fault.RESET)
+            if fault is Fault.STATUS_CUT:
+                self.ends(link, Fault.RESET)
+            elif b" 500 " in self.peer.received:  # the client has this part of it
+                self.silence(act)
         elif fault is Fault.GARBAGE:
             link.sends(NOT_HTTP)
         elif fault is Fault.SILENCE:
@@ -288,6 +293,21 @@ class Playing(BrokerCase):
         self.assertEqual(got.content, sent, "not what the client sent so far")
         self.assertEqual(got.whole, not self.asked.framing or (self.sent == ALL_SENT and not withheld))
         self.assertEqual(got.rest, b"")
+        self.check_range(got)
+
+    def check_range(self, got: Message) -> None:
+        """Who is asked for the rest is asked for the last bytes that the client has, too, and on no
+        other condition than that it has the same; who is asked first, for what the client asked."""
+        has = Message(self.peer.received, self.asked)
+        if has.head is None:
+            part = self.asked.part
+            self.assertEqual(got.field(b"range"), b"bytes=%d-%d" % part if part else None)
+            self.assertIsNone(got.field(b"if-range"))
+            return
+        first, last = self.asked.part or (0, "")
+        first += len(has.content) - min(len(has.content), TAIL)
+        self.assertEqual(got.field(b"range"), f"bytes={first}-{last}".encode())
+        self.assertEqual(got.field(b"if-range"), ETAG)
 
     def nobody_else(self, why: str) -> None:
         self.assertEqual([server.address for server in self.servers if server.links], [], why)

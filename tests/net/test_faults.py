@@ -18,6 +18,8 @@ from .faults import (
     OF_TLS,
     REQUESTS,
     STATUSES,
+    STATUSES_IN_PART,
+    TAIL,
     TRIES,
     UNPROVABLE,
     Act,
@@ -35,7 +37,6 @@ ONLY = os.environ.get("SSLBROKER_FAULTS", "")
 SHOWN = 12  # cases that came out wrong; then no more are played
 
 LENGTH = Form("length")
-TAIL = 4096
 OF_SERVERS = (Fault.FIN, Fault.RUDE, Fault.RESET, Fault.SILENCE, Fault.GARBAGE)
 BEFORE = tuple(place for place in Place if place < Place.BEFORE_CONTENT)
 BEGUN = (Place.BEFORE_CONTENT, Place.IN_CONTENT, Place.BEFORE_END)
@@ -85,7 +86,7 @@ class Faults(Playing):
         )
 
     def test_before_the_answer_began(self) -> None:
-        faults = product((*OF_SERVERS, *STATUSES, Fault.STATUS_CUT), BEFORE)
+        faults = product((*OF_SERVERS, *STATUSES, *STATUSES_IN_PART), BEFORE)
         self.all((case for fault, place in faults for case in of_links(Act(fault, place))), 1500)
 
     def test_what_is_stored_no_more_is_not_sent_again(self) -> None:
@@ -148,7 +149,11 @@ class Faults(Playing):
         """Whatever two servers do, one after the other; and then a third."""
         left_out = (Fault.TLS_BROKEN, Fault.NO_TLS, Fault.RUDE)  # as UNVERIFIED, and as FIN
         done = [Act(fault) for fault in (*OF_LINK, *OF_SERVERS, *STATUSES) if fault not in left_out]
-        done += (Act(Fault.STATUS_500, Place.IN_CONTENT_OF_REQUEST), Act(Fault.STATUS_CUT))
+        done += (
+            Act(Fault.STATUS_500, Place.IN_CONTENT_OF_REQUEST),
+            Act(Fault.STATUS_CUT),
+            Act(Fault.STATUS_STALLED),
+        )
         asked = [one for one in REQUESTS if one.name in SOME]
         chains: list[tuple[Act, ...]] = [(first, second, GOOD) for first, second in product(done, done)]
         chains += product((Act(Fault.REFUSED), Act(Fault.STATUS_500), Act(Fault.FIN)), repeat=3)
@@ -164,10 +169,24 @@ class Faults(Playing):
         )
 
 
-class LongAnswers(BrokerCase):
-    """Tries are counted anew when a server has brought 64 KiB of an answer."""
+class Tries(BrokerCase):
+    """Where they go, by whatever law, and when they are counted anew."""
 
-    def test_one_by_many_servers(self) -> None:
+    def test_each_is_on_another_server(self) -> None:
+        for balance, place in product(("hash", "least-time", "least-connections", "round-robin"), range(8)):
+            with self.subTest(balance=balance, place=place):
+                self.setUp()
+                self.start(balance=balance)
+                client = self.client(peer=f"192.0.2.{place}")
+                client.sends(b"GET /7 HTTP/1.1\r\nHost: shop\r\n\r\n")
+                for _ in range(TRIES):
+                    (link,) = [server.links.popleft() for server in self.servers if server.links]
+                    link.resets()
+                self.assertEqual(sorted(number for number, _ in self.tries()), ["1", "2", "3"])
+                self.tearDown()
+                del self.broker
+
+    def test_one_answer_by_many_servers(self) -> None:
         for each, tries in ((70_000, 8), (50_000, TRIES)):
             with self.subTest(each=each):
                 got, attempts = self.brought(content_of(7, 500_000), each)
