@@ -134,11 +134,17 @@ class Form:
     """A form of answers."""
 
     framing: str  # "length", "chunked", "trailers" (chunked, and promised), "close", "nothing" (204)
-    etag: str = "strong"  # or "weak", or ""
+    validator: str = "strong"  # or "weak", "dated" (long unmodified), "recent" (just modified), ""
+
+    @property
+    def proves(self) -> bool:
+        """Does its validator prove that two answers have the same bytes?"""
+        return self.validator in ("strong", "dated")
 
 
 FORMS = (
-    *(Form(framing, etag) for framing in ("length", "chunked", "close") for etag in ("strong", "weak", "")),
+    *(Form(one, other) for one in ("length", "chunked", "close") for other in ("strong", "weak", "")),
+    *(Form("length", validator) for validator in ("dated", "recent")),
     Form("trailers"),
     Form("nothing", ""),
 )
@@ -176,7 +182,7 @@ class Case:
         acts = ", ".join(f"{act.fault.value} at {act.place.name}" for act in self.acts)
         kind = ("secure" if self.secure else "plain") + (", used" if self.warm else "")
         kind += f", {self.back} comes back" if self.back else ""
-        return f"{self.asked.name}; {self.form.framing} {self.form.etag}; {kind}; {acts}"
+        return f"{self.asked.name}; {self.form.framing} {self.form.validator}; {kind}; {acts}"
 
 
 def plays(act: Act, asked: Asked, form: Form, secure: bool) -> bool:
@@ -315,7 +321,7 @@ def _resumable(case: Case) -> bool:
     """Can another server be asked for the rest, by what the client asked and the first server said?"""
     return (
         case.asked.method == b"GET"
-        and case.form.etag == "strong"
+        and case.form.proves
         and case.form.framing in ("length", "chunked", "close")  # the length is learnt from Content-Range
     )
 

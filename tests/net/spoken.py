@@ -6,6 +6,7 @@ server's fault alone. Refuses to send anything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import h11
@@ -84,6 +85,18 @@ def request_of(asked: Asked) -> tuple[bytes, bytes, bytes]:
     return b"\r\n".join([line, *fields, b"", b""]), parts[0], parts[1]
 
 
+def validators(form: Form, etag: bytes = ETAG) -> Sequence[tuple[bytes, bytes]]:
+    """The fields that say which version of its content an answer has; the last one is asked for."""
+    day = b"Fri, 27 Nov 2026 %s GMT" if etag == ETAG else b"Sat, 28 Nov 2026 %s GMT"
+    return {
+        "": (),
+        "strong": ((b"etag", etag),),
+        "weak": ((b"etag", b"W/" + etag),),
+        "dated": ((b"date", day % b"18:00:00"), (b"last-modified", day % b"17:00:00")),
+        "recent": ((b"date", day % b"17:00:20"), (b"last-modified", day % b"17:00:00")),
+    }[form.validator]
+
+
 def answer_to(
     request: Message, form: Form, fault: Fault = Fault.NONE, content: bytes = CONTENT
 ) -> tuple[bytes, list[bytes], bytes]:
@@ -100,7 +113,7 @@ def answer_to(
         fields.append(b"Content-Encoding: gzip")
     span, condition = request.field(b"range"), request.field(b"if-range")
     if fault is Fault.FROM_BEGINNING or (
-        condition is not None and (condition != etag or form.etag != "strong")
+        condition is not None and (condition != validators(form, etag)[-1][1] or not form.proves)
     ):
         span = None
     total = len(content)
@@ -112,8 +125,9 @@ def answer_to(
         status, content = 206, content[start : stop + 1]
         said = total + 8 if fault is Fault.OTHER_TOTAL else total
         fields.append(b"Content-Range: bytes %d-%d/%d" % (start, stop, said))
-    if form.etag and fault is not Fault.UNPROVED:
-        fields.append(b"ETag: " + (b"W/" if form.etag == "weak" or fault is Fault.WEAK else b"") + etag)
+    weaker = Form(form.framing, "weak" if form.validator == "strong" else "recent")
+    if fault is not Fault.UNPROVED:
+        fields += map(b": ".join, validators(weaker if fault is Fault.WEAK else form, etag))
     middle = 3 * len(content) // 5
     pieces, end = [content[:middle], content[middle:]], b""
     if form.framing == "nothing":

@@ -42,7 +42,7 @@ BEFORE = tuple(place for place in Place if place < Place.BEFORE_CONTENT)
 BEGUN = (Place.BEFORE_CONTENT, Place.IN_CONTENT, Place.BEFORE_END)
 SOME = ("GET", "PUT", "POST", "POST with a key")
 RESUMED = tuple(asked for asked in REQUESTS if asked.method == b"GET")
-RESUMABLE = tuple(Form(framing) for framing in ("length", "chunked", "close"))
+RESUMABLE = (*(Form(framing) for framing in ("length", "chunked", "close")), Form("length", "dated"))
 
 
 def of_links(act: Act) -> Iterator[Case]:
@@ -108,7 +108,7 @@ class Faults(Playing):
                     REQUESTS, FORMS, OF_SERVERS, BEGUN, (False, True)
                 )
                 if plays(Act(fault, place), asked, form, secure)
-                and (asked.method == b"GET" or form.etag == "strong")
+                and (asked.method == b"GET" or form.validator == "strong")
             ),
             1000,
         )
@@ -124,6 +124,7 @@ class Faults(Playing):
             for number, (asked, form, second, first) in enumerate(product(RESUMED, RESUMABLE, rest, broken))
             for third in ((GOOD, second)[number % 5 % 2],)
             if not (second.fault is Fault.FROM_BEGINNING and asked.part)  # it may serve, or not
+            and not (second.fault is Fault.WEAK and form.validator == "dated")  # it says the same
             and not (second.fault is Fault.LYING and first.place is Place.BEFORE_CONTENT)  # to nobody
         )
         self.all((case for case in cases if all(map(self.plays, repeat(case), case.acts))), 1000)
@@ -140,7 +141,7 @@ class Faults(Playing):
                 Case(asked, form, (Act(fault, Place.AFTER_END),), secure)
                 for asked, form, fault, secure in product(REQUESTS, FORMS, OF_SERVERS, (False, True))
                 if plays(Act(fault, Place.AFTER_END), asked, form, secure)
-                and (asked.method == b"GET" or form.etag == "strong")
+                and (asked.method == b"GET" or form.validator == "strong")
             ),
             300,
         )
