@@ -158,6 +158,10 @@ class Faults(Playing):
         asked = [one for one in REQUESTS if one.name in SOME]
         chains: list[tuple[Act, ...]] = [(first, second, GOOD) for first, second in product(done, done)]
         chains += product((Act(Fault.REFUSED), Act(Fault.STATUS_500), Act(Fault.FIN)), repeat=3)
+        half = [Act(fault) for fault in (*STATUSES_IN_PART, Fault.REFUSED)]
+        whole = (Act(Fault.STATUS_500), Act(Fault.STATUS_500, Place.IN_CONTENT_OF_REQUEST))
+        chains += [(first, second, Act(Fault.FIN)) for first, second in product(half, (*half, *whole))]
+        chains += [(first, Act(Fault.REFUSED), Act(Fault.FIN)) for first in whole]
         chains += [(first, second, Act(Fault.STATUS_503)) for first, second in product(done, done)]
         self.all(
             (
