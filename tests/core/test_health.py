@@ -372,23 +372,26 @@ def test_the_ceiling_holds_and_ejections_in_a_row_grow(
 ) -> None:
     case = Case(count, failures=failures, share=share)
     longest: dict[Member, float] = {}
+
+    def check(verdicts: Sequence[Verdict]) -> None:
+        for member, bar, length, _ in verdicts:
+            if bar == "ejected" and length:
+                assert length > longest.get(member, 0.0) or length == LONGEST_EJECTION
+                longest[member] = length
+            assert length <= (LONGEST_EJECTION if bar == "ejected" else LONGEST_REST)
+
     for seconds, tries in transactions:
-        verdicts = case.passes(seconds)
+        check(case.passes(seconds))
         attempts = [
             case.attempt(case.members[number % count], outcome, status, rest=rest)
             for number, outcome, status, rest in tries
         ]
         for attempt in attempts:
             verdict = case.health.heard(attempt, case.now)
-            verdicts += [verdict] if verdict is not None else []
+            check([verdict] if verdict is not None else [])
             if attempt.outcome is Cause.OK:
                 longest[attempt.member] = 0.0
-        verdicts += case.judged(*attempts)
-        for member, bar, length, _ in verdicts:
-            if bar == "ejected" and length:
-                assert length > longest.get(member, 0.0) or length == LONGEST_EJECTION
-                longest[member] = length
-            assert length <= (LONGEST_EJECTION if bar == "ejected" else LONGEST_REST)
+        check(case.judged(*attempts))
         out = [member for member in case.members if member.bars]
         assert len(out) <= share * count + 1e-9
         assert all(member.figures.ejected == ("ejected" in member.bars) for member in case.members)
