@@ -163,6 +163,7 @@ class Transaction:
         "now",
         "resumable",
         "state",
+        "stale",
         "stored",
         "replay",
     )
@@ -175,6 +176,7 @@ class Transaction:
         self.attempts: list[Attempt] = []
         self.elsewhere = 0  # tries that brokers behind our links made beyond the one that we count
         self.fresh = 0  # the tries from here on count
+        self.stale = 0  # but for so many of them: a link that had been closed says nothing of its server
         self.kept: Kept | None = None  # the last failing answer, while another try is under way
         self.resumable = False  # can another server be asked for the rest? Said before it breaks off
         self.member: Member | None = (
@@ -203,12 +205,12 @@ class Transaction:
     @property
     def tries_that_count(self) -> int:
         """How many these are, with those made by brokers behind our links."""
-        return self.tries - self.fresh
+        return self.tries - self.fresh - self.stale
 
     @property
     def last(self) -> bool:
         """The try under way is the last one, if it sends anything."""
-        return self.tries_that_count >= self.allowance.tries
+        return self.tries_that_count >= self.allowance.tries and not self.attempts[-1].reused
 
     @property
     def end(self) -> str:
@@ -299,6 +301,7 @@ class Transaction:
     def _another(self, subject: BrokerError) -> bool:
         """The try has failed: is there another one?"""
         attempt = self.attempts[-1]
+        self._count(subject)
         decision = decide(
             sent=attempt.wrote or (self.state is LINK and not subject.nothing_sent),
             done=not subject.nothing_done,
@@ -312,6 +315,11 @@ class Transaction:
         )
         attempt.outcome, attempt.reason, attempt.detail = subject.cause, decision.reason, subject.detail
         return decision.again
+
+    def _count(self, subject: BrokerError) -> None:
+        """A try over a stale link does not count, but there is an end to these, too."""
+        if subject.cause is Cause.STALE and self.stale < self.allowance.tries:
+            self.stale += 1
 
     def _nothing_better(self, error: BrokerError) -> None:
         """No server can do it (any more): a failing answer that was kept is better than ours."""
@@ -338,7 +346,8 @@ class Transaction:
         attempt = self.attempts[-1]
         got_on = attempt.passed >= PROGRESS
         if got_on:
-            self.fresh = len(self.attempts) - 1
+            self.fresh, self.stale = len(self.attempts) - 1, 0
+        self._count(subject)
         decision = decide(
             sent=attempt.wrote or not subject.nothing_sent,
             begun=True,

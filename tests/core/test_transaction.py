@@ -527,6 +527,45 @@ def test_a_better_answer_makes_a_kept_one_forgotten() -> None:
     assert transaction.member.address == "two:80"
 
 
+# --- links that were closed ---
+
+
+def test_a_try_over_a_stale_link_does_not_count() -> None:
+    play(
+        """
+    CHOSEN one              -> LINK
+    LINKED reused           -> SEND
+    FAILED StaleLink        -> DROP CHOOSE
+    CHOSEN two              -> LINK
+    LINKED reused           -> SEND
+    FAILED StaleLink        -> DROP CHOOSE
+    CHOSEN three            -> LINK
+    FAILED Refused          -> DROP CHOOSE
+    CHOSEN one              -> LINK
+    LINKED                  -> SEND
+    FAILED LinkBroken       -> DROP ANSWER FINISH
+    end watch:broken
+      one:80 stale 2s reused next: replayable
+      two:80 stale 2s reused next: replayable
+      three:80 refused 1s next: nothing-sent
+      one:80 broken 2s next: tries
+    """,
+        Play(tries=2),
+    )
+
+
+def test_but_no_more_of_them_are_made_than_tries() -> None:
+    stale = """
+    CHOSEN one              -> LINK
+    LINKED reused           -> SEND
+    FAILED StaleLink        -> {}
+    """
+    play(
+        "".join(stale.format(done) for done in ["DROP CHOOSE"] * 3 + ["DROP ANSWER FINISH"]),
+        Play(tries=2),
+    )
+
+
 # --- the budget, and an outage ---
 
 

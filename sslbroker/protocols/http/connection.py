@@ -93,7 +93,7 @@ class Connection:
         self._incoming = READ_HEAD
         self._outgoing = SEND_HEAD
         self._held = b""  # a partial head, or what came after the message
-        self._left = 0  # bytes of the incoming body still to come
+        self._left = 0  # bytes of the incoming body still to come; below 0: nobody has said how many
         self._chunks: ChunkedBody | None = None
         self._owed = 0  # bytes of the outgoing body still to be sent
         self._persistent = True  # nobody has said close, nothing is unread
@@ -157,6 +157,7 @@ class Connection:
                 self._whole(events, chunks.trailers)
                 return chunks.rest
             return b""
+        self._left -= len(data)
         events.append(Body(self._exchange, data))  # until close, or a tunnel
         return b""
 
@@ -179,7 +180,7 @@ class Connection:
         return [self._broken(error)]
 
     def _body_broke_off(self) -> Error:
-        if self._incoming is READ_LENGTH:
+        if self._incoming is READ_LENGTH or self._incoming is READ_UNTIL_CLOSE:
             return self._broken(FramingError(f"closed with {self._left} bytes of the body to come"))
         return self._broken(FramingError("closed before the last chunk of the body"))
 

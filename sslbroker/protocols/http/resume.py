@@ -157,6 +157,14 @@ def resumption(request: Request, response: Response) -> Resumption | str:
     return Resumption(request, validator, same, part)
 
 
+def length_of_part(response: Response) -> int:
+    """Bytes of content that a 206 of one part must have; 0: it does not say."""
+    if response.status != 206:
+        return 0
+    part = _part(response)
+    return 0 if isinstance(part, str) else part[1] - part[0] + 1
+
+
 def hindrance(rules: HeaderRules) -> str:
     """Why no server of a pool with these rules can be asked for a part; "": nothing hinders it."""
     for spelt in _ASKING:

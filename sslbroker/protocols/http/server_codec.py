@@ -31,9 +31,10 @@ from .connection import (
     Connection,
 )
 from .grammar import STATUS_LINE_START, tokens
-from .message import CHUNKED, LENGTH, Request, Response
+from .message import CHUNKED, LENGTH, UNTIL_CLOSE, Request, Response
 from .parse import find_head_end
 from .repeats import ResponseHeads
+from .resume import length_of_part
 from .trailers import for_server
 from .write import write_request_head
 
@@ -169,7 +170,7 @@ class ServerCodec(Connection):
         incoming = self._incoming
         if incoming is READ_HEAD:
             events.append(self._broken(FramingError(self._where_it_ended())))
-        elif incoming is READ_UNTIL_CLOSE or incoming is READ_RAW:
+        elif incoming is READ_RAW or (incoming is READ_UNTIL_CLOSE and self._left <= 0):
             self._whole(events, None)
         elif incoming is not IDLE and incoming is not READ_WHOLE and incoming is not READ_BROKEN:
             events.append(self._body_broke_off())
@@ -219,6 +220,9 @@ class ServerCodec(Connection):
         if response.close:
             self._persistent = False
         if self._expect_body(response, events):
+            if response.framing is UNTIL_CLOSE:
+                # It may end anywhere, but for one that says which part it is.
+                self._left = length_of_part(response)
             return data
         if data:
             self._persistent = False

@@ -172,6 +172,20 @@ def test_a_chunked_answer_that_broke_off_leaves_nothing_held() -> None:
     assert codec.held() == 0
 
 
+def test_a_part_that_ends_with_its_connection_must_be_whole() -> None:
+    head = b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 5-9/20\r\n\r\n"
+    for content, end in (
+        (b"fives", "end 1"),
+        (b"four", "error 1 502 closed with 1 bytes of the body to come"),
+    ):
+        codec = ServerCodec(1000, 10)
+        codec.open()
+        codec.send(Head(1, Request(b"GET", b"/", 1, [], b"a")))
+        codec.send(End(1))
+        codec.receive(head + content)
+        assert render(codec.receive_end()) == [end]
+
+
 def test_an_interim_response_is_a_beginning() -> None:
     codec = asked()
     codec.receive(b"HTTP/1.1 100 Continue\r\n\r\n")
