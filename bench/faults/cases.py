@@ -46,7 +46,7 @@ CASES = (
         "garbage",
         "one of three answers with garbage",
         kinds=("garbage", "good", "good"),
-        patience=2.0,  # garbage that a proxy hands on may be a head without an end
+        patience=1.0,  # garbage that a proxy hands on may be a head without an end
     ),
     Case(
         "long",
