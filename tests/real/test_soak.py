@@ -83,5 +83,6 @@ def test_what_cannot_be_proved_right_is_cut_and_never_wrong(
     with behind_the_broker("weak", tmp_path, certificates) as (trio, _, order):
         seen, _ = soak(KILLED, trio, order, 3.5)
     assert seen.wrong == []
-    assert {each.kind for each in seen.failed} <= {"cut"}, why(seen, tmp_path)
+    # The reset by which a client is cut may overtake the beginning of the answer, which was written before.
+    assert {each.kind for each in seen.failed} <= {"cut", "reset"}, why(seen, tmp_path)
     assert seen.good > seen.requests * 0.9
