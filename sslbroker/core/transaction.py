@@ -139,11 +139,9 @@ class Attempt:
 class Kept(Protocol):
     """A failing answer that can be given in the end."""
 
-    member: Member
-
     @property
-    def usable(self) -> bool:
-        """It is here, whole."""
+    def member(self) -> Member | None:
+        """The server that gave it; None: it is not here, or not whole."""
 
 
 class Transaction:
@@ -323,8 +321,9 @@ class Transaction:
 
     def _nothing_better(self, error: BrokerError) -> None:
         """No server can do it (any more): a failing answer that was kept is better than ours."""
-        if self.kept is not None and self.kept.usable:
-            self.member = self.kept.member
+        member = self.kept.member if self.kept is not None else None
+        if member is not None:
+            self.member = member
             self.error = None
         else:
             self.error = error

@@ -28,6 +28,7 @@ class KeptAnswer:
     """Made by a `Relay` when the head of a failing answer has come; hears the rest of it."""
 
     __slots__ = (
+        "_before",
         "_client",
         "_exchange",
         "_lost",
@@ -36,8 +37,8 @@ class KeptAnswer:
         "_trailers",
         "_whole",
         "link",
-        "member",
         "message",
+        "server",
     )
 
     def __init__(
@@ -50,9 +51,11 @@ class KeptAnswer:
         client: ClientConnection,
         *,
         sent: bool,
+        before: KeptAnswer | None,
     ) -> None:
-        """`sent`: its request went out whole. Else its link is of no use, and nothing of it is waited for."""
-        self.member = member
+        """`sent`: its request went out whole. Else its link is of no use, and nothing of it is waited for.
+        `before` is what another server has answered: it is better than this one until this one is whole."""
+        self.server = member
         self.message = message
         self.link = link
         self._whole = False
@@ -62,13 +65,30 @@ class KeptAnswer:
         self._client = client
         self._trailers: Any = None
         self._open = sent
+        self._before = before
         if not sent:
             link.drop()
 
     @property
-    def usable(self) -> bool:
-        """It is whole, and its content is still here."""
-        return self._whole and not self._lost and self._stored.replay is Replay.REPLAYABLE
+    def best(self) -> KeptAnswer | None:
+        """The last one that is whole, and whose content is still here."""
+        if self._whole and not self._lost and self._stored.replay is Replay.REPLAYABLE:
+            return self
+        return self._before.best if self._before is not None else None
+
+    @property
+    def member(self) -> Member | None:
+        """The server of that; None: there is no such answer."""
+        best = self.best
+        return None if best is None else best.server
+
+    def yields(self) -> KeptAnswer | None:
+        """Another failing answer has begun: what is worth keeping until that is whole. No more is heard."""
+        best = self.best
+        if best is not self:
+            self._before = None
+            self.lose()
+        return best
 
     def event(self, event: Event) -> None:
         """Some more of it has come."""
@@ -78,31 +98,43 @@ class KeptAnswer:
                 stored.append(event.data)
                 stored.take()
             else:
-                self.close()
+                self.lose()
         elif type(event) is End:
             self._whole, self._trailers = True, event.trailers
             self._leave()
+            if self.best is self:
+                self._forget_before()
 
     def rest(self, exchange: int) -> Sequence[Event]:
-        """What follows its head, for the client's `exchange`; only of one that is `usable`."""
+        """What follows its head, for the client's `exchange`; only of one that is the `best`."""
         self._stored.rewind()
         content = b"".join(self._stored.take())
         return [*([Body(exchange, content)] if content else []), End(exchange, self._trailers)]
 
     def close(self) -> None:
-        """It is not wanted any more, or its end will never come. Again: nothing happens."""
+        """Neither it nor those before are wanted any more."""
+        self._forget_before()
+        self.lose()
+
+    def lose(self) -> None:
+        """It is too large, or its end will never come. Again: nothing happens."""
         self._lost = True
         self._stored.close()
         if self._open:
             self._open = False
             self.link.drop()
 
+    def _forget_before(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            before.close()
+
     def _leave(self) -> None:
         """The link may serve others, unless it now has this client's state: then the answer goes with it."""
         link = self.link
         after = link.codec.after(self._exchange)
         if after is After.PINNED:
-            self.close()
+            self.lose()
         elif self._open:
             self._open = False
             if after is After.REUSABLE:

@@ -238,7 +238,7 @@ class Relay:
         """The link, or the server's answer on it, has failed."""
         if link is not self.link:
             if self._kept is not None and link is self._kept.link:
-                self._kept.close()
+                self._kept.lose()
             return
         if self._answer_ended:
             self.step(_ENDED)  # after all that it had to say, the server wants no more to hear
@@ -439,8 +439,9 @@ class Relay:
     def _answer(self) -> None:
         error = self.transaction.error
         if error is None:
-            assert self._kept is not None
-            self.download.kept(self._kept.message, self._kept.rest(self.exchange), self.transaction.tries)
+            best = self._kept.best if self._kept is not None else None
+            assert best is not None
+            self.download.kept(best.message, best.rest(self.exchange), self.transaction.tries)
         elif self._left is None and not self.download.failure(error):
             self._cut()
 
@@ -448,12 +449,13 @@ class Relay:
         """The try is over, but what its server answers is read on, and kept until a better answer comes."""
         link, self.link = self.link, None
         assert link is not None
-        self._forget_kept()
         stored = self.pool.storage.open()
         sent = self.upload.sent and not link.full
         message, exchange = self.download.response, self._link_exchange
         member = self.transaction.attempts[-1].member
-        kept = KeptAnswer(member, message, stored, link, exchange, self.connection, sent=sent)
+        client = self.connection
+        before = self._kept.yields() if self._kept is not None else None
+        kept = KeptAnswer(member, message, stored, link, exchange, client, sent=sent, before=before)
         self._kept = self.transaction.kept = kept
         self.upload.stop()
         self._attempt_over()

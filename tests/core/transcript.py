@@ -39,10 +39,8 @@ def error(name: str) -> BrokerError:
 class Kept:
     """A failing answer that was kept."""
 
-    usable = True
-
     def __init__(self, member: Member) -> None:
-        self.member = member
+        self.member: Member | None = member
 
 
 class Play:
@@ -88,7 +86,7 @@ class Play:
             return "-"
         if word == "LOST-KEPT":
             assert isinstance(self.transaction.kept, Kept)
-            self.transaction.kept.usable = False
+            self.transaction.kept.member = None
             return "-"
         if word == "RESUMABLE":
             self.transaction.resumable = True

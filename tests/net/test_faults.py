@@ -160,8 +160,8 @@ class Faults(Playing):
         chains += product((Act(Fault.REFUSED), Act(Fault.STATUS_500), Act(Fault.FIN)), repeat=3)
         half = [Act(fault) for fault in (*STATUSES_IN_PART, Fault.REFUSED)]
         whole = (Act(Fault.STATUS_500), Act(Fault.STATUS_500, Place.IN_CONTENT_OF_REQUEST))
-        chains += [(first, second, Act(Fault.FIN)) for first, second in product(half, (*half, *whole))]
-        chains += [(first, Act(Fault.REFUSED), Act(Fault.FIN)) for first in whole]
+        in_part = product((*half, *whole), (*half, *whole))
+        chains += [(first, second, Act(Fault.FIN)) for first, second in in_part]
         chains += [(first, second, Act(Fault.STATUS_503)) for first, second in product(done, done)]
         self.all(
             (

@@ -113,6 +113,27 @@ class KeptAnswers(BrokerCase):
         self.second.resets()
         self.assertTrue(self.visitor.takes().startswith(b"HTTP/1.1 502 "))
 
+    def test_an_earlier_one_is_kept_until_the_next_is_whole(self) -> None:
+        for rest, given in ((b"", b"oops"), (BUSY[-2:], b"busy")):
+            self.start(failover=Failover(tries=3))
+            client = self.client()
+            client.sends(GET)
+            self.servers[0].link().sends(ERROR)
+            second = self.servers[1].link()
+            second.sends(BUSY[:-2])
+            third = self.servers[2].link()
+            if rest:
+                second.sends(rest)
+                self.assertEqual(self.broker.storage.used, 4)
+            else:
+                second.resets()
+            third.resets()
+            self.assertTrue(client.takes().endswith(given))
+            server = self.records.all[-1]["server"]
+            self.assertEqual(server, "10.0.0.2:80" if rest else "10.0.0.1:80")
+            self.tearDown()
+            self.setUp()
+
     def test_one_that_is_too_large_is_not_kept_and_not_read_on(self) -> None:
         content = b"x" * (64 * 1024)
         head = b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\n\r\n"
