@@ -67,14 +67,14 @@ def test_servers_that_are_killed_each_second_are_not_noticed(
         seen, _ = soak(KILLED, trio, order, 5)
     assert (why(seen, tmp_path), seen.wrong) == ([], [])
     outcomes = reasons.tries(reasons.entries(tmp_path / "access.log"))
-    assert outcomes["refused"] + outcomes["truncated"] > 0, "nothing was broken that could be mended"
+    assert outcomes.keys() & {"refused", "truncated", "stale"}, "nothing was broken that could be mended"
 
 
 def test_servers_that_are_stopped_are_not_noticed(tmp_path: Path, certificates: Certificates) -> None:
     with behind_the_broker("good", tmp_path, certificates) as (trio, _, order):
         seen, _ = soak(STOPPED, trio, order, 4.5)
     assert (why(seen, tmp_path), seen.wrong) == ([], [])
-    assert reasons.tries(reasons.entries(tmp_path / "access.log"))["silent"] > 0
+    assert "silent" in reasons.tries(reasons.entries(tmp_path / "access.log"))
 
 
 def test_what_cannot_be_proved_right_is_cut_and_never_wrong(
