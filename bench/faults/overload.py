@@ -29,7 +29,7 @@ from .seen import Seen
 
 SERVERS, PLACES, SERVICE = 3, 2, 0.04
 CAPACITY = SERVERS * PLACES / SERVICE  # transactions a second
-SHARE, RESERVE, MINIMUM = 0.1, 100, 3  # of the broker's budget, as they come
+SHARE, RESERVE = 0.1, 100  # of the broker's budget, as they come
 
 
 def run(front: Front, site: Site, seed: int, during: float = 10.0) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def run(front: Front, site: Site, seed: int, during: float = 10.0) -> dict[str, 
             asked = asked_of(trio.ports) - asked
             if program.child.poll() is not None:
                 raise CannotRun(f"{front.name} ended: {program.output()}")
-        found = figures(phases, asked, resident, order)
+        found = figures(phases, asked, resident)
         if front.name == "broker":
             log = reasons.entries(directory / "broker.access.log")
             found["tries"] = reasons.tries(log)
@@ -61,16 +61,15 @@ def run(front: Front, site: Site, seed: int, during: float = 10.0) -> dict[str, 
     return found
 
 
-def figures(phases: Sequence[Seen], asked: int, resident: Sequence[int], order: Order) -> dict[str, Any]:
+def figures(phases: Sequence[Seen], asked: int, resident: Sequence[int]) -> dict[str, Any]:
     names = {BEFORE: "before", DURING: "during", AFTER: "after", SETTLED: "settled"}
     transactions = sum(seen.requests for seen in phases)
-    reserve = RESERVE + MINIMUM * (order.before + order.during + order.after)  # it refills meanwhile
     return {
         **{name: phases[phase].figures() for phase, name in names.items()},
         "transactions": transactions,
         "asked": asked,
         "tries_each": asked / transactions,
-        "tries_most": 1 + SHARE + reserve / transactions,
+        "tries_most": 1 + SHARE + RESERVE / transactions,
         "rss_before_mib": resident[0] / 2**20,
         "rss_most_mib": max(resident) / 2**20,
         "unanswered": sum(each.kind == "timeout" for seen in phases for each in seen.failed),

@@ -1,16 +1,16 @@
 """How often a pool repeats what it has sent: the retry budget (R15).
 
 Decides whether one more try of something sent may be made. Invariant: of n transactions such tries are never
-more than n x `share`, the reserve and what has refilled it, so that a pool that fails gets little more work
-than one that does not. What was not used in quiet times is not saved up beyond `MOST`. Refuses to look at
-transactions, and costs one that needs no second try an addition.
+more than n x `share` and the reserve, unless there are so few that `minimum` a second is more; so a pool that
+fails gets little more work than one that does not. What was not used in quiet times is not saved up beyond
+`MOST`. Refuses to look at transactions, and costs one that needs no second try an addition.
 """
 
 from __future__ import annotations
 
 from ..settings import RetryBudget
 
-#: Tokens that are there from the beginning, and refill by `minimum` a second.
+#: Tokens that are there from the beginning, and refill, with what first tries deposit, by `minimum` a second.
 RESERVE = 100.0
 
 #: Tokens of first tries that are kept: what thousands of good transactions have left must not allow thousands
@@ -35,9 +35,12 @@ class Budget:
 
     def take(self, now: float) -> bool:
         """Take a token for another try of something sent; False: there is none."""
-        self._deposits = min(MOST, self._deposits + (self.first_tries - self._seen) * self._share)
+        deposited = (self.first_tries - self._seen) * self._share
         self._seen = self.first_tries
-        self._reserve = min(RESERVE, self._reserve + max(0.0, now - self._at) * self._minimum)
+        self._deposits = min(MOST, self._deposits + deposited)
+        refilled = (now - self._at) * self._minimum - deposited
+        if refilled > 0.0:
+            self._reserve = min(RESERVE, self._reserve + refilled)
         self._at = now
         if self._deposits >= 1.0:
             self._deposits -= 1.0
