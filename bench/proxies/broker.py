@@ -28,7 +28,7 @@ print(f"{sslbroker.__version__} ({name(build())}; Twisted {twisted.__version__};
 
 class Broker:
     name = "broker"
-    lacks = "no active health checks yet"
+    lacks = "its health checks are off"
 
     def __init__(self, python: Path, sets: Sequence[str] = (), reactor: str = "") -> None:
         self.python = python
