@@ -27,11 +27,13 @@ class Choosing:
     empty, and there is no server for whoever is new.
 
     When no member is open, those are taken for open that are barred by doubts only: ejected, resting,
-    unhealthy. All may be so by one cause that is none of theirs, and a try shows more than a doubt.
+    unhealthy. All may be so by one cause that is none of theirs, and a try shows more than a doubt. Who has
+    tried all open ones in vain gets a doubted one, too, before any of them again.
     """
 
     __slots__ = (
         "_balancer",
+        "_doubted",
         "_keys",
         "_limited",
         "_members",
@@ -48,6 +50,7 @@ class Choosing:
         self._keys = {member.key: member for member in members}
         self._open: Sequence[Member] = ()
         self._ready: Sequence[Member] = ()  # the open ones that take whoever is new
+        self._doubted: Sequence[Member] = ()  # those that are barred by doubts only
         self._limited = False  # one of the open ones has limits
         self._panic = False  # the open ones are not really
         self._outage = False
@@ -75,6 +78,7 @@ class Choosing:
             members = (
                 [member for member in members if member not in used]
                 or [member for member in self._open if member not in used]
+                or [member for member in self._doubted if member not in used]
                 or [member for member in members if member is not used[-1]]
                 or members
                 or self._open
@@ -107,7 +111,7 @@ class Choosing:
         """May this one be chosen by somebody, now?"""
         if self._stale:
             self._look()
-        return self._is_open(member) and member.has_place()
+        return (self._is_open(member) or member in self._doubted) and member.has_place()
 
     def worth_asking(self) -> bool:
         """May `choose` have another answer than to wait?
@@ -118,9 +122,8 @@ class Choosing:
             self._look()
         if self._outage:
             return False
-        return any(member.has_place() for member in self._open) or all(
-            member.draining for member in self._open
-        )
+        several = (*self._open, *self._doubted)
+        return any(member.has_place() for member in several) or all(member.draining for member in self._open)
 
     def _changed(self) -> None:
         self._stale = True
@@ -133,9 +136,10 @@ class Choosing:
         self._stale = False
         members = self._members
         self._open = tuple(member for member in members if member.open)
+        self._doubted = tuple(one for one in members if one.bars and one.bars.keys() <= DOUBTS)
         self._panic = not self._open
         if self._panic:
-            self._open = tuple(member for member in members if member.bars.keys() <= DOUBTS)
+            self._open = self._doubted
         self._ready = tuple(member for member in self._open if not member.draining)
         emptied = all(member.draining for member in members)
         if not self._ready and not emptied:
@@ -143,7 +147,7 @@ class Choosing:
         self._outage = not (self._open or emptied) and any(
             member.bars.keys() <= _MAY_RETURN for member in members
         )
-        self._limited = any(member.limited for member in self._open)
+        self._limited = any(member.limited for member in (*self._open, *self._doubted))
 
     def why_none(self) -> str:
         """Who bars whom, and why."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sslbroker.core.balancing import BALANCERS, RoundRobin
 from sslbroker.core.choosing import Choosing
-from sslbroker.core.members import Member
+from sslbroker.core.members import EJECTED, Member
 from sslbroker.errors import NoServer
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Server
@@ -421,3 +421,23 @@ def test_round_robin_through_it_goes_round_all_members_before_it_comes_back_to_o
         used.append(member)
     assert set(used) == set(members)
     assert choosing.choose(used, ORIGIN, b"", "", 0.0) in members
+
+
+def test_who_has_tried_all_open_ones_gets_a_doubted_one_before_any_of_them_again() -> None:
+    case = Case(3)
+    case.members[0].bar(EJECTED)
+    assert case.about() == "2 3"
+    assert case.about(2) == "3"
+    assert case.about(2, 3) == "1"
+    assert case.about(2, 3, 1) == "2 3"
+    assert not case.choosing.outage
+    case.members[0].bar("down")
+    assert case.about(2, 3) == "2"
+
+
+def test_a_balancer_of_ones_own_may_take_a_doubted_one_then() -> None:
+    case = Case(2)
+    case.members[0].bar(EJECTED)
+    assert case.choosing.takes(case.members[0])
+    case.members[0].bar("down")
+    assert not case.choosing.takes(case.members[0])

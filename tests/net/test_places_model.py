@@ -75,6 +75,8 @@ class World:
             return ready
         fresh = [member for member in ready if member not in used]
         fresh = fresh or [member for member in opened if member not in used]
+        doubted = [member for member in self.members if member.bars and set(member.bars) <= {"ejected"}]
+        fresh = fresh or [member for member in doubted if member not in used]
         return fresh or [member for member in ready if member is not used[-1]] or ready or opened
 
     @property
