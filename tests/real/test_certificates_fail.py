@@ -32,6 +32,8 @@ continue_secure_link = true
 [pools.shop.tls]
 ca = "{authority}"
 server_name = "{name}"
+[pools.shop.ejection]
+base = "200ms"                   # so that each is tried often, and all are back at the end
 [log]
 access = "access.log"
 [admin]
