@@ -39,7 +39,6 @@ class Choosing:
         "_members",
         "_open",
         "_outage",
-        "_panic",
         "_ready",
         "_stale",
     )
@@ -48,11 +47,10 @@ class Choosing:
         self._members = members
         self._balancer = balancer
         self._keys = {member.key: member for member in members}
-        self._open: Sequence[Member] = ()
+        self._open: Sequence[Member] = ()  # or those that stand for open ones
         self._ready: Sequence[Member] = ()  # the open ones that take whoever is new
         self._doubted: Sequence[Member] = ()  # those that are barred by doubts only
         self._limited = False  # one of the open ones has limits
-        self._panic = False  # the open ones are not really
         self._outage = False
         self._stale = True
         for member in members:
@@ -72,7 +70,7 @@ class Choosing:
         members = self._ready
         if stuck:
             member = self._keys.get(stuck)
-            if member is not None and self._is_open(member) and member not in used:
+            if member is not None and (member.open or member in self._open) and member not in used:
                 return member if member.has_place() else None
         if used:
             members = (
@@ -111,7 +109,7 @@ class Choosing:
         """May this one be chosen by somebody, now?"""
         if self._stale:
             self._look()
-        return (self._is_open(member) or member in self._doubted) and member.has_place()
+        return (member in self._open or member in self._doubted) and member.has_place()
 
     def worth_asking(self) -> bool:
         """May `choose` have another answer than to wait?
@@ -128,18 +126,12 @@ class Choosing:
     def _changed(self) -> None:
         self._stale = True
 
-    def _is_open(self, member: Member) -> bool:
-        return member.open or (self._panic and member in self._open)
-
     def _look(self) -> None:
         """Sort the members anew: new sequences, so that a balancer knows that something has changed."""
         self._stale = False
         members = self._members
-        self._open = tuple(member for member in members if member.open)
         self._doubted = tuple(one for one in members if one.bars and one.bars.keys() <= DOUBTS)
-        self._panic = not self._open
-        if self._panic:
-            self._open = self._doubted
+        self._open = tuple(member for member in members if member.open) or self._doubted
         self._ready = tuple(member for member in self._open if not member.draining)
         emptied = all(member.draining for member in members)
         if not self._ready and not emptied:

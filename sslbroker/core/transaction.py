@@ -296,15 +296,19 @@ class Transaction:
         else:
             self._pass()  # a failing answer is better than none; the try ends with it
 
-    def _another(self, subject: BrokerError) -> bool:
-        """The try has failed: is there another one?"""
-        attempt = self.attempts[-1]
-        self._count(subject)
+    def _another(self, subject: BrokerError, got_on: bool = False) -> bool:
+        """The try has failed, and perhaps after it `got_on`: is there another one?"""
+        attempt, state = self.attempts[-1], self.state
+        if subject.cause is Cause.STALE and self.stale < self.allowance.tries:
+            self.stale += 1  # it does not count, but there is an end to these, too
         decision = decide(
-            sent=attempt.wrote or (self.state is LINK and not subject.nothing_sent),
+            # In WATCH it is known; before, a link that broke may have sent something.
+            sent=attempt.wrote or (state is not WATCH and not subject.nothing_sent),
             done=not subject.nothing_done,
             final=subject.final,
-            begun=False,
+            begun=state is RELAY or state is RESUME,
+            resumable=self.resumable,
+            got_on=got_on,
             request=self.replay,
             stored=self.stored.replay,
             tries=self.tries_that_count,
@@ -313,11 +317,6 @@ class Transaction:
         )
         attempt.outcome, attempt.reason, attempt.detail = subject.cause, decision.reason, subject.detail
         return decision.again
-
-    def _count(self, subject: BrokerError) -> None:
-        """A try over a stale link does not count, but there is an end to these, too."""
-        if subject.cause is Cause.STALE and self.stale < self.allowance.tries:
-            self.stale += 1
 
     def _nothing_better(self, error: BrokerError) -> None:
         """No server can do it (any more): a failing answer that was kept is better than ours."""
@@ -346,26 +345,11 @@ class Transaction:
         got_on = attempt.passed >= PROGRESS
         if got_on:
             self.fresh, self.stale = len(self.attempts) - 1, 0
-        self._count(subject)
-        decision = decide(
-            sent=attempt.wrote or not subject.nothing_sent,
-            begun=True,
-            resumable=self.resumable,
-            got_on=got_on,
-            final=subject.final,
-            request=self.replay,
-            stored=self.stored.replay,
-            tries=self.tries_that_count,
-            allowance=self.allowance,
-            now=self.now,
-        )
-        if decision.again:
-            attempt.outcome, attempt.reason, attempt.detail = subject.cause, decision.reason, subject.detail
-            attempt.ended = self.now
-            self.error = subject
-            self.state = RESUME
-        else:
-            self._end(subject, decision.reason)
+        again = self._another(subject, got_on)
+        attempt.ended = self.now
+        self.error = subject
+        self.ended_in = self.state
+        self.state = RESUME if again else DONE
 
     def _nobody_resumes(self, subject: BrokerError) -> None:
         self.ended_in = RESUME
@@ -384,15 +368,12 @@ class Transaction:
     def _own(self, subject: object) -> None:
         self.state = DONE
 
-    def _left(self, subject: BrokerError) -> None:
-        self._end(subject, Replay.FINAL)
-
-    def _end(self, error: BrokerError, reason: Replay) -> None:
+    def _left(self, error: BrokerError) -> None:
         """The transaction ends with an error, and the try that is under way, if there is one, too."""
         attempt = self.attempts[-1] if self.attempts else None
         state = self.state
         if attempt is not None and not (state is CHOOSE or (state is RESUME and attempt.reason is not None)):
-            attempt.outcome, attempt.reason, attempt.ended = error.cause, reason, self.now
+            attempt.outcome, attempt.reason, attempt.ended = error.cause, Replay.FINAL, self.now
             attempt.detail = error.detail
         self.ended_in = self.state
         self.error = error

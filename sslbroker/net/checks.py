@@ -132,24 +132,13 @@ class _Server:
             self._changed(result.detail)
 
     def _changed(self, detail: str) -> None:
-        pool, server = self._pool.name, self._member.address
+        pool, server, settings = self._pool.name, self._member.address, self._settings
         if self._checking.healthy:
-            _log.info(
-                "pool {pool}: server {server} is healthy again: {detail} (checks passed in a row: {rise})",
-                pool=pool,
-                server=server,
-                rise=self._settings.rise,
-                detail=detail,
-            )
+            tell, stands, row, why = _log.info, "healthy again", f"passed in a row: {settings.rise}", ""
         else:
-            _log.warn(
-                "pool {pool}: server {server} is unhealthy: {detail} (checks failed in a row: {fall})",
-                pool=pool,
-                server=server,
-                fall=self._settings.fall,
-                detail=detail,
-            )
-        why = "" if self._checking.healthy else detail
+            tell, stands, row, why = _log.warn, "unhealthy", f"failed in a row: {settings.fall}", detail
+        line = "pool {pool}: server {server} is {stands}: {detail} (checks {row})"
+        tell(line, pool=pool, server=server, stands=stands, detail=detail, row=row)
         self._pool.set_health(server, why)
         if self._told is not None:
             self._told(pool, server, why)

@@ -149,8 +149,6 @@ class Download:
         for event in events:
             if type(event) is Head:
                 self.response = event.message
-            elif type(event) is Body:
-                self.bytes_out += len(event.data)
             self._send(event)
 
     def kept(self, response: Any, rest: Sequence[Event], tries: int) -> None:
@@ -158,8 +156,6 @@ class Download:
         self.response = response
         self.begin(False, tries, "")
         for event in rest:
-            if type(event) is Body:
-                self.bytes_out += len(event.data)
             self._send(event)
 
     def failure(self, error: BrokerError) -> bool:
@@ -189,6 +185,8 @@ class Download:
     # --- small things ---
 
     def _send(self, event: Event) -> None:
+        if type(event) is Body:
+            self.bytes_out += len(event.data)
         self.out.append(self._connection.codec.send(event))
 
     def _tell_tries(self, message: Any, tries: int) -> None:

@@ -493,8 +493,7 @@ class Relay:
             self.link = None
             self._attempt_over()
         self._over = True
-        if self._kept is not None:
-            self._forget_kept()
+        self._forget_kept()
         if len(self.transaction.attempts) > self._told + 1:
             self._tell_tries()
         self.upload.close()
