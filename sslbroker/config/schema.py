@@ -35,8 +35,9 @@ SECURE_LINK = Choice(False, True, "auto")
 VERSION = Choice("TLSv1.2", "TLSv1.3", advice="older versions are deprecated, see RFC 8996")
 NETWORKS = Items(Network(), 'networks such as "192.0.2.0/24"')
 STATUSES = Items(Statuses(), 'statuses such as 503, "5xx" or "500-503"')
-PATH = Word(r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"')
-CHECKED_PATH = Word(r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"', empty=True)
+_PATH = r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"'
+PATH = Word(*_PATH)
+CHECKED_PATH = Word(*_PATH, empty=True)
 
 NAMED_CLIENTS = Table(
     settings.NamedClients,

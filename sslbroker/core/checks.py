@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..outcome import Cause
 from ..settings import Health
+from .jitter import jittered
 
 #: By which share of itself an interval is longer or shorter, at most: brokers that were started together
 #: must not go on asking a server in the same moment.
@@ -62,5 +63,4 @@ class Checking:
 
     def next(self, began: float, now: float) -> float:
         """When the next check is due, if the last one began then and is over now."""
-        share = 1.0 + JITTER * (2.0 * self._random() - 1.0)
-        return max(now, began + self._settings.interval * share)
+        return max(now, began + jittered(self._settings.interval, JITTER, self._random()))

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..core.jitter import jittered
 from ..core.members import DOUBTS, UNREACHABLE, Member
 from ..errors import AttemptError
 from ..outcome import Cause
@@ -134,7 +135,7 @@ class Knocking:
             knock.cancel()
 
     def _wait(self) -> None:
-        pause = self._pause * (1.0 - JITTER + 2.0 * JITTER * self._jitter())
+        pause = jittered(self._pause, JITTER, self._jitter())
         self._pause = min(2.0 * self._pause, LONGEST)
         self._next = self._clock.callLater(pause, self._tick)
 

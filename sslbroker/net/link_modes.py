@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from ..core.jitter import jittered
 from ..core.members import Member
 from .pins import Finding, Pins
 from .probing import Found
@@ -31,6 +32,9 @@ BAR = "link-unknown"
 FIRST = 1.0
 LONGEST_UNKNOWN = 30.0
 LONGEST_PLAIN = 60.0
+
+#: The part of it by which each of these times is shorter or longer at random, at most.
+JITTER = 0.25
 
 #: Seconds after which another worker's finding, or a pin that was cleared, is seen, and after which a plain
 #: server is asked anew before a link is made to it.
@@ -254,7 +258,7 @@ class LinkMode:
         longest = LONGEST_UNKNOWN if finding is Finding.UNKNOWN else LONGEST_PLAIN
         now = self._clock.seconds()
         self._stale = now + (FIRST if found.finding is Finding.UNKNOWN else LOOK)
-        self._due = now + self._wait * (0.75 + self._jitter() / 2)
+        self._due = now + jittered(self._wait, JITTER, self._jitter())
         self._wait = min(2 * self._wait, longest)
         self._tick_in(min(self._due - now, LOOK))
         self._hold(finding, detail)

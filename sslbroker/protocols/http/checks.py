@@ -6,7 +6,9 @@ own: nothing of any client, and none of the operator's rules for clients' reques
 
 from __future__ import annotations
 
-from ...settings import Health, Pool
+from collections.abc import Iterable
+
+from ...settings import Health, Pool, StatusRange
 from ...version import __version__
 from .forwarding import host_of
 from .message import Field, Request, Response
@@ -21,8 +23,7 @@ class StatusChecks:
     __slots__ = ("_good",)
 
     def __init__(self, pool: Pool) -> None:
-        ranges = (pool.health or Health()).statuses
-        self._good = frozenset(status for first, last in ranges for status in range(first, last + 1))
+        self._good = all_of((pool.health or Health()).statuses)
 
     def request(self, address: str, path: str, secure_link: bool) -> Request:
         """A GET of `path`, after which the server closes."""
@@ -32,3 +33,8 @@ class StatusChecks:
     def healthy(self, response: Response) -> bool:
         """By its status alone, as ``health.statuses`` says."""
         return response.status in self._good
+
+
+def all_of(ranges: Iterable[StatusRange]) -> frozenset[int]:
+    """Every status that these ranges have."""
+    return frozenset(status for first, last in ranges for status in range(first, last + 1))

@@ -18,7 +18,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from ...interfaces import Origin
-from .fields import FORWARDED, X_FORWARDED_FOR, X_FORWARDED_PROTO
+from .fields import FORWARDED, X_FORWARDED_FOR, X_FORWARDED_PROTO, values_of
 from .message import Field
 
 _ELEMENTS = 100  # more proxies than this in a row are a loop or an attack
@@ -67,11 +67,11 @@ class ClaimedOrigin(Origin):
 
 def claimed(fields: list[Field], origin: Origin) -> Origin:
     """The origin that the fields claim; `origin` itself when they say nothing or nothing readable."""
-    addresses = [value for name, _, value in fields if name == X_FORWARDED_FOR]
-    schemes = [value for name, _, value in fields if name == X_FORWARDED_PROTO]
+    addresses = values_of(fields, X_FORWARDED_FOR)
+    schemes = values_of(fields, X_FORWARDED_PROTO)
     if addresses or schemes:
         return _from_x_forwarded(addresses, schemes, origin)
-    forwarded = [value for name, _, value in fields if name == FORWARDED]
+    forwarded = values_of(fields, FORWARDED)
     return _from_forwarded(forwarded, origin) if forwarded else origin
 
 

@@ -31,6 +31,7 @@ from .fields import (
     dashed,
     named,
     suspicious,
+    values_of,
     without_forgeries,
 )
 from .header_rules import own_headers
@@ -252,10 +253,10 @@ def _told_after(request: Request, origin: Origin, kept: list[Field]) -> list[Fie
     hop = _address(peer)
     client = _address(origin) if origin.address != peer.address else b""
     # A list of which only the other form came is begun with the client, so that both agree.
-    chain = [value for name, _, value in request.fields if name == X_FORWARDED_FOR]
+    chain = values_of(request.fields, X_FORWARDED_FOR)
     if not any(chain):
         chain = []
-    elements = [value for name, _, value in request.fields if name == FORWARDED]
+    elements = values_of(request.fields, FORWARDED)
     if not agrees(elements, chain):
         elements = [_element(client, origin.secure, None)] if client else []
     chain = [*(chain or ([client] if client else [])), hop or b"unknown"]
@@ -286,7 +287,7 @@ def _with_one_scheme(fields: list[Field], secure: bool) -> list[Field]:
     Each word of a list belongs to a place in ``X-Forwarded-For``, where the peer is added; and beside an
     address that cannot be read no word counts.
     """
-    words = b",".join([value for name, _, value in fields if name == X_FORWARDED_PROTO])
+    words = b",".join(values_of(fields, X_FORWARDED_PROTO))
     if SCHEMES.get(words.lower()) is secure:
         return fields
     return [field for field in fields if field[0] != X_FORWARDED_PROTO]

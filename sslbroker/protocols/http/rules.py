@@ -33,7 +33,7 @@ from ...interfaces import (
 from ...outcome import Replay
 from ...settings import Pool
 from .answers import Answers
-from .checks import StatusChecks
+from .checks import StatusChecks, all_of
 from .claims import claimed
 from .cookies import Cookie, StickyCookie
 from .dates import retry_after
@@ -228,8 +228,7 @@ class StatusClassifier:
     __slots__ = ("_failing",)
 
     def __init__(self, pool: Pool) -> None:
-        ranges = pool.failover.statuses
-        self._failing = frozenset(status for first, last in ranges for status in range(first, last + 1))
+        self._failing = all_of(pool.failover.statuses)
 
     def failing(self, response: Response) -> bool:
         """Whether another server should be tried."""
