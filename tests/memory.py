@@ -750,6 +750,12 @@ class BrokerCase(SynchronousTestCase):
             if len(self.calls) == len(calls) and not self.clock.tcpClients:
                 return
 
+    def closes_while_asked(self, link: Peer, client: Peer, request: bytes) -> None:
+        """The request is on its way to the server, whose close of the link is on its way to the broker."""
+        link.transport.loseConnection()  # type: ignore[union-attr]
+        client.transport.write(request)  # type: ignore[union-attr]
+        client.transport.step()  # type: ignore[union-attr]
+
     def wait(self, seconds: float) -> None:
         """Let time pass, in steps small enough that every timer of interest fires in its turn."""
         self.settle()

@@ -6,13 +6,15 @@ Decides the table. Invariant: a case is the same for each proxy, seeds included.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .befalling import Fault
 from .content import SIZE
 
 NOTHING = Fault("")
 GOOD = ("good", "good", "good")
+STOP, STOPPED = Fault("stop", every=4.0, away=3.0), "one of three stopped for 3 s, again and again"
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,52 @@ class Case:
     note: str = ""
 
 
+ONCE = ("once", "once", "once")  # they execute, count, and share the keys
+
+
+def _posts(name: str, keyed: str, what: str, **more: Any) -> tuple[Case, Case]:
+    """A case of POST, and the same with a key for each request, which may then be sent again."""
+    plain = Case(name, f"POST, {what}", rate=400.0, posts=True, unseen=False, **more)
+    title = f"POST with Idempotency-Key, {what}"
+    return plain, replace(plain, name=keyed, title=title, keyed=True, unseen=True, note="")
+
+
+POSTS = (
+    *_posts(
+        "post",
+        "keyed",
+        "one of three killed each second",
+        kinds=ONCE,
+        fault=Fault("kill"),
+        requests=6000,
+        note="what was sent is not sent again, and fails visibly",
+    ),
+    *_posts(
+        "post-stop",
+        "keyed-stop",
+        STOPPED,
+        kinds=ONCE,
+        fault=STOP,
+        response_timeout=1,
+        requests=4000,
+        note="as above",
+    ),
+    *_posts(
+        "unsure",
+        "unsure-keyed",
+        "one of three executes and answers badly or not at all",
+        kinds=("forgetful", "once", "once"),
+        requests=3200,
+        note="as above",
+    ),
+)
+
 CASES = (
     Case("kill", "one of three killed each second", fault=Fault("kill")),
     Case(
         "stop",
-        "one of three stopped for 3 s, again and again",
-        fault=Fault("stop", every=4.0, away=3.0),
+        STOPPED,
+        fault=STOP,
         response_timeout=1,
     ),
     Case("status", "one of three answers 500", kinds=("status", "good", "good")),
@@ -65,67 +107,5 @@ CASES = (
         unseen=False,
         note="a body that cannot be continued is cut, visibly",
     ),
-    Case(
-        "post",
-        "POST, one of three killed each second",
-        kinds=("once", "once", "once"),
-        fault=Fault("kill"),
-        requests=6000,
-        rate=400.0,
-        posts=True,
-        unseen=False,
-        note="what was sent is not sent again, and fails visibly",
-    ),
-    Case(
-        "keyed",
-        "POST with Idempotency-Key, one of three killed each second",
-        kinds=("once", "once", "once"),
-        fault=Fault("kill"),
-        requests=6000,
-        rate=400.0,
-        posts=True,
-        keyed=True,
-    ),
-    Case(
-        "post-stop",
-        "POST, one of three stopped for 3 s, again and again",
-        kinds=("once", "once", "once"),
-        fault=Fault("stop", every=4.0, away=3.0),
-        response_timeout=1,
-        requests=4000,
-        rate=400.0,
-        posts=True,
-        unseen=False,
-        note="as above",
-    ),
-    Case(
-        "keyed-stop",
-        "POST with Idempotency-Key, one of three stopped for 3 s, again and again",
-        kinds=("once", "once", "once"),
-        fault=Fault("stop", every=4.0, away=3.0),
-        response_timeout=1,
-        requests=4000,
-        rate=400.0,
-        posts=True,
-        keyed=True,
-    ),
-    Case(
-        "unsure",
-        "POST, one of three executes and answers badly or not at all",
-        kinds=("forgetful", "once", "once"),
-        requests=3200,
-        rate=400.0,
-        posts=True,
-        unseen=False,
-        note="as above",
-    ),
-    Case(
-        "unsure-keyed",
-        "POST with Idempotency-Key, one of three executes and answers badly or not at all",
-        kinds=("forgetful", "once", "once"),
-        requests=3200,
-        rate=400.0,
-        posts=True,
-        keyed=True,
-    ),
+    *POSTS,
 )

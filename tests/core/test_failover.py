@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,12 @@ def grants(tries: int = 3, *, tokens: bool = True, outage: bool = False) -> Allo
     return Allowance(tries, budget, lambda: outage)
 
 
+def decided(**circumstances: Any) -> Decision:
+    """The decision after a try that sent something, where nothing else is said."""
+    usual = {"sent": True, "begun": False, "request": YES, "stored": YES, "tries": 1, "now": 0.0}
+    return decide(**{**usual, "allowance": grants(), **circumstances})
+
+
 def after(
     error: type[AttemptError] | type[NoServer],
     *,
@@ -52,7 +59,7 @@ def after(
     outage: bool = False,
 ) -> Decision:
     """The decision after a try that failed like this."""
-    return decide(
+    return decided(
         sent=not error.nothing_sent,
         begun=begun,
         resumable=resumable,
@@ -61,7 +68,6 @@ def after(
         stored=stored,
         tries=tries,
         allowance=grants(allowed, tokens=tokens, outage=outage),
-        now=0.0,
     )
 
 
@@ -116,16 +122,7 @@ def test_the_reason_that_is_told_is_the_one_that_no_setting_of_tries_would_chang
 @pytest.mark.parametrize("stored", [YES, Replay.TOO_LARGE, Replay.STORAGE_FULL])
 def test_a_server_that_proves_that_it_did_nothing_leaves_only_what_is_stored_to_ask(stored: Replay) -> None:
     for request in (YES, Replay.METHOD, Replay.STREAM):
-        decision = decide(
-            sent=True,
-            done=False,
-            begun=False,
-            request=request,
-            stored=stored,
-            tries=1,
-            allowance=grants(),
-            now=0.0,
-        )
+        decision = decided(done=False, request=request, stored=stored)
         assert decision == ((True, Replay.NOTHING_DONE) if stored is YES else (False, stored))
 
 
@@ -139,17 +136,7 @@ def test_what_only_one_link_could_do_is_tried_once(error: type[AttemptError]) ->
 def test_what_no_server_could_mend_is_not_tried_again(request_may: Replay) -> None:
     for done in (False, True):
         for begun, reason in ((False, Replay.FINAL), (True, Replay.RESPONSE_BEGUN)):
-            decision = decide(
-                sent=True,
-                done=done,
-                final=True,
-                begun=begun,
-                request=request_may,
-                stored=YES,
-                tries=1,
-                allowance=grants(),
-                now=0.0,
-            )
+            decision = decided(done=done, final=True, begun=begun, request=request_may)
             assert decision == (False, reason)
 
 
@@ -206,7 +193,7 @@ def test_whatever_the_circumstances_only_four_reasons_allow_another_try() -> Non
     truth = (False, True)
     for sent, done, begun, resumable, outage in product(truth, truth, truth, truth, truth):
         for request, stored, tries in product(reasons, reasons, (1, 2, 3)):
-            decision = decide(
+            decision = decided(
                 sent=sent,
                 done=done,
                 begun=begun,
@@ -215,7 +202,6 @@ def test_whatever_the_circumstances_only_four_reasons_allow_another_try() -> Non
                 stored=stored,
                 tries=tries,
                 allowance=grants(2, outage=outage),
-                now=0.0,
             )
             assert decision.again is (decision.reason in allowing)
             if decision.again:

@@ -59,9 +59,7 @@ class TheTable(BrokerCase):
         first = self.servers[0].link()
         first.sends(OK)
         client.takes()
-        first.transport.loseConnection()  # type: ignore[union-attr]
-        client.transport.write(GET)  # type: ignore[union-attr]
-        client.transport.step()  # type: ignore[union-attr]
+        self.closes_while_asked(first, client, GET)
         self.servers[0].link().sends(OK)
 
     def breaks(self, request: bytes = GET, end: str = "resets", **settings: Any) -> None:

@@ -79,10 +79,7 @@ class GoingBack(BrokerCase):
         first = self.servers[0].link()
         first.sends(OK)
         client.takes()
-        first.transport.loseConnection()  # type: ignore[union-attr]
-        client.transport.write(GET)  # type: ignore[union-attr]
-        # The request is on its way to the server, whose close is on its way to the broker.
-        client.transport.step()  # type: ignore[union-attr]
+        self.closes_while_asked(first, client, GET)
         self.servers[0].link().sends(OK)
         self.assertTrue(client.takes().endswith(b"ok"))
         self.assertEqual(self.tries(), [("1", "stale"), ("1", "ok")])

@@ -79,11 +79,8 @@ class TheWay(BrokerCase):
         for link in reversed(links):
             link.sends(OK)
         self.assertEqual(self.pool.members[0].figures.links_idle, 3)
-        links[0].transport.loseConnection()  # type: ignore[union-attr]
-        clients[0].transport.write(GET)  # type: ignore[union-attr]
-        # The request is on its way to the server, whose close is on its way to the broker: that of the
-        # two other links is just behind it.
-        clients[0].transport.step()  # type: ignore[union-attr]
+        # What closes the two other links is just behind it.
+        self.closes_while_asked(links[0], clients[0], GET)
         self.servers[0].link().sends(OK)
         self.assertTrue(clients[0].takes().endswith(b"ok"))
         tries = self.records.all[-1]["tries"]

@@ -154,6 +154,7 @@ class Attacked:
         for server in self.servers.values():
             server.close()
         self.program.end()
+        assert "Traceback" not in self.program.output()
 
     def connect(self, link: str = "plain", secure: bool = False, **how: Any) -> socket.socket:
         """A client's connection to the listener before this kind of link."""

@@ -8,11 +8,10 @@ must not be sent twice is not (`disable-l7-retry`): HAProxy knows no methods.
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from ...programs import Program, find, free_ports
-from ...proxies import Running
+from ...proxies import Running, haproxy
 from ...site import GROUP, SUITE, Site
 from . import DOOR, Situation
 
@@ -58,8 +57,7 @@ class HAProxy:
     name = "haproxy"
 
     def version(self) -> str:
-        done = subprocess.run([find("haproxy"), "-v"], capture_output=True, text=True, check=True)
-        return done.stdout.split()[2]
+        return haproxy.HAProxy().version()
 
     def start(self, site: Site, directory: Path, situation: Situation) -> Running:
         (port,) = free_ports(1)

@@ -9,11 +9,10 @@ has no checks of its own in its free edition, and asks no server again once a re
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from ...programs import Program, find, free_ports
-from ...proxies import Running
+from ...proxies import Running, nginx
 from ...site import GROUP, SUITE, Site
 from . import DOOR, Situation
 
@@ -48,8 +47,7 @@ class Nginx:
     name = "nginx"
 
     def version(self) -> str:
-        done = subprocess.run([find("nginx"), "-v"], capture_output=True, text=True, check=True)
-        return done.stderr.strip().rpartition("/")[2]
+        return nginx.Nginx().version()
 
     def start(self, site: Site, directory: Path, situation: Situation) -> Running:
         (port,) = free_ports(1)
