@@ -19,7 +19,7 @@ from .errors import BrokerError, FramingError
 from .outcome import After, Replay
 
 if TYPE_CHECKING:
-    from .settings import Pool
+    from .settings import Group, Pool
 
 CONNECTION: Final = 0
 """The exchange number of what concerns a whole connection; exchanges count from 1."""
@@ -144,6 +144,8 @@ class Origin:
     __slots__ = (
         "address",
         "certificate",
+        "group",
+        "grouping",
         "listener",
         "listener_port",
         "misdirected",
@@ -177,11 +179,19 @@ class Origin:
         #: Must this host's requests come on another connection, since this one asked for a name with other
         #: rules for clients (RFC 9110 §7.4)? None: no host's must.
         self.misdirected: Callable[[bytes], bool] | None = None
+        #: The group of the client, as far as it is known; None: none of the configured ones.
+        self.group: Group | None = None
+        #: Finds the group of an origin; the text is a group's name that a trusted peer gave, "": none.
+        self.grouping: Callable[[Origin, str], Group | None] = _no_group
         self.told: Any = None  # for the protocol alone: what it tells servers of this, worked out once
 
 
 def _nobody(address: str) -> bool:
     return False
+
+
+def _no_group(origin: Origin, named: str) -> Group | None:
+    return None
 
 
 class ICodec(Interface):
@@ -467,6 +477,14 @@ class IResponseClassifier(Interface):
 
     def status(response: Any) -> int:
         """The number under which the answer is counted; 0 when the protocol has none."""
+
+
+class IGroups(Interface):
+    """Which group does a client belong to? Asked once a connection, and where a trusted peer speaks for
+    others, once for each of them. Must return at once."""
+
+    def group(origin: Origin) -> str | None:
+        """The name of a configured group; None: this one does not know, and the next is asked."""
 
 
 class IBackendProtocol(Interface):

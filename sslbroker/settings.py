@@ -226,12 +226,18 @@ class Pool:
     sticky: Sticky | None = None
 
 
+#: Seconds that a group of each priority is promised, unless its own threshold says something else.
+THRESHOLDS = {5: 0.010, 4: 0.020, 3: 0.030, 2: 0.040, 1: 0.050}
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
+    """Clients that are treated alike."""
+
     name: str
     networks: tuple[Network, ...]
     priority: int
-    threshold: float | None = None  # seconds; None: follows from the priority
+    threshold: float | str | None = None  # seconds, or "auto"; None: follows from the priority
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,50 @@ class ServerFigures:
         return self.links_connecting + self.links_idle + self.links_busy + self.links_draining
 
 
+class GroupFigures:
+    """One group of clients at one pool; the one without a name are those in no group."""
+
+    __slots__ = (
+        "breaches",
+        "client_times",
+        "idle",
+        "name",
+        "priority",
+        "threshold",
+        "transactions",
+    )
+
+    def __init__(self, name: str, priority: int) -> None:
+        self.name = name
+        self.priority = priority
+        self.threshold = 0.0  # gauge: seconds that it is promised
+        self.idle = 0.0  # gauge: seconds that the pool takes when it is idle; 0.0: not known yet
+        self.transactions = 0
+        self.breaches = 0  # secure transactions that took longer than promised
+        self.client_times = Times()
+
+
+class WatchFigures:
+    """The server times of one group at one server, lately: seconds."""
+
+    __slots__ = ("group", "mean", "p50", "p95", "p99")
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.mean = self.p50 = self.p95 = self.p99 = 0.0  # gauges
+
+
+class QueueFigures:
+    """Those of one priority who wait for a place in a pool."""
+
+    __slots__ = ("length", "priority", "waits")
+
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.length = 0  # gauge
+        self.waits = Times()  # of those who had to wait
+
+
 class PoolFigures:
     """One pool and its servers."""
 

@@ -90,6 +90,7 @@ class Attempt:
         "detail",
         "ended",
         "first_byte",
+        "load",
         "member",
         "outcome",
         "passed",
@@ -104,6 +105,7 @@ class Attempt:
     def __init__(self, member: Member, now: float) -> None:
         self.member = member
         self.began = now
+        self.load = 0  # other tries that its server had under way when it began
         self.sent = 0.0  # the request, so far as it had been received, was written
         self.first_byte = 0.0
         self.ended = 0.0
