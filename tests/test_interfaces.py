@@ -124,6 +124,7 @@ def test_the_surface_is_one_interface_for_one_question() -> None:
         "IBalancing",
         "IClassification",
         "IResponseClassifier",
+        "IGroups",
         "IBackendProtocol",
         "IObserver",
     }
