@@ -12,6 +12,9 @@ from bisect import bisect_left
 #: Upper bounds of the buckets of a histogram of times, in seconds.
 TIME_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 
+#: How plain traffic to a server stands, from good to bad: nothing is held back, some is, and holding it back
+#: has not helped.
+OPEN, PACED, INEFFECTIVE = PACING = ("open", "paced", "ineffective")
 
 #: The class of a status, by its first digit.
 CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
@@ -81,6 +84,56 @@ class ListenerFigures:
         self.client_times = Times()  # request head received → first byte of the response written
 
 
+class GroupFigures:
+    """One group of clients at one pool, by its secure transactions. Without a name: clients in no group."""
+
+    __slots__ = (
+        "breaches",
+        "client_times",
+        "idle",
+        "name",
+        "priority",
+        "threshold",
+        "transactions",
+    )
+
+    def __init__(self, name: str, priority: int) -> None:
+        self.name = name
+        self.priority = priority
+        self.threshold = 0.0  # gauge: seconds that it is promised
+        self.idle = 0.0  # gauge: seconds that the pool takes when it is idle; 0.0: not known yet
+        self.transactions = 0
+        self.breaches = 0  # those that took longer than promised; there are none of clients in no group
+        self.client_times = Times()
+
+    @property
+    def too_low(self) -> bool:
+        """It is promised less than the pool can do even when it is idle."""
+        return self.idle > self.threshold
+
+
+class WatchFigures:
+    """The server times of one group at one server, lately: seconds, and how many there were."""
+
+    __slots__ = ("count", "group", "mean", "p50", "p95", "p99")
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.count = 0  # gauge
+        self.mean = self.p50 = self.p95 = self.p99 = 0.0  # gauges
+
+
+class QueueFigures:
+    """Those of one priority who wait for a place in a pool."""
+
+    __slots__ = ("length", "priority", "waits")
+
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.length = 0  # gauge
+        self.waits = Times()  # of those who had to wait
+
+
 class ServerFigures:
     """One server of a pool."""
 
@@ -104,12 +157,16 @@ class ServerFigures:
         "outages",
         "outcomes",
         "outstanding",
+        "pacing",
+        "reductions",
         "resting",
         "rests",
         "server_times",
         "statuses",
         "unreachable",
+        "watches",
         "weight",
+        "window",
     )
 
     def __init__(self, address: str, weight: int) -> None:
@@ -138,6 +195,10 @@ class ServerFigures:
         self.outcomes: dict[str, int] = {}  # tries by outcome: a `Cause` value
         self.statuses: dict[str, int] = {}  # answers by class: "2xx"
         self.server_times = Times()  # request sent → first byte of the response's head
+        self.pacing = OPEN  # of plain traffic, one of `PACING`
+        self.window = 0  # gauge: tries under way up to which plain ones begin; 0: it is not paced
+        self.reductions = 0  # of that window
+        self.watches: list[WatchFigures] = []  # of each group of the pool, in its order
 
     @property
     def links(self) -> int:
@@ -145,54 +206,22 @@ class ServerFigures:
         return self.links_connecting + self.links_idle + self.links_busy + self.links_draining
 
 
-class GroupFigures:
-    """One group of clients at one pool; the one without a name are those in no group."""
-
-    __slots__ = (
-        "breaches",
-        "client_times",
-        "idle",
-        "name",
-        "priority",
-        "threshold",
-        "transactions",
-    )
-
-    def __init__(self, name: str, priority: int) -> None:
-        self.name = name
-        self.priority = priority
-        self.threshold = 0.0  # gauge: seconds that it is promised
-        self.idle = 0.0  # gauge: seconds that the pool takes when it is idle; 0.0: not known yet
-        self.transactions = 0
-        self.breaches = 0  # secure transactions that took longer than promised
-        self.client_times = Times()
-
-
-class WatchFigures:
-    """The server times of one group at one server, lately: seconds."""
-
-    __slots__ = ("group", "mean", "p50", "p95", "p99")
-
-    def __init__(self, group: str) -> None:
-        self.group = group
-        self.mean = self.p50 = self.p95 = self.p99 = 0.0  # gauges
-
-
-class QueueFigures:
-    """Those of one priority who wait for a place in a pool."""
-
-    __slots__ = ("length", "priority", "waits")
-
-    def __init__(self, priority: int) -> None:
-        self.priority = priority
-        self.length = 0  # gauge
-        self.waits = Times()  # of those who had to wait
-
-
 class PoolFigures:
     """One pool and its servers."""
 
-    __slots__ = ("failovers", "name", "protocol", "queued", "servers", "transactions")
+    __slots__ = (
+        "failovers",
+        "groups",
+        "held_back",
+        "name",
+        "plain_share",
+        "protocol",
+        "queued",
+        "queues",
+        "servers",
+        "shed",
+        "transactions",
+    )
 
     def __init__(self, name: str, protocol: str, servers: list[ServerFigures]) -> None:
         self.name = name
@@ -201,6 +230,12 @@ class PoolFigures:
         self.transactions = 0
         self.queued = 0  # gauge: transactions that wait for a place
         self.failovers: dict[str, int] = {}  # next tries by the reason that allowed them
+        #: Of the configured groups, and last of the clients in none; empty where none is configured.
+        self.groups: list[GroupFigures] = []
+        self.queues: list[QueueFigures] = []  # of each priority
+        self.plain_share = 1.0  # gauge: the part of plain transactions that was not held back lately
+        self.held_back = 0  # plain transactions that had to wait for the sake of secure ones
+        self.shed = 0  # plain transactions that were refused for it
 
 
 class StorageFigures:
@@ -248,7 +283,7 @@ class WorkerFigures:
 class BrokerFigures:
     """Everything that is counted in one broker."""
 
-    __slots__ = ("listeners", "pools", "started", "storage")
+    __slots__ = ("lag", "lag_worst", "listeners", "overloaded", "pools", "started", "storage")
 
     def __init__(
         self,
@@ -261,3 +296,6 @@ class BrokerFigures:
         self.pools = pools
         self.storage = storage
         self.started = started  # seconds since the epoch
+        self.lag = 0.0  # gauge: seconds by which the event loop was late lately, as a mean
+        self.lag_worst = 0.0  # gauge: the most of it lately
+        self.overloaded = 0  # gauge: 1 while lag holds plain traffic back

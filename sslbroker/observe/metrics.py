@@ -43,6 +43,7 @@ from .families import (
     histogram,
     info,
 )
+from .group_families import of_groups, of_lag, of_pacing
 from .state import Servers
 
 PIECE: Final = 200
@@ -158,8 +159,11 @@ class FiguresCollector(Collector):
         yield info("build", "The broker's version.", (), broker, lambda _: {"version": __version__})
         yield from gauges((), broker, _BROKER_GAUGES)
         yield from _of_listeners(figures.listeners)
+        yield from of_lag(figures)
         yield from _of_pools(figures.pools)
+        yield from of_groups(figures.pools)
         yield from _of_servers(figures.pools)
+        yield from of_pacing(figures.pools)
         yield from _of_standing(self._servers())
         yield from _of_storage(figures.storage)
         if workers := self._workers():

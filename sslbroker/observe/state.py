@@ -11,22 +11,28 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, Final
 
 from ..core.figures import (
     TIME_BUCKETS,
     BrokerFigures,
+    GroupFigures,
     ListenerFigures,
     PoolFigures,
+    QueueFigures,
     ServerFigures,
     Times,
+    WatchFigures,
     WorkerFigures,
 )
 from ..version import __version__
 
 LIST_LIMIT: Final = 1000
 """How many listeners, how many pools, and how many servers of all pools together are shown."""
+
+GROUP_LIMIT: Final = 100
+"""How many groups of each pool are shown, and of each server those that it had lately."""
 
 
 Servers = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -58,6 +64,7 @@ def state(
         "pid": os.getpid(),
         "started": figures.started,
         "uptime": max(0.0, round(now - figures.started, 3)),
+        **(_lag(figures) if any(pool.groups for pool in figures.pools) else {}),
         "listeners": listeners,
         "listeners_left_out": len(figures.listeners) - len(listeners),
         "pools": pools,
@@ -73,6 +80,10 @@ def state(
         },
         **({"workers": [_worker(worker) for worker in workers]} if workers else {}),
     }
+
+
+def _lag(figures: BrokerFigures) -> dict[str, Any]:
+    return {"lag": figures.lag, "lag_worst": figures.lag_worst, "overloaded": figures.overloaded}
 
 
 def _listener(listener: ListenerFigures) -> dict[str, Any]:
@@ -95,19 +106,72 @@ def _listener(listener: ListenerFigures) -> dict[str, Any]:
 
 
 def _pool(pool: PoolFigures, room: int, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    servers = [_server(server, known.get(server.address, {})) for server in pool.servers[:room]]
+    servers = [
+        _server(server, known.get(server.address, {}), bool(pool.groups)) for server in pool.servers[:room]
+    ]
     return {
         "name": pool.name,
         "protocol": pool.protocol,
         "transactions": pool.transactions,
         "queued": pool.queued,
+        "queues": [_queue(queue) for queue in pool.queues],
         "failovers": dict(pool.failovers),
+        **(_paced_pool(pool) if pool.groups else {}),
         "servers": servers,
         "servers_left_out": len(pool.servers) - len(servers),
     }
 
 
-def _server(server: ServerFigures, known: Mapping[str, Any]) -> dict[str, Any]:
+def _queue(queue: QueueFigures) -> dict[str, Any]:
+    return {"priority": queue.priority, "length": queue.length, "wait": summary(queue.waits)}
+
+
+def _paced_pool(pool: PoolFigures) -> dict[str, Any]:
+    return {
+        "plain_share": pool.plain_share,
+        "held_back": pool.held_back,
+        "shed": pool.shed,
+        # The clients in no group are the last.
+        "groups": [_group(group) for group in [*pool.groups[:-1][:GROUP_LIMIT], pool.groups[-1]]],
+        "groups_left_out": max(0, len(pool.groups) - 1 - GROUP_LIMIT),
+    }
+
+
+def _group(group: GroupFigures) -> dict[str, Any]:
+    return {
+        "name": group.name or None,
+        "priority": group.priority,
+        "threshold": group.threshold,
+        "threshold_too_low": group.too_low,
+        "idle": group.idle or None,
+        "transactions": group.transactions,
+        "breaches": group.breaches,
+        "client_time": summary(group.client_times),
+    }
+
+
+def _paced_server(server: ServerFigures) -> dict[str, Any]:
+    recent = (watch for watch in server.watches if watch.count)
+    return {
+        "pacing": server.pacing,
+        "window": server.window or None,
+        "reductions": server.reductions,
+        "recent": [_watch(watch) for watch in islice(recent, GROUP_LIMIT)],
+    }
+
+
+def _watch(watch: WatchFigures) -> dict[str, Any]:
+    return {
+        "group": watch.group or None,
+        "count": watch.count,
+        "mean": watch.mean,
+        "p50": watch.p50,
+        "p95": watch.p95,
+        "p99": watch.p99,
+    }
+
+
+def _server(server: ServerFigures, known: Mapping[str, Any], paced: bool) -> dict[str, Any]:
     return {
         "address": server.address,
         **known,
@@ -137,6 +201,7 @@ def _server(server: ServerFigures, known: Mapping[str, Any]) -> dict[str, Any]:
         "last_check": server.last_check or None,
         "last_check_at": server.last_check_at or None,
         "server_time": summary(server.server_times),
+        **(_paced_server(server) if paced else {}),
     }
 
 

@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.figures import (
+    PACING,
     TIME_BUCKETS,
     BrokerFigures,
+    GroupFigures,
     ListenerFigures,
     PoolFigures,
+    QueueFigures,
     ServerFigures,
     StorageFigures,
+    WatchFigures,
     WorkerFigures,
 )
 
@@ -51,8 +55,8 @@ class ProcessCounts:
 class Shape:
     """Which figures of a class are added up, and how.
 
-    `told` are those that are no sum: what the configuration, an operator or the parent's own checks say of
-    servers for all workers.
+    Of what is no sum, the workers count that are there now: the worst of them, or a mean. `told` is what
+    the configuration, an operator or the parent's own checks say of servers for all workers.
     """
 
     counters: tuple[str, ...] = ()
@@ -60,6 +64,8 @@ class Shape:
     words: tuple[str, ...] = ()  # counters by word
     times: tuple[str, ...] = ()
     latest: tuple[str, ...] = ()  # of who has the highest of the last of them
+    worst: tuple[str, ...] = ()  # the highest of all, or the last word of `PACING`
+    means: tuple[tuple[str, str], ...] = ()  # and the figure that says how much each one counts
     told: tuple[str, ...] = ()
 
 
@@ -71,14 +77,39 @@ SHAPES: Mapping[type, Shape] = {
         times=("client_times",),
         told=("endpoint", "name", "pool", "secure"),
     ),
+    BrokerFigures: Shape(
+        gauges=("overloaded",),
+        worst=("lag", "lag_worst"),
+        told=("listeners", "pools", "started", "storage"),
+    ),
     PoolFigures: Shape(
-        counters=("transactions",),
+        counters=("held_back", "shed", "transactions"),
         gauges=("queued",),
         words=("failovers",),
-        told=("name", "protocol", "servers"),
+        means=(("plain_share", "transactions"),),
+        told=("groups", "name", "protocol", "queues", "servers"),
+    ),
+    GroupFigures: Shape(
+        counters=("breaches", "transactions"),
+        times=("client_times",),
+        worst=("idle", "threshold"),
+        told=("name", "priority"),
+    ),
+    QueueFigures: Shape(gauges=("length",), times=("waits",), told=("priority",)),
+    WatchFigures: Shape(
+        gauges=("count",), worst=("p50", "p95", "p99"), means=(("mean", "count"),), told=("group",)
     ),
     ServerFigures: Shape(
-        counters=("bytes_in", "bytes_out", "ejections", "links_opened", "links_reused", "outages", "rests"),
+        counters=(
+            "bytes_in",
+            "bytes_out",
+            "ejections",
+            "links_opened",
+            "links_reused",
+            "outages",
+            "reductions",
+            "rests",
+        ),
         gauges=(
             "ejected",
             "links_busy",
@@ -88,11 +119,13 @@ SHAPES: Mapping[type, Shape] = {
             "outstanding",
             "resting",
             "unreachable",
+            "window",
         ),
         words=("outcomes", "statuses"),
         times=("server_times",),
         latest=("last_failure", "last_failure_at"),
-        told=("address", "checks", "last_check", "last_check_at", "weight"),
+        worst=("pacing",),
+        told=("address", "checks", "last_check", "last_check_at", "watches", "weight"),
     ),
     StorageFigures: Shape(
         counters=("given_up", "grown", "shrunk"), gauges=("maximum", "replay", "size", "unsent")
@@ -104,7 +137,7 @@ SHAPES: Mapping[type, Shape] = {
 _TRANSACTIONS = SHAPES[ListenerFigures].counters.index("transactions")
 
 Row = list[Any]
-"""Counters, gauges, words, times and latest of one object: what JSON can hold."""
+"""Counters, gauges, words, times, latest, worst and means of one object: what JSON can hold."""
 
 Rows = dict[int, Row]
 
@@ -115,7 +148,12 @@ def parts(figures: BrokerFigures) -> Iterator[Any]:
     yield from figures.listeners
     for pool in figures.pools:
         yield pool
-        yield from pool.servers
+        yield from pool.groups
+        yield from pool.queues
+        for server in pool.servers:
+            yield server
+            yield from server.watches
+    yield figures
 
 
 def row(counted: Any, shape: Shape) -> Row:
@@ -126,6 +164,8 @@ def row(counted: Any, shape: Shape) -> Row:
         [dict(getattr(counted, name)) for name in shape.words],
         [[*times.counts, times.sum] for times in (getattr(counted, name) for name in shape.times)],
         [_short(getattr(counted, name)) for name in shape.latest],
+        [getattr(counted, name) for name in shape.worst],
+        [[getattr(counted, name), getattr(counted, weight)] for name, weight in shape.means],
     ]
 
 
@@ -165,7 +205,10 @@ class Totals:
         """It is gone: what it had counted stays, what it had open does not."""
         self._accounts.remove(account)
         for number, last in account.rows.items():
-            closed = [last[0], [0] * len(last[1]), *last[2:]]
+            counters, gauges, words, times, latest, worst, means = last
+            nothing = [PACING[0] if isinstance(value, str) else 0 for value in worst]
+            weightless = [[value, 0] for value, _ in means]
+            closed = [counters, [0] * len(gauges), words, times, latest, nothing, weightless]
             before = self._gone.get(number)
             self._gone[number] = closed if before is None else _sum([before, closed])
 
@@ -191,18 +234,32 @@ class Totals:
 
 
 def _sum(rows: Sequence[Row]) -> Row:
-    counters, gauges, words, times, latest = zip(*rows, strict=True)
+    counters, gauges, words, times, latest, worst, means = zip(*rows, strict=True)
     return [
         _columns(counters),
         _columns(gauges),
         [_words(some) for some in zip(*words, strict=True)],
         [_columns(some) for some in zip(*times, strict=True)],
         max(latest, key=lambda values: values[-1] if values else 0),
+        [max(some, key=_badness) for some in zip(*worst, strict=True)],
+        [_mean(some) for some in zip(*means, strict=True)],
     ]
 
 
 def _columns(several: Sequence[Sequence[float]]) -> list[float]:
     return [sum(column) for column in zip(*several, strict=True)]
+
+
+def _badness(value: float | str) -> float:
+    return PACING.index(value) if isinstance(value, str) else value
+
+
+def _mean(several: Sequence[Sequence[float]]) -> list[float]:
+    """Of values with their weights; of all alike while none of them counts."""
+    weight = sum(weight for _, weight in several)
+    if not weight:
+        return [sum(value for value, _ in several) / len(several), 0]
+    return [sum(value * weight for value, weight in several) / weight, weight]
 
 
 def _words(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -222,7 +279,10 @@ def _write(counted: Any, shape: Shape, sums: Row) -> None:
         times.counts, times.sum = values[:-1], values[-1]
         times.count = sum(times.counts)
         assert len(times.counts) == len(TIME_BUCKETS) + 1
-    for name, value in zip(shape.latest, sums[4], strict=True):
+    for names, values in zip((shape.latest, shape.worst), sums[4:], strict=False):
+        for name, value in zip(names, values, strict=True):
+            setattr(counted, name, value)
+    for (name, _), (value, _) in zip(shape.means, sums[6], strict=True):
         setattr(counted, name, value)
 
 

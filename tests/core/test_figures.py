@@ -7,13 +7,17 @@ from itertools import pairwise
 import pytest
 
 from sslbroker.core.figures import (
+    OPEN,
     TIME_BUCKETS,
     BrokerFigures,
+    GroupFigures,
     ListenerFigures,
     PoolFigures,
+    QueueFigures,
     ServerFigures,
     StorageFigures,
     Times,
+    WatchFigures,
 )
 
 
@@ -61,7 +65,26 @@ def test_every_figure_of_a_listener_starts_at_nothing() -> None:
 def test_every_figure_of_a_server_starts_at_nothing() -> None:
     figures = ServerFigures("10.0.0.1:80", weight=2)
     assert (figures.address, figures.weight) == ("10.0.0.1:80", 2)
-    assert unused(figures, "address", "weight")
+    assert unused(figures, "address", "weight", "pacing")
+    assert figures.pacing == OPEN
+
+
+def test_every_figure_of_a_group_starts_at_nothing() -> None:
+    figures = GroupFigures("gold", 5)
+    assert (figures.name, figures.priority) == ("gold", 5)
+    assert unused(figures, "name", "priority")
+    assert unused(WatchFigures("gold"), "group")
+    assert unused(QueueFigures(5), "priority")
+
+
+def test_a_group_may_be_promised_what_the_pool_cannot_do() -> None:
+    figures = GroupFigures("gold", 5)
+    figures.threshold = 0.01
+    assert not figures.too_low
+    figures.idle = 0.01
+    assert not figures.too_low
+    figures.idle = 0.02
+    assert figures.too_low
 
 
 def test_every_figure_of_storage_but_its_size_starts_at_nothing() -> None:
@@ -73,7 +96,8 @@ def test_every_figure_of_storage_but_its_size_starts_at_nothing() -> None:
 def test_a_brokers_figures_are_those_of_its_parts() -> None:
     server = ServerFigures("10.0.0.1:80", 1)
     pool = PoolFigures("shop", "http", [server])
-    assert unused(pool, "name", "protocol", "servers")
+    assert unused(pool, "name", "protocol", "servers", "plain_share")
+    assert pool.plain_share == 1.0  # nothing was held back
     storage = StorageFigures(1, 2)
     figures = BrokerFigures([], [pool], storage, started=5.0)
     assert figures.pools[0].servers == [server]

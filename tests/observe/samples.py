@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from sslbroker.core.figures import (
+    PACED,
     BrokerFigures,
+    GroupFigures,
     ListenerFigures,
     PoolFigures,
+    QueueFigures,
     ServerFigures,
     StorageFigures,
+    WatchFigures,
 )
 
 STANDING: dict[str, dict[str, dict[str, Any]]] = {
@@ -69,7 +73,26 @@ def busy_broker() -> BrokerFigures:
     server.last_failure = "tls-failed (certificate has expired)"
     server.last_failure_at = 1_700_000_050.0
 
+    server.pacing = PACED
+    server.window = 14
+    server.reductions = 15
+    watch, _ = server.watches = [WatchFigures("gold"), WatchFigures("")]
+    watch.count = 16
+    watch.mean, watch.p50, watch.p95, watch.p99 = 0.021, 0.02, 0.03, 0.04
+
     pool = PoolFigures("shop", "http", [server])
+    gold, others = pool.groups = [GroupFigures("gold", 5), GroupFigures("", 1)]
+    gold.threshold, gold.idle = 0.01, 0.02
+    gold.transactions, gold.breaches = 17, 18
+    gold.client_times.add(0.03)
+    others.threshold = 0.05
+    queue = QueueFigures(5)
+    queue.length = 19
+    queue.waits.add(0.25)
+    pool.queues = [queue]
+    pool.plain_share = 0.75
+    pool.held_back = 20
+    pool.shed = 21
     pool.transactions = 41
     pool.queued = 9
     pool.failovers = {"nothing-sent": 4, "replayable": 5}
@@ -80,4 +103,8 @@ def busy_broker() -> BrokerFigures:
     storage.grown = 5
     storage.shrunk = 6
     storage.given_up = 7
-    return BrokerFigures([listener], [pool], storage, started=1_700_000_000.0)
+    broker = BrokerFigures([listener], [pool], storage, started=1_700_000_000.0)
+    broker.lag = 0.001
+    broker.lag_worst = 0.002
+    broker.overloaded = 1
+    return broker

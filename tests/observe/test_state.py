@@ -8,13 +8,15 @@ import os
 from sslbroker import __version__
 from sslbroker.core.figures import (
     BrokerFigures,
+    GroupFigures,
     ListenerFigures,
     PoolFigures,
     ServerFigures,
     Times,
+    WatchFigures,
     WorkerFigures,
 )
-from sslbroker.observe.state import LIST_LIMIT, state, summary
+from sslbroker.observe.state import GROUP_LIMIT, LIST_LIMIT, state, summary
 
 from .samples import STANDING, busy_broker
 
@@ -25,6 +27,7 @@ def test_every_figure_is_shown() -> None:
     assert shown["version"] == __version__
     assert shown["pid"] == os.getpid()
     assert (shown["started"], shown["uptime"]) == (1_700_000_000.0, 60.5)
+    assert (shown["lag"], shown["lag_worst"], shown["overloaded"]) == (0.001, 0.002, 1)
     assert shown["listeners"] == [
         {
             "name": "https",
@@ -49,7 +52,40 @@ def test_every_figure_is_shown() -> None:
             "protocol": "http",
             "transactions": 41,
             "queued": 9,
+            "queues": [
+                {
+                    "priority": 5,
+                    "length": 19,
+                    "wait": {"count": 1, "mean": 0.25, "p50": 0.25, "p99": 0.25},
+                }
+            ],
             "failovers": {"nothing-sent": 4, "replayable": 5},
+            "plain_share": 0.75,
+            "held_back": 20,
+            "shed": 21,
+            "groups": [
+                {
+                    "name": "gold",
+                    "priority": 5,
+                    "threshold": 0.01,
+                    "threshold_too_low": True,
+                    "idle": 0.02,
+                    "transactions": 17,
+                    "breaches": 18,
+                    "client_time": {"count": 1, "mean": 0.03, "p50": 0.03, "p99": 0.03},
+                },
+                {
+                    "name": None,
+                    "priority": 1,
+                    "threshold": 0.05,
+                    "threshold_too_low": False,
+                    "idle": None,
+                    "transactions": 0,
+                    "breaches": 0,
+                    "client_time": {"count": 0, "mean": None, "p50": None, "p99": None},
+                },
+            ],
+            "groups_left_out": 0,
             "servers": [
                 {
                     "address": "10.0.0.1:80",
@@ -74,6 +110,19 @@ def test_every_figure_is_shown() -> None:
                     "last_check": "/healthz: status 503",
                     "last_check_at": 1_700_000_060.0,
                     "server_time": {"count": 1, "mean": 0.002, "p50": 0.0025, "p99": 0.0025},
+                    "pacing": "paced",
+                    "window": 14,
+                    "reductions": 15,
+                    "recent": [
+                        {
+                            "group": "gold",
+                            "count": 16,
+                            "mean": 0.021,
+                            "p50": 0.02,
+                            "p95": 0.03,
+                            "p99": 0.04,
+                        }
+                    ],
                 }
             ],
             "servers_left_out": 0,
@@ -141,6 +190,35 @@ def test_lists_are_cut_and_say_how_much_is_left_out() -> None:
     assert (len(shown["pools"]), shown["pools_left_out"]) == (LIST_LIMIT, 3)
     assert (len(shown["pools"][0]["servers"]), shown["pools"][0]["servers_left_out"]) == (LIST_LIMIT - 1, 0)
     assert (len(shown["pools"][1]["servers"]), shown["pools"][1]["servers_left_out"]) == (1, 3)
+
+
+def test_a_pool_without_groups_shows_nothing_of_them() -> None:
+    figures = busy_broker()
+    figures.pools[0].groups = []
+
+    shown = state(figures, now=0)
+
+    (pool,) = shown["pools"]
+    assert not {"lag", "lag_worst", "overloaded"} & set(shown)
+    assert not {"groups", "groups_left_out", "plain_share", "held_back", "shed"} & set(pool)
+    assert not {"pacing", "window", "reductions", "recent"} & set(pool["servers"][0])
+
+
+def test_of_many_groups_some_are_shown_and_always_the_clients_in_none() -> None:
+    figures = busy_broker()
+    (pool,) = figures.pools
+    names = [f"g{number}" for number in range(GROUP_LIMIT + 2)]
+    pool.groups = [*(GroupFigures(name, 2) for name in names), GroupFigures("", 1)]
+    watches = [WatchFigures(name) for name in names]
+    for watch in watches:
+        watch.count = 1
+    pool.servers[0].watches = watches
+
+    (shown,) = state(figures, now=0)["pools"]
+
+    assert [group["name"] for group in shown["groups"]] == [*names[:GROUP_LIMIT], None]
+    assert shown["groups_left_out"] == 2
+    assert len(shown["servers"][0]["recent"]) == GROUP_LIMIT
 
 
 def test_a_summary_of_nothing_has_no_times() -> None:

@@ -9,11 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sslbroker.core.figures import (
+    INEFFECTIVE,
+    OPEN,
+    PACED,
     BrokerFigures,
+    GroupFigures,
     ListenerFigures,
     PoolFigures,
+    QueueFigures,
     ServerFigures,
     StorageFigures,
+    WatchFigures,
     WorkerFigures,
     count,
 )
@@ -22,12 +28,14 @@ from sslbroker.workers.reports import SHAPES, Account, LogCounts, ProcessCounts,
 
 
 def figures() -> BrokerFigures:
-    return BrokerFigures(
-        [ListenerFigures("http", "tcp:0", "shop", False)],
-        [PoolFigures("shop", "http", [ServerFigures("a:1", 1), ServerFigures("b:1", 1)])],
-        StorageFigures(10, 100),
-        0.0,
-    )
+    servers = [ServerFigures("a:1", 1), ServerFigures("b:1", 1)]
+    for server in servers:
+        server.watches = [WatchFigures("gold"), WatchFigures("")]
+    pool = PoolFigures("shop", "http", servers)
+    pool.groups = [GroupFigures("gold", 5), GroupFigures("", 1)]
+    pool.queues = [QueueFigures(5), QueueFigures(1)]
+    listeners = [ListenerFigures("http", "tcp:0", "shop", False)]
+    return BrokerFigures(listeners, [pool], StorageFigures(10, 100), 0.0)
 
 
 class Counting:
@@ -58,6 +66,8 @@ def test_every_figure_is_in_one_column() -> None:
             *shape.words,
             *shape.times,
             *shape.latest,
+            *shape.worst,
+            *(name for name, _ in shape.means),
             *shape.told,
         ]
         assert sorted(columns) == sorted(kind.__slots__), kind  # type: ignore[attr-defined]
@@ -124,6 +134,61 @@ def test_the_latest_failure_is_the_one_that_is_shown() -> None:
     assert server.last_failure_at == 9.0
     assert server.last_failure.startswith("broken: 1")
     assert len(server.last_failure) <= 500
+
+
+def test_groups_and_queues_are_added_up() -> None:
+    totals, total, _ = made()
+    for number in (1, 2):
+        worker = Counting(totals)
+        pool = worker.figures.pools[0]
+        gold, queue = pool.groups[0], pool.queues[1]
+        gold.transactions, gold.breaches, gold.threshold, gold.idle = 10, number, 0.02 * number, 0.01 / number
+        gold.client_times.add(0.02)
+        queue.length = number
+        queue.waits.add(0.5)
+        pool.held_back, pool.shed = 3, 4
+        worker.report()
+    totals.add_up()
+    pool = total.pools[0]
+    gold, queue = pool.groups[0], pool.queues[1]
+    assert (gold.transactions, gold.breaches, gold.client_times.count) == (20, 3, 2)
+    assert (gold.threshold, gold.idle) == (0.04, 0.01)
+    assert (queue.length, queue.waits.sum, pool.held_back, pool.shed) == (3, 1.0, 6, 8)
+    assert (pool.groups[1].name, pool.groups[1].transactions, pool.queues[0].waits.count) == ("", 0, 0)
+
+
+def test_what_is_no_sum_is_the_worst_or_the_mean_of_those_who_live() -> None:
+    totals, total, _ = made()
+    workers = []
+    for lag, p99, mean, tries, pacing, share, transactions in (
+        (0.001, 0.03, 0.02, 30, PACED, 0.5, 300),
+        (0.005, 0.02, 0.01, 10, OPEN, 1.0, 100),
+        (0.9, 0.9, 0.9, 1000, INEFFECTIVE, 0.0, 9999),
+    ):
+        worker = Counting(totals)
+        pool = worker.figures.pools[0]
+        server = pool.servers[1]
+        watch = server.watches[0]
+        worker.figures.lag, worker.figures.overloaded = lag, 1
+        watch.p99, watch.mean, watch.count = p99, mean, tries
+        server.pacing, server.window = pacing, 4
+        pool.plain_share, pool.transactions = share, transactions
+        worker.report()
+        workers.append(worker)
+    totals.end(workers.pop().account)
+    totals.add_up()
+    pool = total.pools[0]
+    server = pool.servers[1]
+    watch = server.watches[0]
+    assert (total.lag, total.overloaded) == (0.005, 2)
+    assert (watch.p99, round(watch.mean, 9), watch.count) == (0.03, 0.0175, 40)
+    assert (server.pacing, server.window, pool.plain_share) == (PACED, 8, 0.625)
+
+    for worker in workers:
+        totals.end(worker.account)
+    totals.add_up()
+    assert (total.lag, total.overloaded, watch.p99, watch.count) == (0, 0, 0, 0)
+    assert (server.pacing, server.window, pool.transactions) == (OPEN, 0, 10_399)
 
 
 def test_one_worker_by_itself() -> None:
