@@ -14,6 +14,7 @@ from ..errors import NoServer
 from ..interfaces import Origin
 from .balancing import Balancer
 from .members import DOUBTS, UNREACHABLE, Member
+from .promises import Promises
 
 _MAY_RETURN = DOUBTS | {UNREACHABLE}
 
@@ -39,13 +40,18 @@ class Choosing:
         "_members",
         "_open",
         "_outage",
+        "_promises",
         "_ready",
         "_stale",
     )
 
-    def __init__(self, members: Sequence[Member], balancer: Balancer) -> None:
+    def __init__(
+        self, members: Sequence[Member], balancer: Balancer, promises: Promises | None = None
+    ) -> None:
+        """`promises` say where plain transactions have room, and where secure ones are served in time."""
         self._members = members
         self._balancer = balancer
+        self._promises = promises
         self._keys = {member.key: member for member in members}
         self._open: Sequence[Member] = ()  # or those that stand for open ones
         self._ready: Sequence[Member] = ()  # the open ones that take whoever is new
@@ -57,13 +63,20 @@ class Choosing:
             member.watch(self._changed)
 
     def choose(
-        self, used: Sequence[Member], origin: Origin, key: bytes, stuck: str, now: float
+        self,
+        used: Sequence[Member],
+        origin: Origin,
+        key: bytes,
+        stuck: str,
+        now: float,
+        since: float | None = None,
     ) -> Member | None:
         """The member for the next try; None: none has a place now, or can be reached, and waiting helps.
 
         `used` are those that were tried before, the last one last; `stuck` is the `key` of the member that
-        the client came back with, or "". Raises `NoServer` when nobody may be chosen. A balancer that is not
-        ours may give a Deferred, a coroutine or anything else in place of a member: it is handed on as it is.
+        the client came back with, or "". `since` is when the transaction began to wait, if it does. Raises
+        `NoServer` when nobody may be chosen. A balancer that is not ours may give a Deferred, a coroutine or
+        anything else in place of a member: it is handed on as it is.
         """
         if self._stale:
             self._look()
@@ -71,7 +84,7 @@ class Choosing:
         if stuck:
             member = self._keys.get(stuck)
             if member is not None and (member.open or member in self._open) and member not in used:
-                return member if member.has_place() else None
+                return member if member.has_place() and self._suits(member, origin, now) else None
         if used:
             members = (
                 [member for member in members if member not in used]
@@ -85,6 +98,10 @@ class Choosing:
             if self._outage:
                 return None
             raise NoServer(self.why_none())
+        if self._promises is not None:
+            members = self._promises.suitable(members, origin, now, now if since is None else since)
+            if not members:
+                return None
         if self._limited:
             members = [member for member in members if member.has_place()]
             if not members:
@@ -103,7 +120,12 @@ class Choosing:
         """May `choose` say that waiting helps?"""
         if self._stale:
             self._look()
-        return self._limited or self._outage
+        return self._limited or self._outage or self._promises is not None
+
+    def _suits(self, member: Member, origin: Origin, now: float) -> bool:
+        """May a client that is stuck to it go there now? A secure one always does."""
+        promises = self._promises
+        return promises is None or origin.secure or bool(promises.suitable((member,), origin, now, now))
 
     def takes(self, member: Member) -> bool:
         """May this one be chosen by somebody, now?"""

@@ -207,6 +207,10 @@ class Member:
             return now - began
         return 0.0
 
+    def waits_for(self, attempt: object) -> bool:
+        """Is it the server that this try waits for now?"""
+        return attempt in self._waiting
+
     def load(self, now: float) -> float:
         """Tries under way, with those that failed lately: they fade out (`LINGERS`).
 

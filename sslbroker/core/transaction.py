@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import BrokerError
 from ..outcome import Cause, Phase, Replay
@@ -21,6 +21,9 @@ from ..settings import KiB
 from .failover import Allowance, decide
 from .members import Member
 from .storage import Stored
+
+if TYPE_CHECKING:
+    from .watches import Watch
 
 
 class State(Enum):
@@ -98,14 +101,19 @@ class Attempt:
         "rest",
         "reused",
         "sent",
+        "stage",
         "status",
+        "watch",
         "wrote",
     )
 
     def __init__(self, member: Member, now: float) -> None:
         self.member = member
         self.began = now
+        # For who watches over response times (`promises`), where anybody does:
         self.load = 0  # other tries that its server had under way when it began
+        self.watch: Watch | None = None
+        self.stage = 0  # what is known of its answer
         self.sent = 0.0  # the request, so far as it had been received, was written
         self.first_byte = 0.0
         self.ended = 0.0

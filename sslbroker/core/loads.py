@@ -1,0 +1,74 @@
+"""How long a server takes, by how much it had to do: does load make it slow?
+
+Decides whether a load is to blame for a slow answer. Invariant: a server that takes as long when it has
+little to do is not slow because of what it has to do; where too little is known, the load is to blame, since
+that errs on the side of those who matter most. Memory is constant. Refuses to say what follows.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+#: Loads below twice this are told apart one by one, those above in so many steps for each power of 2.
+FINE = 16
+
+#: Loads above are all alike.
+MOST = 1 << 16
+
+#: Answers that a mean remembers, and that are enough to believe it.
+REMEMBERED, ENOUGH = 64, 8
+
+#: Seconds for which what is known of a load is believed.
+FRESH = 30.0
+
+#: A load is to blame when answers take so many times as long as with half of it, or less.
+SLOWER = 1.5
+
+
+def row(load: int) -> int:
+    """Where a load is counted."""
+    if load < FINE:
+        return load
+    load = min(load, MOST)
+    power = load.bit_length() - FINE.bit_length()
+    return (power << 4) + (load >> power)
+
+
+class Loads:
+    """The server times of one server by its load: the tries that it had under way when one began."""
+
+    __slots__ = ("_at", "_counts", "_means")
+
+    def __init__(self) -> None:
+        rows = row(MOST) + 1
+        self._means = [0.0] * rows
+        self._counts = [0] * rows
+        self._at = [-inf] * rows
+
+    def add(self, load: int, seconds: float, now: float) -> None:
+        """An answer that took so long."""
+        at = load if load < FINE else row(load)
+        count = self._counts[at]
+        if now - self._at[at] > FRESH:
+            count = 0
+        if count < REMEMBERED:
+            self._counts[at] = count = count + 1
+        self._means[at] += (seconds - self._means[at]) / count
+        self._at[at] = now
+
+    def blames(self, load: int, now: float) -> bool:
+        """Is a slow answer that found this load slow because of it?"""
+        if load == 0:
+            return False
+        calm, known = self._mean(0, load // 2, now)
+        busy, seen = self._mean(-(-3 * load // 4), load, now)
+        return known < ENOUGH or seen < ENOUGH or busy >= SLOWER * calm
+
+    def _mean(self, least: int, most: int, now: float) -> tuple[float, int]:
+        """Of the loads from `least` to `most`: the mean of answers, and of how many."""
+        total, count = 0.0, 0
+        for at in range(row(least), row(most) + 1):
+            if now - self._at[at] <= FRESH:
+                total += self._means[at] * self._counts[at]
+                count += self._counts[at]
+        return (total / count if count else 0.0), count

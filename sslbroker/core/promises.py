@@ -1,0 +1,314 @@
+"""What groups of clients are promised at one pool, and what is done so that it is kept (R17).
+
+Decides to which servers a transaction may go now: a plain one to those that have room for it (`pacing`), a
+secure one of a group rather to those that are not too slow for the group (`watches`). Hears of every try, and
+of how long secure transactions took. Invariant: secure transactions are never held back; plain ones only
+while there are secure ones; the first transactions of a server that has just begun are no breach, nor is what
+the broker's own event loop was too busy for. Refuses to know why a transaction waits, HTTP, and timers. Times
+are seconds of the clock that `now` is of.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import exp, inf
+from typing import Protocol
+
+from ..interfaces import Origin
+from ..settings import Group
+from ..settings import Pacing as PacingSettings
+from .figures import PoolFigures
+from .loads import Loads
+from .members import Member
+from .pacing import STEP, Pace
+from .response_times import ResponseTimes
+from .thresholds import Thresholds
+from .transaction import Attempt
+from .watches import Watch
+
+#: Seconds without a secure transaction of a group after which nothing is held back.
+SECURE_LATELY = 1.0
+
+#: A sample is no breach when the broker's own event loop was busy for this part of the threshold.
+OWN_SHARE = 0.25
+
+#: The queue is to blame when so many of a group's transactions are too slow only because they waited.
+QUEUED_SHARE, QUEUED_WEIGHT = 0.1, 1 / 32
+
+#: What is known of a try: no answer yet, none though one was promised by now, one.
+WAITS, LATE, HEARD = range(3)
+
+#: Seconds for which it is remembered how many plain transactions came and began.
+SHARE_MEMORY = 5.0
+
+
+class Overload(Protocol):
+    """The broker as a whole: may one more plain transaction begin, wherever?"""
+
+    def has_room(self) -> bool: ...
+
+
+class _Server:
+    """What is known of one member."""
+
+    __slots__ = ("loads", "member", "pace", "watches")
+
+    def __init__(self, member: Member, settings: PacingSettings) -> None:
+        self.member = member
+        self.loads = Loads()
+        self.pace = Pace(settings, self.loads)
+        self.watches: dict[tuple[str, bool], Watch] = {}
+
+    def watch(self, group: Group | None, plain: bool) -> Watch:
+        name = group.name if group is not None else ""
+        watch = self.watches.get((name, plain))
+        if watch is None:
+            other = self.watches.get((name, not plain))
+            times = other.times if other is not None else ResponseTimes()
+            self.watches[name, plain] = watch = Watch(group, plain, times)
+        return watch
+
+
+class Promises:
+    """The promises of one pool, and the pace of its plain traffic."""
+
+    __slots__ = (
+        "_begun",
+        "_counted",
+        "_due",
+        "_figures",
+        "_lag",
+        "_looked",
+        "_offered",
+        "_pool",
+        "_queued",
+        "_secure_at",
+        "_servers",
+        "_settings",
+        "overload",
+        "plain",
+        "thresholds",
+    )
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        settings: PacingSettings,
+        thresholds: Thresholds,
+        figures: PoolFigures,
+        lag: Callable[[float, float], float],
+    ) -> None:
+        """`lag` says for how many seconds at most the event loop was busy at once between two times."""
+        self._settings = settings
+        self._figures = figures
+        self._lag = lag
+        self.thresholds = thresholds
+        #: The state of the broker as a whole, if anybody watches it.
+        self.overload: Overload | None = None
+        self.plain = 0  # plain transactions under way
+        self._servers = {member: _Server(member, settings) for member in members}
+        self._pool = Pace(settings)  # of all servers together, where the queue is the cause
+        self._due: dict[str, deque[tuple[float, Attempt]]] = {}  # by group: when tries will be too slow
+        self._queued: dict[str, float] = {}  # by group: the part of those that the queue made too slow
+        self._secure_at = -inf
+        self._looked = -inf
+        self._offered = self._begun = 0.0  # plain transactions lately, fading
+        self._counted = 0.0
+
+    # --- where may a transaction go? ---
+
+    def suitable(
+        self, members: Sequence[Member], origin: Origin, now: float, since: float
+    ) -> Sequence[Member]:
+        """Those of the members that the transaction should go to now; () for a plain one that has to wait.
+
+        `since` is when it began to wait, or `now`. It is the same object where all are suitable.
+        """
+        self.look(now)
+        if not origin.secure:
+            return self._roomy(members, now) if self.pacing(now) else members
+        group = origin.group
+        if group is None or now - since > self.thresholds.of(group):
+            return members  # any server is better than to wait for longer
+        servers, name = self._servers, group.name
+        for member in members:
+            watch = servers[member].watches.get((name, False))
+            if watch is not None and watch.over(now):
+                return [one for one in members if not self._over(one, name, now)] or members
+        return members
+
+    def _over(self, member: Member, name: str, now: float) -> bool:
+        watch = self._servers[member].watches.get((name, False))
+        return watch is not None and watch.over(now)
+
+    def _roomy(self, members: Sequence[Member], now: float) -> Sequence[Member]:
+        if self.overload is not None and not self.overload.has_room():
+            return ()
+        pool = self._pool
+        if pool.window != inf and not pool.has_room(self._under_way()):
+            pool.held(now)
+            return ()
+        servers = self._servers
+        found = [member for member in members if servers[member].pace.has_room(member.outstanding)]
+        if len(found) == len(members):
+            return members
+        if not found:
+            for member in members:
+                servers[member].pace.held(now)
+        return found
+
+    def pacing(self, now: float) -> bool:
+        """Are there secure transactions that plain ones may have to wait for?"""
+        return now - self._secure_at < SECURE_LATELY
+
+    def _under_way(self) -> int:
+        return sum(member.outstanding for member in self._servers)
+
+    # --- what becomes of transactions ---
+
+    def arrived(self, now: float) -> None:
+        """A plain transaction has come."""
+        self._fade(now)
+        self._offered += 1.0
+
+    def began(self, attempt: Attempt, origin: Origin, now: float) -> None:
+        """A try begins that is to be measured; its server knows of it already."""
+        member, group = attempt.member, origin.group
+        server = self._servers[member]
+        attempt.load = load = member.outstanding - 1
+        plain = not origin.secure
+        watch = server.watches.get((group.name if group is not None else "", plain))
+        if watch is None:
+            watch = server.watch(group, plain)
+        attempt.watch = watch
+        server.pace.began(plain, load)
+        self._pool.began(plain, load)
+        if plain:
+            self.plain += 1
+            self._fade(now)
+            self._begun += 1.0
+        elif group is not None:
+            self._secure_at = now
+            due = self._due.get(group.name)
+            if due is None:
+                self._due[group.name] = due = deque()
+            due.append((now + self.thresholds.of(group), attempt))
+
+    def answered(self, attempt: Attempt, now: float, good: bool) -> None:
+        """The try has an answer. What failed tells nothing of how fast its server is."""
+        watch, was = attempt.watch, attempt.stage
+        if watch is None or was == HEARD:
+            return
+        attempt.stage = HEARD
+        if was == LATE:
+            watch.late -= 1
+        if not good:
+            return
+        seconds = now - attempt.sent
+        server = self._servers[attempt.member]
+        watch.times.add(seconds, now)
+        if not self.thresholds.heard(attempt.member, seconds, attempt.load, now):
+            return
+        server.loads.add(attempt.load, seconds, now)
+        if watch.plain:
+            self._canary(server, attempt, seconds, now)
+        elif watch.group is not None:
+            threshold = self.thresholds.of(watch.group)
+            if seconds <= threshold:
+                server.pace.kept(seconds / threshold, attempt.sent, now)
+                watch.answered(seconds, threshold, now)
+            elif self._lag(attempt.sent, now) <= OWN_SHARE * threshold:
+                watch.answered(seconds, threshold, now)
+                if was != LATE:
+                    self._breached(server, attempt, seconds / threshold, now)
+
+    def ended(self, attempt: Attempt) -> None:
+        """The try is over, with an answer or without."""
+        watch = attempt.watch
+        if watch is None:
+            return
+        attempt.watch = None
+        if attempt.stage == LATE:
+            watch.late -= 1
+        if watch.plain:
+            self.plain -= 1
+
+    def waited(self, group: Group, client_time: float, queued: float, now: float) -> None:
+        """A secure transaction of this group has its answer after so many seconds, of which it was `queued`
+        for so many: is the queue the cause when that is too long?"""
+        threshold, name = self.thresholds.of(group), group.name
+        guilty = client_time > threshold >= client_time - queued
+        if guilty and self._lag(now - client_time, now) > OWN_SHARE * threshold:
+            return
+        share = self._queued.get(name, 0.0)
+        self._queued[name] = share = share + ((1.0 if guilty else 0.0) - share) * QUEUED_WEIGHT
+        if not guilty:
+            self._pool.kept(client_time / threshold, now - client_time, now)
+        elif share > QUEUED_SHARE:
+            self._pool.breached(client_time / threshold, now - client_time, self._under_way(), now)
+
+    def _canary(self, server: _Server, attempt: Attempt, seconds: float, now: float) -> None:
+        """While a group keeps away from a server, plain transactions show how it does."""
+        for watch in server.watches.values():
+            if not watch.plain and watch.group is not None and watch.over(now):
+                part = seconds / self.thresholds.of(watch.group)
+                if part > 1.0:
+                    self._breached(server, attempt, part, now)
+                return
+
+    def _breached(self, server: _Server, attempt: Attempt, part: float, now: float) -> None:
+        if server.pace.breached(part, attempt.sent, attempt.load, now):
+            server.member.figures.reductions += 1
+
+    # --- what time does ---
+
+    def look(self, now: float) -> bool:
+        """Find the tries that are too slow by now, and let windows grow. True: there may be more room."""
+        for name, due in self._due.items():
+            while due and due[0][0] <= now:
+                self._late(name, due, now)
+        if now - self._looked < STEP:
+            return False
+        self._looked = now
+        more = self._pool.look(now)
+        for server in self._servers.values():
+            more = server.pace.look(now) or more
+        self._tell(now)
+        return more
+
+    def _late(self, name: str, due: deque[tuple[float, Attempt]], now: float) -> None:
+        """The first of them was to have its answer by now."""
+        attempt = due.popleft()[1]
+        watch = attempt.watch
+        if watch is None or attempt.stage == HEARD:
+            return
+        assert watch.group is not None
+        server, threshold = self._servers[attempt.member], self.thresholds.of(watch.group)
+        seconds = now - attempt.sent
+        if (
+            attempt.member.waits_for(attempt)
+            and seconds >= threshold
+            and self.thresholds.warm(attempt.member)
+            and self._lag(now - threshold, now) <= OWN_SHARE * threshold
+        ):
+            attempt.stage = LATE
+            watch.late += 1
+            self._breached(server, attempt, seconds / threshold, now)
+        else:  # it waits for a link, its client, a server that has just begun, or for us
+            due.append((now + threshold, attempt))
+
+    def _fade(self, now: float) -> None:
+        left = exp((self._counted - now) / SHARE_MEMORY)
+        self._offered *= left
+        self._begun *= left
+        self._counted = now
+
+    def _tell(self, now: float) -> None:
+        self._fade(now)
+        few = self._offered < 0.5
+        self._figures.plain_share = 1.0 if few else min(1.0, self._begun / self._offered)
+        for server in self._servers.values():
+            figures, window = server.member.figures, server.pace.window
+            figures.window = 0 if window == inf else int(window)
+            figures.pacing = server.pace.state(now)
