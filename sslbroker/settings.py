@@ -238,6 +238,7 @@ class Group:
     networks: tuple[Network, ...]
     priority: int
     threshold: float | str | None = None  # seconds, or "auto"; None: follows from the priority
+    queue_timeout: float | None = None  # seconds in a pool's queue; None: as the pool says
 
 
 @dataclass(frozen=True, slots=True)

@@ -793,7 +793,7 @@ class BrokerCase(SynchronousTestCase):
             self.assertEqual(frontend.connections, set())
             self.assertEqual(frontend.figures.open, 0)
         self.assertEqual(
-            (self.pool.figures.queued, len(self.pool.places._waiting)), (0, 0), "somebody waits for a place"
+            (self.pool.figures.queued, len(self.pool.places._queue)), (0, 0), "somebody waits for a place"
         )
         self.pool.close()
         self.broker.monitor.stopService()

@@ -211,6 +211,7 @@ GROUP = Table(
     networks=Items(Network(), 'networks such as "192.0.2.0/24"', least=1),
     priority=Count(1, 5),
     threshold=Duration(high="1h"),
+    queue_timeout=Duration(high="1h"),
 )
 
 STORAGE = Table(

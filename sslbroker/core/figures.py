@@ -16,6 +16,9 @@ TIME_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.25, 0
 #: has not helped.
 OPEN, PACED, INEFFECTIVE = PACING = ("open", "paced", "ineffective")
 
+#: Of groups of clients, the lowest first.
+PRIORITIES = (1, 2, 3, 4, 5)
+
 #: The class of a status, by its first digit.
 CLASSES = tuple(f"{hundred}xx" for hundred in range(10))
 
@@ -131,7 +134,7 @@ class QueueFigures:
     def __init__(self, priority: int) -> None:
         self.priority = priority
         self.length = 0  # gauge
-        self.waits = Times()  # of those who had to wait
+        self.waits = Times()  # of those who had to wait and got a place
 
 
 class ServerFigures:
@@ -229,10 +232,10 @@ class PoolFigures:
         self.servers = servers
         self.transactions = 0
         self.queued = 0  # gauge: transactions that wait for a place
+        self.queues = [QueueFigures(priority) for priority in PRIORITIES]
         self.failovers: dict[str, int] = {}  # next tries by the reason that allowed them
         #: Of the configured groups, and last of the clients in none; empty where none is configured.
         self.groups: list[GroupFigures] = []
-        self.queues: list[QueueFigures] = []  # of each priority
         self.plain_share = 1.0  # gauge: the part of plain transactions that was not held back lately
         self.held_back = 0  # plain transactions that had to wait for the sake of secure ones
         self.shed = 0  # plain transactions that were refused for it

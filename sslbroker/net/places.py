@@ -1,15 +1,15 @@
 """Who of a pool waits: for a place at a server, for one that can be reached, or for a slow balancer.
 
-Decides who gets a place that becomes free. Invariant: a transaction waits for a place only while every
-server that it may go to is at its limit, or none can be reached; of those whom a place suits, who came first
-gets it; nobody waits longer than `queue.timeout`. A mistake of a balancer is told to the one that it was
-asked for. Refuses to know by which law a server is chosen.
+Decides when somebody waits, and for how long. Invariant: a transaction waits for a place only while every
+server that it may go to is at its limit, or none can be reached; of those whom a place suits, whose turn it
+is gets it (`core.queue`); nobody waits longer than `queue_timeout` of its group, or `queue.timeout` of the
+pool; where the queue is full, who matters most is in it. A mistake of a balancer is told to the one that it
+was asked for. Refuses to know by which law a server is chosen, and whose turn it is.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -20,28 +20,31 @@ from txaio.tx import as_future
 from ..core.choosing import Choosing
 from ..core.figures import PoolFigures
 from ..core.members import Member
+from ..core.queue import PoolQueue, Queued
 from ..errors import QueueFull, QueueTimeout
 from ..interfaces import Origin
 from ..settings import Queue
 
 
-class Waiter:
+class Waiter(Queued):
     """A transaction that waits for a place, or until a balancer that takes its time has chosen."""
 
-    __slots__ = ("deferred", "key", "kind", "origin", "seconds", "stuck", "thinking", "timer", "used")
+    __slots__ = ("deferred", "key", "origin", "seconds", "stuck", "thinking", "timer", "used")
+
+    deferred: Deferred[Member]
+    timer: IDelayedCall
 
     def __init__(
         self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes, seconds: float
     ) -> None:
+        group = origin.group
+        super().__init__(1 if group is None else group.priority, (stuck, *used))
         self.used = used
         self.stuck = stuck
         self.origin = origin
         self.key = key
         self.seconds = seconds  # that it may wait
-        self.kind = (stuck, *used)  # where one of a kind has no place, no other of that kind has one
         self.thinking: Deferred[Any] | None = None  # what the balancer is doing for it
-        self.deferred: Deferred[Member]
-        self.timer: IDelayedCall
 
 
 class Places:
@@ -53,12 +56,11 @@ class Places:
         self._members = members
         self._choosing = choosing
         self._settings = queue
-        self._figures = figures
         self._clock = clock
         #: Called when a place may have become free, before who waits is served.
         self.settle: Callable[[], None] | None = None
         self._keys = {member.key for member in members}
-        self._waiting: OrderedDict[Waiter, None] = OrderedDict()
+        self._queue: PoolQueue[Waiter] = PoolQueue(figures)
         self._asked: Waiter | None = None  # the one of them that a balancer thinks about
         self._serving = self._again = False
 
@@ -73,7 +75,7 @@ class Places:
         """The member for a try, or a Deferred of it.
 
         Raises `NoServer`, of which `QueueFull` is one, or the Deferred fails with it, at the latest after
-        `queue.timeout` seconds, and at the time `until` of the clock; it may be cancelled.
+        `patience` seconds, and at the time `until` of the clock; it may be cancelled.
         """
         chosen: Any = None
         if not self._serving:  # it would get ahead of those who wait
@@ -81,21 +83,28 @@ class Places:
             chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
             if type(chosen) is Member:
                 return chosen
-        seconds = self._settings.timeout
+        now = self._clock.seconds()
+        seconds = self.patience(origin)
         if until is not None:
-            seconds = max(0.0, min(seconds, until - self._clock.seconds()))
+            seconds = max(0.0, min(seconds, until - now))
         waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key, seconds)
         queued = self._serving or (chosen is None and self._choosing.waits)
-        if queued and len(self._waiting) >= self._settings.length:
+        if queued and not self._has_room(waiter):
             raise self._full()
         waiter.deferred = Deferred(lambda _: self._over(waiter))
         waiter.timer = self._clock.callLater(seconds, self._timed_out, waiter)
         if queued:
-            self._queue(waiter)
-            self._again = self._serving  # its turn comes when those who are there have had theirs
+            self._again = self._serving  # its turn comes, also when others are just being served
+            self._enter(waiter, now)
         else:
             self._think(waiter, chosen)
         return waiter.deferred
+
+    def patience(self, origin: Origin) -> float:
+        """For how many seconds a transaction of this client may wait."""
+        group = origin.group
+        own = None if group is None else group.queue_timeout
+        return self._settings.timeout if own is None else own
 
     def freed(self) -> None:
         """A place may have become free, or nobody may be open any more: serve who waits."""
@@ -103,56 +112,62 @@ class Places:
             self.settle()
         if self._serving:
             self._again = True  # not by recursion: who is served may fail at once, and free the place again
-        elif self._waiting:
-            self._serving = self._again = True
+        elif self._queue:
+            self._serving = True
             try:
-                while self._again:
-                    self._again = False
-                    self._serve()
+                self._serve()
             finally:
                 self._serving = False
 
     def _serve(self) -> None:
-        """Those whom a place suits get it, who came first first, while there are places."""
-        if not self._worth_asking():
-            return
-        hopeless: set[object] = set()
-        for waiter in list(self._waiting):  # once through: the queue may be long, and the pool large
-            if waiter.kind in hopeless or waiter not in self._waiting:
-                continue
-            self._serve_one(waiter)
-            if waiter in self._waiting:
+        """Those whom a place suits get it, in turn, while there are places."""
+        hopeless: set[Hashable] = set()
+        self._again = False
+        while self._worth_asking():
+            now = self._clock.seconds()
+            for waiter in self._queue.turns(hopeless, now):
+                self._serve_one(waiter, now)
+                if self._again or not waiter.number:
+                    break  # somebody else's turn may have come
                 hopeless.add(waiter.kind)
-            elif not self._worth_asking():
+            else:
                 return
+            if self._again:
+                self._again = False
+                hopeless.clear()
 
     def _worth_asking(self) -> bool:
         """First it must be known which place is taken, where a balancer thinks about one."""
         return self._asked is None and self._choosing.worth_asking()
 
-    def _serve_one(self, waiter: Waiter) -> None:
+    def _serve_one(self, waiter: Waiter, now: float) -> None:
         """It is told its member, or why there is none; or it waits on."""
-        now = self._clock.seconds()
         try:
             chosen: Any = self._choosing.choose(waiter.used, waiter.origin, waiter.key, waiter.stuck, now)
         except Exception as error:  # it is the waiter's, and nobody else's
             self._fail(waiter, error)
             return
         if type(chosen) is Member:
-            self._over(waiter)
-            waiter.deferred.callback(chosen)
+            self._served(waiter, chosen, now)
         elif chosen is not None:
-            self._unqueue(waiter)
+            self._queue.remove(waiter)
             self._asked = waiter
             self._think(waiter, chosen)
 
-    def _queue(self, waiter: Waiter) -> None:
-        self._waiting[waiter] = None
-        self._figures.queued = len(self._waiting)
+    def _has_room(self, waiter: Waiter) -> bool:
+        queue = self._queue
+        return len(queue) < self._settings.length or queue.last_below(waiter.priority) is not None
 
-    def _unqueue(self, waiter: Waiter) -> None:
-        self._waiting.pop(waiter, None)
-        self._figures.queued = len(self._waiting)
+    def _enter(self, waiter: Waiter, now: float) -> None:
+        """It waits in the queue; where that is full, in place of who came last of the lowest priority."""
+        last: Waiter | None = None
+        if len(self._queue) >= self._settings.length:
+            last = self._queue.last_below(waiter.priority)
+        if last is not None:
+            self._over(last)
+        self._queue.push(waiter, now)
+        if last is not None:  # told at the end: it may do anything, at once
+            last.deferred.errback(self._full())
 
     def _full(self) -> QueueFull:
         what = "no server can be reached" if self._choosing.outage else "every server is at its limit"
@@ -168,13 +183,18 @@ class Places:
             what = "no place at any server"
         self._fail(waiter, QueueTimeout(f"{what} {within}{why}"))
 
+    def _served(self, waiter: Waiter, member: Member, now: float) -> None:
+        self._queue.served(waiter, now)
+        self._over(waiter)
+        waiter.deferred.callback(member)
+
     def _fail(self, waiter: Waiter, error: Exception | Failure) -> None:
         self._over(waiter)
         waiter.deferred.errback(error)
 
     def _over(self, waiter: Waiter) -> None:
         """It waits no longer, whatever the reason."""
-        self._unqueue(waiter)
+        self._queue.remove(waiter)
         if waiter.timer.active():
             waiter.timer.cancel()
         thinking = waiter.thinking
@@ -198,10 +218,9 @@ class Places:
             expected = "expected one of the members that it was given"
             self._fail(waiter, TypeError(f"the balancer chose {member!r}, {expected}"))
         elif self._choosing.takes(member):
-            self._over(waiter)
-            waiter.deferred.callback(member)
-        elif len(self._waiting) < self._settings.length:
-            self._queue(waiter)  # somebody was faster
+            self._served(waiter, member, self._clock.seconds())
+        elif self._has_room(waiter):
+            self._enter(waiter, self._clock.seconds())  # somebody was faster
         else:
             self._fail(waiter, self._full())
         self._serve_others()

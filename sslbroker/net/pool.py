@@ -164,6 +164,10 @@ class Pool:
         """Can no server be reached at present, but one may come back?"""
         return self._choosing.outage
 
+    def patience(self, origin: Origin) -> float:
+        """For how many seconds a transaction of this client may wait for a server."""
+        return self.places.patience(origin)
+
     def choose(
         self,
         attempts: Sequence[Attempt],

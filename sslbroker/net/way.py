@@ -50,7 +50,7 @@ class Way:
             return
         pool, used = relay.pool, relay.transaction.attempts_that_count
         if self._until is None and pool.outage():
-            self._until = pool.now() + pool.settings.queue.timeout
+            self._until = pool.now() + pool.patience(relay.origin)
         try:
             chosen = pool.choose(used, relay.request, relay.origin, self.stuck, self._until)
         except NoServer as error:

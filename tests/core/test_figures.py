@@ -96,8 +96,10 @@ def test_every_figure_of_storage_but_its_size_starts_at_nothing() -> None:
 def test_a_brokers_figures_are_those_of_its_parts() -> None:
     server = ServerFigures("10.0.0.1:80", 1)
     pool = PoolFigures("shop", "http", [server])
-    assert unused(pool, "name", "protocol", "servers", "plain_share")
+    assert unused(pool, "name", "protocol", "queues", "servers", "plain_share")
     assert pool.plain_share == 1.0  # nothing was held back
+    assert [queue.priority for queue in pool.queues] == [1, 2, 3, 4, 5]
+    assert all(unused(queue, "priority") for queue in pool.queues)
     storage = StorageFigures(1, 2)
     figures = BrokerFigures([], [pool], storage, started=5.0)
     assert figures.pools[0].servers == [server]

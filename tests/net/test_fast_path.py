@@ -54,14 +54,14 @@ def seen(case: BrokerCase, links: list[Peer]) -> dict[str, Any]:
     }
 
 
-def figures(of: Any) -> dict[str, Any]:
-    plain = {name: getattr(of, name) for name in type(of).__slots__}
-    plain.pop("last_failure_at", None)  # the wall's clock
-    return {
-        name: figures(value) if hasattr(type(value), "__slots__") else value
-        for name, value in plain.items()
-        if name != "servers"
-    }
+def figures(of: Any) -> Any:
+    """All that these figures say, but for the wall's clock; the servers' are compared apart."""
+    if isinstance(of, list):
+        return [figures(each) for each in of]
+    if not hasattr(type(of), "__slots__"):
+        return of
+    names = [name for name in type(of).__slots__ if name not in ("last_failure_at", "servers")]
+    return {name: figures(getattr(of, name)) for name in names}
 
 
 class Both(BrokerCase):

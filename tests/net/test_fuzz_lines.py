@@ -137,7 +137,7 @@ class Said(World):
     def check_bounds(self) -> None:
         super().check_bounds()
         places, now = self.case.pool.places, self.case.clock.seconds()
-        for waiter in places._waiting:
+        for waiter in places._queue.turns(set(), now):
             choice = places._choosing.choose(waiter.used, waiter.origin, waiter.key, waiter.stuck, now)
             self.case.assertIsNone(choice, "somebody waits though there is a place")
 

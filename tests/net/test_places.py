@@ -219,7 +219,7 @@ class OwnBalancer(BrokerCase):
         self.assertEqual(turns, ["first", "first again"])
 
 
-class Waiting(BrokerCase):
+class Limited(BrokerCase):
     """Servers that have limits."""
 
     def begin(self, *, queue: Queue | None = None, servers: int = 2, **limits: int) -> None:
@@ -239,6 +239,10 @@ class Waiting(BrokerCase):
         (used,) = list(self.pool.links[self.pool.members[number]].busy)[:1]
         other_end(used.transport).protocol.sends(OK)
         self.settle()
+
+
+class Waiting(Limited):
+    """For a place, or for a server that can be reached."""
 
     def test_above_the_limits_transactions_wait_in_their_order(self) -> None:
         self.begin(maximum_transactions=1)

@@ -227,7 +227,7 @@ class Soak(RuleBasedStateMachine):
         assert storage.unsent >= 0
         assert storage.replay >= 0
         assert storage.unsent + storage.replay <= maximum + BOUND
-        assert case.pool.figures.queued == len(case.pool.places._waiting) <= 3
+        assert case.pool.figures.queued == len(case.pool.places._queue) <= 3
         for member, links in case.pool.links.items():
             figures = member.figures
             shown = (figures.links_idle, figures.links_busy, figures.links_draining)
