@@ -3,15 +3,19 @@
 Decides how an event reaches whom it is for: by one call. Twisted's own puts each into a context for the lines
 that are logged meanwhile, which costs as much as a system call, and which nothing in `twisted.logger` reads.
 And when transports of `plain` send: together, at the end of a turn, because each send that wakes a sleeping
-process costs more than the send. Then comes who has something to do that can wait for that. Invariant: what
-a selectable raises is logged, and ends it, as with every reactor; what was written is sent, and what waits
-for that is done, before the reactor waits. Refuses to change anything else.
+process costs more than the send. Then comes who has something to do that can wait for that. And which turns
+were long, where somebody wants to hear it: a turn is all that is done from the end of one wait to the begin
+of the next, timers too. Invariant: what a selectable raises is logged, and ends it, as with every reactor;
+what was written is sent, and what waits for that is done, before the reactor waits. Refuses to change
+anything else.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from errno import EINTR
+from math import inf
 from select import EPOLLIN
 from typing import Any
 
@@ -23,6 +27,12 @@ from twisted.python import log
 #: Connections that send together: the first waits for no more than the others' events.
 TOGETHER = 16
 
+#: Seconds of a turn that is told of.
+LONG_TURN = 0.001
+
+#: A wait is of whole milliseconds, rounded up: so much later than asked for is not late.
+ROUNDING = 0.001
+
 
 class DirectEPollReactor(EPollReactor):
     """An `EPollReactor` that calls selectables directly."""
@@ -33,18 +43,40 @@ class DirectEPollReactor(EPollReactor):
         self.turn: list[Any] = []
         #: Who has something to do at the end of this turn, when they have.
         self.later: list[Any] = []
+        #: When the turn that is under way began, or should have; only while somebody hears of turns.
+        self.turn_began = 0.0
+        self._long_turn: Callable[[float, float], object] | None = None
+
+    def watch_turns(self, long_turn: Callable[[float, float], object] | None) -> None:
+        """Tell `long_turn` when each turn that was longer than `LONG_TURN` began and ended; None: nobody.
+
+        One that began later than the wait before it was to end counts from when it should have begun: what
+        had become due waited since then, because the processor was with others.
+        """
+        self.turn_began = self.seconds()
+        self._long_turn = long_turn
 
     def doPoll(self, timeout: float | None) -> None:
         turn, later = self.turn, self.later
         if turn or later:
             self._end_turn()  # of the calls that were due
         selectables: dict[int, Any] = self._selectables
+        long_turn, due = self._long_turn, inf
+        if long_turn is not None:
+            now = self.seconds()
+            if now - self.turn_began > LONG_TURN:
+                long_turn(self.turn_began, now)
+            if timeout is not None:
+                due = now + timeout + ROUNDING
         try:
             events = self._poller.poll(-1 if timeout is None else timeout, len(selectables) or 1)
         except OSError as error:
-            if error.errno == EINTR:
-                return
-            raise
+            if error.errno != EINTR:
+                raise
+            events = []
+        if long_turn is not None:
+            now = self.seconds()
+            self.turn_began = now if now < due else due
         find = selectables.get
         for descriptor, event in events:
             selectable = find(descriptor)

@@ -250,6 +250,104 @@ class Turns(OfAReactor):
         self.assertEqual(asked, [-1, 0, 1.5])
 
 
+class TimedTurns(OfAReactor):
+    """What is told of turns that take long, on a clock that a test sets."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 100.0
+        self.reactor.seconds = lambda: self.now
+        self.told: list[tuple[float, float]] = []
+        self.waits = 0.0
+        poller = self.reactor._poller
+
+        class Slow(Interrupted):
+            def poll(slow, *how: Any) -> Any:
+                self.now += self.waits
+                return poller.poll(*how)
+
+        self.reactor._poller = Slow(poller, 0)
+        self.addCleanup(setattr, self.reactor, "_poller", poller)
+        self.reactor.watch_turns(lambda began, ended: self.told.append((began, round(ended - began, 6))))
+
+    def takes(self, seconds: float) -> Callable[[], None]:
+        def pass_time() -> None:
+            self.now += seconds
+
+        return pass_time
+
+    def test_a_turn_ends_where_the_next_wait_begins(self) -> None:
+        self.waits = 0.5
+        self.reads(read=self.takes(0.01))
+        self.reads(read=lambda: self.reactor.later.append(Ended([], self.takes(0.02))))
+        self.reactor.doIteration(1)
+        self.assertEqual(self.told, [])
+        self.takes(0.03)()  # by the timers that are due
+        self.turn()
+        self.assertEqual(self.told, [(100.5, 0.06)])
+
+    def test_the_wait_is_no_part_of_it_and_a_short_one_is_not_told(self) -> None:
+        self.waits = 0.5
+        for _ in range(3):
+            self.reads(read=self.takes(0.0009))
+            self.reactor.doIteration(1)
+            self.reactor.removeAll()
+        self.assertEqual(self.told, [])
+
+    def test_one_under_way_is_known_by_its_begin(self) -> None:
+        self.waits = 0.5
+        began: list[float] = []
+        self.reads(read=lambda: began.append(self.reactor.turn_began))
+        self.reactor.doIteration(1)
+        self.assertEqual(began, [100.5])
+
+    def test_a_wait_that_ended_late_belongs_to_the_turn(self) -> None:
+        self.waits = 0.051
+        self.reactor.doIteration(0.02)
+        self.turn()
+        self.assertEqual([told for _, told in self.told], [0.03])
+        self.reactor.doIteration(0.1)
+        self.assertEqual([told for _, told in self.told], [0.03, 0.05])
+        self.turn()
+        self.assertEqual([told for _, told in self.told], [0.03, 0.05])
+
+    def test_one_that_had_no_end_is_never_late(self) -> None:
+        self.waits = 50.0
+        self.reads()
+        self.reactor.doIteration(None)
+        self.turn()
+        self.assertEqual(self.told, [])
+
+    def test_a_wait_that_a_signal_ends_is_a_wait(self) -> None:
+        poller = self.reactor._poller
+        self.now += 0.01
+        self.reactor._poller = Interrupted(poller, errno.EINTR)
+        self.turn()
+        self.assertEqual((self.told, self.reactor.turn_began), ([(100.0, 0.01)], self.now))
+        self.reactor._poller = poller
+
+    def test_nobody_is_told_any_more(self) -> None:
+        self.reactor.watch_turns(None)
+        self.reads(read=self.takes(1.0))
+        self.turn()
+        self.turn()
+        self.assertEqual(self.told, [])
+
+    def test_who_begins_to_hear_within_a_turn_hears_of_the_rest(self) -> None:
+        self.reactor.watch_turns(None)
+        self.takes(1.0)()
+
+        def begin() -> None:
+            self.takes(1.0)()
+            self.reactor.watch_turns(lambda began, ended: self.told.append((began, ended - began)))
+            self.takes(0.25)()
+
+        self.reads(read=begin)
+        self.turn()
+        self.turn()
+        self.assertEqual(self.told, [(102.0, 0.25)])
+
+
 class Ended:
     """A transport that has written, and does `action` at the turn's end."""
 
