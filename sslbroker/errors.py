@@ -246,6 +246,12 @@ class QueueFull(NoServer):
     cause = Cause.QUEUE_FULL
 
 
+class HeldBack(NoServer):
+    """A plain transaction gave way to secure ones for too long, or with too many others."""
+
+    cause = Cause.PACED
+
+
 class ShuttingDown(BrokerError):
     """The broker's drain deadline ended the transaction."""
 

@@ -309,6 +309,18 @@ class IAnswerTimes(Interface):
         None: ``failover.response_timeout``; 0: no limit but those of the client's connection."""
 
 
+class IMeasured(Interface):
+    """Rules may provide it: some transactions say nothing of how fast a server is, as they take their time.
+
+    Without it all count but streams. It is asked only where clients are in groups."""
+
+    def measured(request: Any) -> bool:
+        """Does the time to the answer of this request count?"""
+
+    def measured_answer(response: Any) -> bool:
+        """Does it count, with this answer?"""
+
+
 class IHosts(Interface):
     """Rules may provide it: requests name the host that they are for, as a TLS client names one.
 

@@ -50,6 +50,7 @@ class Cause(Enum):
     NO_SERVER = "no-server"
     QUEUE_TIMEOUT = "queue-timeout"
     QUEUE_FULL = "queue-full"
+    PACED = "paced"  # of plain traffic, which gives way to secure transactions
     # of the client
     CLIENT_GONE = "client-gone"
     CLIENT_TIMEOUT = "client-timeout"

@@ -35,6 +35,7 @@ from .net import descriptors, heap, ports
 from .net.addresses import Addresses
 from .net.checks import Checks
 from .net.frontend import Frontend
+from .net.lag import Lag
 from .net.monitor import MonitorService
 from .net.names import Names
 from .net.pool import Pool
@@ -87,6 +88,8 @@ class BrokerService(OperatedService):
         name = configuration.broker.name or f"sslbroker-{secrets.token_hex(4)}"
         self.transports = transports or transports_of(configuration.broker.transport, reactor)
         self.names = Names(configuration.names, reactor)
+        #: How busy the event loop is; None: nobody is promised anything.
+        self.lag = Lag(reactor) if configuration.groups else None
         self.pools = {pool.name: self._pool_of(pool, name) for pool in configuration.pools}
         self.checks = Checks(self.pools, reactor)
         turn = None if alone else Turn()
@@ -131,6 +134,8 @@ class BrokerService(OperatedService):
             contexts=self.prepared.links[pool.name],
             balancer=parts.balancer,
             classifier=parts.classifier,
+            groups=self.configuration.groups,
+            lag=self.lag,
         )
 
     def has_room(self) -> bool:
@@ -173,6 +178,8 @@ class BrokerService(OperatedService):
                 _log.warn("{warning}", warning=warning)
         for renewal in self._renewals:
             renewal.start(DAY, now=False)  # those of the start are all workers'
+        if self.lag is not None:
+            self.lag.start()
         for pool in self.pools.values():
             pool.start()
         if self._alone:
@@ -267,6 +274,8 @@ class BrokerService(OperatedService):
         admin, self._admin_listening = self._admin_listening, None
         closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
         self.checks.stop()
+        if self.lag is not None:
+            self.lag.stop()
         for pool in self.pools.values():
             pool.close()
         self.names.stop()

@@ -109,6 +109,7 @@ def test_the_surface_is_one_interface_for_one_question() -> None:
         "IAnswerTimes",
         "IHosts",
         "ILengths",
+        "IMeasured",
         "IOwnAnswers",
         "IShortCuts",
         "IStickiness",

@@ -24,7 +24,7 @@ from .members import Member
 from .pacing import STEP, Pace
 from .response_times import ResponseTimes
 from .thresholds import Thresholds
-from .transaction import Attempt
+from .transaction import Attempt, Transaction
 from .watches import Watch
 
 #: Seconds without a secure transaction of a group after which nothing is held back.
@@ -158,6 +158,14 @@ class Promises:
                 servers[member].pace.held(now)
         return found
 
+    def holding(self, now: float) -> bool:
+        """May plain transactions have to wait for the sake of secure ones?"""
+        return self.pacing(now) and (
+            self._pool.window != inf
+            or (self.overload is not None and not self.overload.has_room())
+            or any(server.pace.window != inf for server in self._servers.values())
+        )
+
     def pacing(self, now: float) -> bool:
         """Are there secure transactions that plain ones may have to wait for?"""
         return now - self._secure_at < SECURE_LATELY
@@ -223,6 +231,14 @@ class Promises:
                 if was != LATE:
                     self._breached(server, attempt, seconds / threshold, now)
 
+    def over(self, attempt: Attempt, origin: Origin, now: float) -> None:
+        """The only try of a transaction that did not wait has its answer, a good one, and with it is over."""
+        self.answered(attempt, now, True)
+        self.ended(attempt)
+        if origin.secure and origin.group is not None:
+            seconds = now - attempt.began
+            self.waited(origin.group, seconds, 0.0, now)
+
     def ended(self, attempt: Attempt) -> None:
         """The try is over, with an answer or without."""
         watch = attempt.watch
@@ -233,6 +249,12 @@ class Promises:
             watch.late -= 1
         if watch.plain:
             self.plain -= 1
+
+    def passed(self, transaction: Transaction, origin: Origin) -> None:
+        """The client has the begin of its answer: was that as soon as promised?"""
+        if origin.secure and origin.group is not None and len(transaction.attempts) == 1:
+            began, now = transaction.began, transaction.now
+            self.waited(origin.group, now - began, transaction.attempts[0].began - began, now)
 
     def waited(self, group: Group, client_time: float, queued: float, now: float) -> None:
         """A secure transaction of this group has its answer after so many seconds, of which it was `queued`

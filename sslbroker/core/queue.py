@@ -27,11 +27,12 @@ PATIENCE = 1.0
 class Queued:
     """Somebody who waits, or may have to: what the queue must know."""
 
-    __slots__ = ("came", "kind", "number", "priority")
+    __slots__ = ("came", "held", "kind", "number", "priority")
 
     def __init__(self, priority: int, kind: Hashable) -> None:
         self.priority = priority  # 1 to 5, which is the highest
         self.kind = kind  # where one of a kind has no place, no other of that kind has one
+        self.held = False  # it gives way to others, and is counted apart
         self.number = 0  # in the order of their coming; 0: it is not in the queue
         self.came: float | None = None  # when it first was; None: it never had to wait
 
@@ -47,7 +48,7 @@ _number = attrgetter("number")
 class PoolQueue(Generic[Waits]):
     """The queue of one pool. Times are seconds of the clock that `now` comes from."""
 
-    __slots__ = ("_arrivals", "_figures", "_length", "_lines", "_passed")
+    __slots__ = ("_arrivals", "_figures", "_length", "_lines", "_passed", "held")
 
     def __init__(self, figures: PoolFigures) -> None:
         self._figures = figures
@@ -55,6 +56,7 @@ class PoolQueue(Generic[Waits]):
         #: kinds.
         self._lines: tuple[_Line[Waits], ...] = tuple({} for _ in PRIORITIES)
         self._length = 0
+        self.held = 0  # of them, those that give way
         self._arrivals = 0
         self._passed = 0  # places given past somebody of a lower priority, since the last one out of turn
 
@@ -72,7 +74,7 @@ class PoolQueue(Generic[Waits]):
         if same is None:
             same = line[one.kind] = OrderedDict()
         same[one] = None
-        self._count(one.priority, 1)
+        self._count(one, 1)
 
     def remove(self, one: Waits) -> None:
         """It does not wait any more, whatever the reason; or it never did."""
@@ -84,7 +86,7 @@ class PoolQueue(Generic[Waits]):
         del same[one]
         if not same:
             del line[one.kind]
-        self._count(one.priority, -1)
+        self._count(one, -1)
 
     def served(self, one: Waits, now: float) -> None:
         """It has a place; one that never had to wait for it is not counted."""
@@ -131,8 +133,10 @@ class PoolQueue(Generic[Waits]):
             first.sort(key=_number)
         return first
 
-    def _count(self, priority: int, change: int) -> None:
+    def _count(self, one: Waits, change: int) -> None:
         self._length += change
+        if one.held:
+            self.held += change
         figures = self._figures
         figures.queued = self._length
-        figures.queues[priority - 1].length += change
+        figures.queues[one.priority - 1].length += change

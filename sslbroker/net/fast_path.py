@@ -66,6 +66,9 @@ class FastTransaction:
         """The request goes to the server."""
         attempt, link, member = self.attempt, self.link, self.attempt.member
         member.began(attempt, attempt.began)
+        promises = self.pool.promises
+        if promises is not None and self.pool.counts(self.request, False):
+            promises.began(attempt, self.origin, attempt.began)
         self.pool.budget.first_tries += 1
         attempt.reused = link.exchanges > 0
         self.link_exchange = exchange = link.begin(self)
@@ -121,6 +124,8 @@ class FastTransaction:
         attempt.outcome = _OK
         member.answered(attempt, now - attempt.sent, True)
         member.ended(attempt)
+        if pool.promises is not None:
+            pool.promises.over(attempt, self.origin, now)
         pool.monitor.heard(attempt)
         try:
             link.leave(self.link_exchange, connection)

@@ -20,10 +20,14 @@ from txaio.tx import as_future
 from ..core.choosing import Choosing
 from ..core.figures import PoolFigures
 from ..core.members import Member
+from ..core.promises import Promises
 from ..core.queue import PoolQueue, Queued
-from ..errors import QueueFull, QueueTimeout
+from ..errors import HeldBack, NoServer, QueueFull, QueueTimeout
 from ..interfaces import Origin
-from ..settings import Queue
+from ..settings import Pacing, Queue
+
+
+_USUAL = Pacing()
 
 
 class Waiter(Queued):
@@ -38,7 +42,9 @@ class Waiter(Queued):
         self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes, seconds: float
     ) -> None:
         group = origin.group
-        super().__init__(1 if group is None else group.priority, (stuck, *used))
+        # Plain ones need more room than secure ones, and those of a group stay away from some servers.
+        sort = group.name if origin.secure and group is not None else origin.secure
+        super().__init__(1 if group is None else group.priority, (sort, stuck, *used))
         self.used = used
         self.stuck = stuck
         self.origin = origin
@@ -51,11 +57,22 @@ class Places:
     """The places at the servers of one pool."""
 
     def __init__(
-        self, members: Sequence[Member], choosing: Choosing, queue: Queue, figures: PoolFigures, clock: Any
+        self,
+        members: Sequence[Member],
+        choosing: Choosing,
+        queue: Queue,
+        figures: PoolFigures,
+        clock: Any,
+        promises: Promises | None = None,
+        pacing: Pacing = _USUAL,
     ) -> None:
+        """With `promises` plain transactions give way to secure ones, by the rules of `pacing`."""
         self._members = members
         self._choosing = choosing
         self._settings = queue
+        self._pacing = pacing
+        self._promises = promises
+        self._figures = figures
         self._clock = clock
         #: Called when a place may have become free, before who waits is served.
         self.settle: Callable[[], None] | None = None
@@ -77,6 +94,9 @@ class Places:
         Raises `NoServer`, of which `QueueFull` is one, or the Deferred fails with it, at the latest after
         `patience` seconds, and at the time `until` of the clock; it may be cancelled.
         """
+        promises = self._promises
+        if promises is not None and not (origin.secure or used):
+            promises.arrived(self._clock.seconds())
         chosen: Any = None
         if not self._serving:  # it would get ahead of those who wait
             # They have got the places that suit them, so a place that is free suits none of them.
@@ -89,8 +109,11 @@ class Places:
             seconds = max(0.0, min(seconds, until - now))
         waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key, seconds)
         queued = self._serving or (chosen is None and self._choosing.waits)
+        if queued and promises is not None and not origin.secure and promises.holding(now):
+            waiter.held = True
+            waiter.seconds = seconds = min(seconds, self._pacing.timeout)
         if queued and not self._has_room(waiter):
-            raise self._full()
+            raise self._full(waiter)
         waiter.deferred = Deferred(lambda _: self._over(waiter))
         waiter.timer = self._clock.callLater(seconds, self._timed_out, waiter)
         if queued:
@@ -143,7 +166,9 @@ class Places:
     def _serve_one(self, waiter: Waiter, now: float) -> None:
         """It is told its member, or why there is none; or it waits on."""
         try:
-            chosen: Any = self._choosing.choose(waiter.used, waiter.origin, waiter.key, waiter.stuck, now)
+            chosen: Any = self._choosing.choose(
+                waiter.used, waiter.origin, waiter.key, waiter.stuck, now, waiter.came
+            )
         except Exception as error:  # it is the waiter's, and nobody else's
             self._fail(waiter, error)
             return
@@ -155,26 +180,41 @@ class Places:
             self._think(waiter, chosen)
 
     def _has_room(self, waiter: Waiter) -> bool:
-        queue = self._queue
-        return len(queue) < self._settings.length or queue.last_below(waiter.priority) is not None
+        if waiter.held:
+            return self._queue.held < self._pacing.queue
+        return not self._is_full() or self._queue.last_below(waiter.priority) is not None
+
+    def _is_full(self) -> bool:
+        return len(self._queue) - self._queue.held >= self._settings.length
 
     def _enter(self, waiter: Waiter, now: float) -> None:
         """It waits in the queue; where that is full, in place of who came last of the lowest priority."""
         last: Waiter | None = None
-        if len(self._queue) >= self._settings.length:
+        if waiter.held:
+            self._figures.held_back += 1
+        elif self._is_full():
             last = self._queue.last_below(waiter.priority)
         if last is not None:
             self._over(last)
         self._queue.push(waiter, now)
         if last is not None:  # told at the end: it may do anything, at once
-            last.deferred.errback(self._full())
+            last.deferred.errback(self._full(last))
 
-    def _full(self) -> QueueFull:
+    def _full(self, waiter: Waiter) -> NoServer:
+        if waiter.held:
+            return self._shed(f"{self._pacing.queue} plain transactions wait")
         what = "no server can be reached" if self._choosing.outage else "every server is at its limit"
         return QueueFull(f"{what}, and {self._settings.length} transactions wait")
 
+    def _shed(self, why: str) -> HeldBack:
+        self._figures.shed += 1
+        return HeldBack(f"no server has room for plain traffic beside secure transactions, and {why}")
+
     def _timed_out(self, waiter: Waiter) -> None:
         within, why = f"within {waiter.seconds:g} s", ""
+        if waiter.held:
+            self._fail(waiter, self._shed(f"none had {within}"))
+            return
         if waiter.thinking is not None:
             what = "no choice by the balancer"
         elif self._choosing.outage:
@@ -222,7 +262,7 @@ class Places:
         elif self._has_room(waiter):
             self._enter(waiter, self._clock.seconds())  # somebody was faster
         else:
-            self._fail(waiter, self._full())
+            self._fail(waiter, self._full(waiter))
         self._serve_others()
 
     def _undecided(self, failure: Failure, waiter: Waiter) -> None:

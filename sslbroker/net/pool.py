@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 
 from ..config.report import same
 from ..core.balancing import BALANCERS
@@ -22,8 +23,11 @@ from ..core.failover import Allowance
 from ..core.figures import PoolFigures
 from ..core.health import Health
 from ..core.members import UNHEALTHY, Member
+from ..core.pacing import STEP
+from ..core.promises import Promises
 from ..core.steps import Steps
 from ..core.storage import Storage
+from ..core.thresholds import Thresholds
 from ..core.transaction import Attempt
 from ..interfaces import (
     IAnswerTimes,
@@ -33,6 +37,7 @@ from ..interfaces import (
     IHealthChecks,
     IHosts,
     ILengths,
+    IMeasured,
     IOwnAnswers,
     IResponseClassifier,
     IResumable,
@@ -40,10 +45,12 @@ from ..interfaces import (
     IStickiness,
     Origin,
 )
+from ..settings import Group
 from ..settings import Pool as PoolSettings
 from . import link_tls, probing
 from .judging import Judge
 from .knocking import Knocking
+from .lag import Lag
 from .link_modes import LinkMode
 from .link_tls import LinkContexts
 from .links import Links
@@ -79,8 +86,11 @@ class Pool:
         contexts: Mapping[str, LinkContexts],
         balancer: IBalancer | None = None,
         classifier: IResponseClassifier | None = None,
+        groups: Sequence[Group] = (),
+        lag: Lag | None = None,
     ) -> None:
-        """`contexts`, by address, are those of the servers whose links are or may become secure."""
+        """`contexts`, by address, are those of the servers whose links are or may become secure. Where there
+        are `groups`, `lag` is how busy the event loop is."""
         self.settings = settings
         self.name = settings.name
         self.protocol = protocol
@@ -107,8 +117,20 @@ class Pool:
         self.figures = PoolFigures(
             settings.name, settings.protocol, [member.figures for member in self.members]
         )
-        self._choosing = choosing = Choosing(self.members, balancer or BALANCERS[settings.balance]())
-        self.places = Places(self.members, choosing, settings.queue, self.figures, clock)
+        #: What groups of clients are promised; None: there are no groups, and nobody gives way to anybody.
+        self.promises: Promises | None = None
+        if groups:
+            thresholds = Thresholds(groups, self.members)
+            worst = lag.worst if lag is not None else _not_busy
+            self.promises = Promises(self.members, settings.pacing, thresholds, self.figures, worst)
+        self.measured = rules if self.promises is not None and IMeasured.providedBy(rules) else None
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
+        law = balancer or BALANCERS[settings.balance]()
+        self._choosing = choosing = Choosing(self.members, law, self.promises)
+        self.places = Places(
+            self.members, choosing, settings.queue, self.figures, clock, self.promises, settings.pacing
+        )
         self.links = {
             member: Links(
                 member,
@@ -151,12 +173,22 @@ class Pool:
         for links in self.links.values():
             links.start()
             links.mode.start()
+        if self.promises is not None:
+            self._looking.start(STEP, now=False)
 
     def close(self) -> None:
         """Close the links that serve nobody; nothing is looked up or probed any more."""
+        if self._looking.running:
+            self._looking.stop()
         for links in self.links.values():
             links.mode.stop()
             links.close()
+
+    def _look(self) -> None:
+        """Time has passed: who waits may have room now."""
+        assert self.promises is not None
+        self.promises.look(self.now())
+        self.places.freed()
 
     # --- the choice of a server ---
 
@@ -183,6 +215,10 @@ class Pool:
         used = [attempt.member for attempt in attempts] if attempts else ()
         key = self._key(request, origin) if self._keyed else b""
         return self.places.choose(used, origin, key, stuck, until)
+
+    def counts(self, request: Any, stream: bool) -> bool:
+        """Does its time say how fast a server is?"""
+        return not stream and (self.measured is None or self.measured.measured(request))
 
     def _key(self, request: Any, origin: Origin) -> bytes:
         key: bytes | None = self.rules.affinity(request)
@@ -288,3 +324,7 @@ class Pool:
             return links.resolved().addCallback(ask)
 
         return find_out
+
+
+def _not_busy(since: float, now: float) -> float:
+    return 0.0

@@ -69,6 +69,7 @@ class Relay:
         "link_kind",
         "origin",
         "pool",
+        "promises",
         "request",
         "stream",
         "transaction",
@@ -102,6 +103,8 @@ class Relay:
         self.transaction = Transaction(replay, stored, pool.allowance, now)
         self.stream = stream  # from its beginning
         self.tunnel = stream  # or since the final answer
+        #: Who watches over its response times, if anybody does.
+        self.promises = pool.promises if pool.promises is None or pool.counts(request, stream) else None
         within = pool.answer_times.answer_within(request) if pool.answer_times is not None else None
         #: Seconds without a byte after which a server is silent; 0.0: no limit.
         self.answer_time: float = pool.settings.failover.response_timeout if within is None else within
@@ -351,6 +354,8 @@ class Relay:
         attempt.member.began(attempt, attempt.began)
         if len(self.transaction.attempts) == 1:
             self.pool.budget.first_tries += 1
+        if self.promises is not None:
+            self.promises.began(attempt, self.origin, attempt.began)
         self.way.link(attempt)
 
     def _use(self, link: Link) -> None:
@@ -396,6 +401,8 @@ class Relay:
             attempt.member.excuse(attempt)  # what no server could mend is no server's fault
         else:
             attempt.member.answered(attempt, now - attempt.sent, not failing)
+            if self.promises is not None:
+                self._answered(attempt, message, now, not failing)
         if error is not None:
             assert self.link is not None
             self.transaction.elsewhere += judge.tried_elsewhere(message, self.link.peer)
@@ -411,6 +418,15 @@ class Relay:
             self.tunnel = upgraded
             self.step(_ANSWERED)
 
+    def _answered(self, attempt: Attempt, message: Any, now: float, good: bool) -> None:
+        """Tell those who watch over response times."""
+        promises, measured = self.promises, self.pool.measured
+        assert promises is not None
+        if measured is None or measured.measured_answer(message):
+            promises.answered(attempt, now, good)
+        else:
+            promises.ended(attempt)
+
     def _pass(self) -> None:
         self._forget_kept()
         attempt = self.transaction.attempts[-1]
@@ -420,6 +436,8 @@ class Relay:
             self.download.begin(self.tunnel, self.transaction.tries, "")
         else:
             key = attempt.member.key
+            if self.promises is not None:
+                self.promises.passed(self.transaction, self.origin)
             self.download.begin(self.tunnel, 0, "" if key == self.way.stuck else key)
         if self.tunnel:
             assert self.link is not None
@@ -504,6 +522,8 @@ class Relay:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.member.ended(attempt)
+            if self.promises is not None:
+                self.promises.ended(attempt)
             pool = self.pool
             pool.monitor.heard(attempt)
             pool.places.freed()

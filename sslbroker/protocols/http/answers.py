@@ -52,6 +52,7 @@ _WORDS = {
     Cause.NO_SERVER: "no server is available at present",
     Cause.QUEUE_TIMEOUT: "no server was free, or could be reached, in time",
     Cause.QUEUE_FULL: "no server is free, or can be reached, and too many requests wait for one",
+    Cause.PACED: "the service is busy at present",
     Cause.CLIENT_GONE: "the connection ended before the request was whole",
     Cause.CLIENT_TIMEOUT: "the request did not arrive in time",
     Cause.BAD_REQUEST: "the request cannot be understood",

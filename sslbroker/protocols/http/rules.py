@@ -23,6 +23,7 @@ from ...interfaces import (
     IHealthChecks,
     IHosts,
     ILengths,
+    IMeasured,
     IResponseClassifier,
     IRests,
     IResumable,
@@ -54,7 +55,7 @@ _UNAVAILABLE = 503
 _NAME = itemgetter(0)  # of a field
 
 
-@implementer(IExchangeRules, IHealthChecks, IHosts, ILengths, IStickiness, ICascades, IResumable)
+@implementer(IExchangeRules, IHealthChecks, IHosts, ILengths, IMeasured, IStickiness, ICascades, IResumable)
 class HTTPRules:
     """The answers for one pool. Making one raises `ConfigurationError` for unusable header rules."""
 
@@ -62,6 +63,7 @@ class HTTPRules:
         "_answers",
         "_any_method",
         "_checks",
+        "_excluded",
         "_forwarding",
         "_hashed",
         "_key_field",
@@ -79,6 +81,7 @@ class HTTPRules:
         name = re.escape(broker_name.encode("ascii"))
         self._passed = re.compile(rb"(?:^|,)[ \t]*+[^ \t,]++[ \t]++" + name + rb"(?=[ \t,]|$)", re.I)
         failover = pool.failover
+        self._excluded = tuple(path.encode("ascii") for path in pool.pacing.exclude)
         self._any_method = "*" in failover.methods
         self._methods = frozenset(method.encode("latin-1") for method in failover.methods)
         header = failover.idempotency_header.lower()
@@ -115,6 +118,25 @@ class HTTPRules:
     def length(self, request: Request) -> int:
         """What ``Content-Length`` says; a chunked request does not say it."""
         return request.length
+
+    def measured(self, request: Request) -> bool:
+        """Not what becomes a tunnel, nor what asks for the paths of ``pacing.exclude`` or below them."""
+        if request.upgrade:
+            return False
+        if not self._excluded:
+            return True
+        path = request.target.partition(b"?")[0]
+        return not any(
+            path == excluded or path.startswith(excluded.removesuffix(b"/") + b"/")
+            for excluded in self._excluded
+        )
+
+    def measured_answer(self, response: Response) -> bool:
+        """Not a stream of events (WHATWG HTML §9.2)."""
+        return not any(
+            name == b"content-type" and value[:17].lower() == b"text/event-stream"
+            for name, _, value in response.fields
+        )
 
     def origin(self, request: Request, origin: Origin) -> Origin:
         """The origin after what a trusted peer says of the client."""
