@@ -26,7 +26,6 @@ from ..errors import HeldBack, NoServer, QueueFull, QueueTimeout
 from ..interfaces import Origin
 from ..settings import Pacing, Queue
 
-
 _USUAL = Pacing()
 
 
