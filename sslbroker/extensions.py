@@ -1,4 +1,5 @@
-"""What a broker is given from outside: protocols, and ways to balance, to judge answers, and to observe.
+"""What a broker is given from outside: protocols, and ways to balance, to judge answers, to group clients
+and to observe.
 
 Decides which object a name in the configuration stands for, and whether an object can do the work that it
 is given for. Invariant: whatever a plugin or an object of a ``.tac`` file is, lacks or raises comes out as
@@ -24,6 +25,7 @@ from .interfaces import (
     IBalancer,
     IBalancing,
     IClassification,
+    IGroups,
     IHealthChecks,
     IHosts,
     IObserver,
@@ -46,9 +48,11 @@ class Extensions:
     balancing: Mapping[str, IBalancing]
     classification: Mapping[str, IClassification]
     observing: Mapping[str, IObserver]
+    grouping: Mapping[str, IGroups]
     balancers: Mapping[str, IBalancer]  # by pool: in place of what `balance` says
     classifiers: Mapping[str, IResponseClassifier]  # by pool: in place of what `classifier` says
     observers: Sequence[IObserver]  # beside those of `log.observers`
+    groups: Sequence[IGroups]  # asked before those of `grouping.plugins`
 
     @property
     def names(self) -> config.Extensions:
@@ -58,6 +62,7 @@ class Extensions:
             balancing=(*config.BALANCING, *self.balancing),
             classification=tuple(self.classification),
             observers=tuple(self.observing),
+            grouping=tuple(self.grouping),
         )
 
 
@@ -76,6 +81,7 @@ def extensions(
     balancers: Mapping[str, IBalancer] | None = None,
     classifiers: Mapping[str, IResponseClassifier] | None = None,
     observers: Sequence[IObserver] = (),
+    groups: Sequence[IGroups] = (),
 ) -> Extensions:
     """The built-in protocols, those of installed plugins, and what is given here.
 
@@ -87,11 +93,13 @@ def extensions(
         balancing=_named("balancing", IBalancing, (), (), problems, config.BALANCING),
         classification=_named("classification", IClassification, (), (), problems),
         observing=_named("observer", IObserver, (), (), problems),
+        grouping=_named("grouping", IGroups, (), (), problems),
         balancers=_typed("balancers", balancers or {}, Mapping, "a dict from the name of a pool", problems),
         classifiers=_typed(
             "classifiers", classifiers or {}, Mapping, "a dict from the name of a pool", problems
         ),
         observers=_typed("observers", observers, Sequence, "a list", problems),
+        groups=_typed("groups", groups, Sequence, "a list", problems),
     )
     if problems:
         raise StartError("\n".join(problems))
@@ -119,12 +127,26 @@ def parts(known: Extensions, configuration: Configuration, problems: list[str]) 
 
 def observers(known: Extensions, configuration: Configuration, problems: list[str]) -> list[IObserver]:
     """Who hears of every transaction, in order; adds to `problems`."""
-    named = [(f"log.observers: plugin {_origin(one := known.observing[name])}", one)
-             for name in configuration.log.observers]  # fmt: skip
+    named = _plugins("log.observers", known.observing, configuration.log.observers)
     given = [(f"observers[{index}]", one) for index, one in enumerate(known.observers)]
     for place, one in (*named, *given):
         problems += _lacking(place, IObserver, one)
     return [one for _, one in (*named, *given)]
+
+
+def groups(known: Extensions, configuration: Configuration, problems: list[str]) -> list[tuple[str, IGroups]]:
+    """Who is asked for the group of a client, in order, each with what the log calls it; adds to
+    `problems`."""
+    given = [(f"groups[{index}] {_origin(one)}", one) for index, one in enumerate(known.groups)]
+    asked = [*given, *_plugins("grouping.plugins", known.grouping, configuration.grouping.plugins)]
+    for place, one in asked:
+        problems += _lacking(place, IGroups, one)
+    return asked
+
+
+def _plugins(setting: str, known: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, Any]]:
+    """Those that a setting names, each with its place."""
+    return [(f"{setting}: plugin {_origin(known[name])}", known[name]) for name in names]
 
 
 def _parts(known: Extensions, pool: Pool, problems: list[str]) -> Parts | None:

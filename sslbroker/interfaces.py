@@ -138,6 +138,14 @@ class ClientCertificate:
     der: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class GroupFields:
+    """The fields, in lower case, by which trusted peers name the groups of their clients."""
+
+    believed: bytes  # from the peers that this listener trusts; b"": none
+    known: frozenset[bytes]  # those of all listeners: what is not believed must reach no server
+
+
 class Origin:
     """Where a transaction comes from: one place for a client's address, however it was learnt."""
 
@@ -145,6 +153,7 @@ class Origin:
         "address",
         "certificate",
         "group",
+        "group_fields",
         "grouping",
         "listener",
         "listener_port",
@@ -183,6 +192,7 @@ class Origin:
         self.group: Group | None = None
         #: Finds the group of an origin; the text is a group's name that a trusted peer gave, "": none.
         self.grouping: Callable[[Origin, str], Group | None] = _no_group
+        self.group_fields: GroupFields | None = None  # None: no listener has any
         self.told: Any = None  # for the protocol alone: what it tells servers of this, worked out once
 
 
@@ -493,7 +503,10 @@ class IResponseClassifier(Interface):
 
 class IGroups(Interface):
     """Which group does a client belong to? Asked once a connection, and where a trusted peer speaks for
-    others, once for each of them. Must return at once."""
+    others, for each of them; and again when the files of groups were read anew. Must return at once.
+
+    As a Twisted plugin it has a `name`, for ``grouping.plugins``.
+    """
 
     def group(origin: Origin) -> str | None:
         """The name of a configured group; None: this one does not know, and the next is asked."""

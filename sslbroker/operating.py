@@ -1,4 +1,5 @@
-"""What a program asks of a broker, and an operator changes while it runs: links, servers, certificates.
+"""What a program asks of a broker, and an operator changes while it runs: links, servers, certificates,
+networks of groups.
 
 Decides which pool and which server are meant, and tells each change in the log. Invariant: transactions under
 way go on as they began; a change that cannot be made raises an error in words and changes nothing. Refuses to
@@ -12,13 +13,16 @@ from functools import partial
 from typing import Any, Protocol
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from .config.report import did_you_mean, shown
 from .errors import StartError
 from .net import link_tls
 from .net.addresses import Addresses
 from .net.pool import Pool
+from .net.regrouping import Regrouping
 from .net.tls import ListenerContexts
 from .settings import Configuration
 
@@ -36,6 +40,7 @@ class OperatedService(MultiService):
     pools: Mapping[str, Pool]
     contexts: Mapping[str, ListenerContexts]
     addresses: Addresses
+    regrouping: Regrouping | None = None  # None: there are no groups
 
     def bind(self) -> None:
         """Take every address; `StartError` with every one that cannot be had, and then none is kept."""
@@ -117,13 +122,29 @@ class OperatedService(MultiService):
         raise NotImplementedError
 
     def reload(self) -> None:
-        """SIGHUP: logs are opened and certificates read anew. Problems are logged, and nothing is lost."""
+        """SIGHUP: logs are opened, certificates and the files of groups read anew. Problems are logged, and
+        nothing is lost."""
         self.reopen_logs()
         try:
             self.reload_certificates()
         except StartError as error:
-            for line in str(error).splitlines():
-                _log.error("kept as it was: {line}", line=line)
+            _keep(Failure(error))
+        self.reload_groups().addErrback(_keep)
+
+    def reload_groups(self) -> Deferred[None]:
+        """Read the files of networks of all groups anew, in small steps beside what the broker does.
+
+        Fires when all clients that are connected are in the groups that they belong to now; transactions
+        under way go on as they began. With a mistake in any file all groups keep what they had: then it
+        fails with a `StartError`, with every mistake. Asked for again meanwhile, it begins again.
+        """
+        if self.regrouping is None or not self.regrouping.needed:
+            return succeed(None)
+        return self.regrouping.start().addCallback(self.regrouped)
+
+    def regrouped(self, _: object) -> None:
+        """The files of networks have been read."""
+        _log.info("networks of groups are read anew")
 
     def reload_certificates(self) -> None:
         """Read the files of all `tls` tables anew: certificates, keys and CAs of listeners and of links.
@@ -209,6 +230,12 @@ def _warn(place: str, several: Sequence[_Warning]) -> None:
 
 
 _MODES: Mapping[Any, str] = {False: "plain", True: "secure", "auto": "as each server turns out to speak"}
+
+
+def _keep(failure: Failure) -> None:
+    failure.trap(StartError)
+    for line in str(failure.value).splitlines():
+        _log.error("kept as it was: {line}", line=line)
 
 
 def _check_known(pool: Pool, server: str) -> None:

@@ -10,14 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from .config.report import shown, steps
+from .core.groups import GroupNames, GroupNetworks, is_subject
 from .errors import StartError
-from .extensions import Extensions, Parts, extensions, observers, parts
-from .interfaces import IObserver
-from .net import tls
+from .extensions import Extensions, Parts, extensions, groups, observers, parts
+from .interfaces import IGroups, IObserver
+from .net import group_files, tls
+from .net.client_certificates import whole_subject
 from .net.link_tls import LinkContexts, Trust, of_pool
 from .net.pins import Pins
-from .settings import Configuration, LinkTLS, Pool
+from .settings import Configuration, Group, LinkTLS, Pool
 from .workers import shares
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """How the group of a client is found."""
+
+    networks: GroupNetworks
+    names: GroupNames
+    plugins: Sequence[tuple[str, IGroups]]  # each with what the log calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,7 @@ class Prepared:
     listeners: Mapping[str, tls.ListenerContexts]  # by listener, secure ones only
     links: Mapping[str, Mapping[str, LinkContexts]]  # by pool and by server; none where all links are plain
     pins: Pins
+    groups: Groups
 
     def warnings(self) -> Iterator[str]:
         """What works but should be looked at, each line once, with its path in the configuration."""
@@ -50,6 +63,7 @@ def prepare(configuration: Configuration, known: Extensions | None = None) -> Pr
     problems = [str(problem) for problem in shares.problems(configuration)]
     pools = parts(known, configuration, problems)
     heard = observers(known, configuration, problems)
+    asked = groups(known, configuration, problems)
     if problems:  # without a whole protocol nothing more can be said of its listeners and links
         raise StartError("\n".join(problems))
     listeners: dict[str, tls.ListenerContexts] = {}
@@ -70,12 +84,33 @@ def prepare(configuration: Configuration, known: Extensions | None = None) -> Pr
         except StartError as error:
             problems += str(error).splitlines()
     try:
+        networks = group_files.read_now(configuration.groups)
+    except StartError as error:
+        problems += str(error).splitlines()
+    names = GroupNames(_certificates(configuration.groups, problems))
+    try:
         pins = Pins(configuration.broker.state_directory)
     except StartError as error:
         problems += _lines("broker.state_directory", error)
     if problems:
         raise StartError("\n".join(problems))
-    return Prepared(pools, heard, listeners, links, pins)
+    return Prepared(pools, heard, listeners, links, pins, Groups(networks, names, asked))
+
+
+def _certificates(groups: Sequence[Group], problems: list[str]) -> list[tuple[Group, str]]:
+    """What certificates name, by group; whole subjects as they are compared. Adds to `problems`."""
+    entries: list[tuple[Group, str]] = []
+    for group in groups:
+        for index, entry in enumerate(group.certificates):
+            try:
+                entries.append((group, whole_subject(entry) if is_subject(entry) else entry))
+            except ValueError:
+                problems.append(
+                    f"{steps('groups', group.name, 'certificates')}[{index}]: found {shown(entry)}, expected "
+                    'a subject as RFC 4514 writes it, such as "CN=crawler,O=Partners", without blanks after '
+                    "the commas"
+                )
+    return entries
 
 
 def _may_be_secure(pool: Pool) -> bool:

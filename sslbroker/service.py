@@ -30,15 +30,24 @@ from .demo.configuration import configuration as demo_configuration
 from .demo.servers import DemoServers
 from .errors import ConfigurationError, StartError
 from .extensions import Extensions, extensions
-from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
+from .interfaces import (
+    GroupFields,
+    IBackendProtocol,
+    IBalancer,
+    IGroups,
+    IObserver,
+    IResponseClassifier,
+)
 from .net import descriptors, heap, ports
 from .net.addresses import Addresses
 from .net.checks import Checks
 from .net.frontend import Frontend
+from .net.grouping import Grouping
 from .net.lag import Lag
 from .net.monitor import MonitorService
 from .net.names import Names
 from .net.pool import Pool
+from .net.regrouping import Regrouping
 from .net.signals import Signals
 from .net.transports import StockTransports, Transports
 from .net.transports import transports as transports_of
@@ -46,7 +55,7 @@ from .observe.accesslog import AccessLog
 from .observe.admin import admin_site
 from .operating import OperatedService
 from .prepared import prepare
-from .settings import Configuration
+from .settings import Configuration, Listener
 from .settings import Pool as PoolSettings
 from .several import Several
 from .sockets import install_reactor_if_free
@@ -99,10 +108,22 @@ class BrokerService(OperatedService):
         observers = [*own, *self.prepared.observers]
         self.room = sys.maxsize  # for clients of all listeners
         identities = _identities()
+        self.grouping = self._grouping() if configuration.groups else None
         self.frontends = [
-            Frontend(listener, self.pools[listener.pool], observers, reactor, identities, self.has_room)
+            Frontend(
+                listener,
+                self.pools[listener.pool],
+                observers,
+                reactor,
+                identities,
+                self.has_room,
+                self.grouping,
+                self._group_fields(listener),
+            )
             for listener in configuration.listeners
         ]
+        if self.grouping is not None:
+            self.regrouping = Regrouping(configuration.groups, self.grouping, self.frontends, reactor)
         self.figures = BrokerFigures(
             [frontend.figures for frontend in self.frontends],
             [pool.figures for pool in self.pools.values()],
@@ -137,6 +158,18 @@ class BrokerService(OperatedService):
             groups=self.configuration.groups,
             lag=self.lag,
         )
+
+    def _grouping(self) -> Grouping:
+        parts = self.prepared.groups
+        groups = self.configuration.groups
+        return Grouping(groups, parts.networks, parts.names, parts.plugins, self.reactor)
+
+    def _group_fields(self, listener: Listener) -> GroupFields | None:
+        """Those that it believes and those of all; none where no listener has any."""
+        headers = [one.group_header.lower().encode("ascii") for one in self.configuration.listeners]
+        known = frozenset(filter(None, headers))
+        believed = listener.group_header.lower().encode("ascii")
+        return GroupFields(believed, known) if known else None
 
     def has_room(self) -> bool:
         """May one more client connect, to whichever listener?"""
@@ -276,6 +309,8 @@ class BrokerService(OperatedService):
         self.checks.stop()
         if self.lag is not None:
             self.lag.stop()
+        if self.regrouping is not None:
+            self.regrouping.stop()
         for pool in self.pools.values():
             pool.close()
         self.names.stop()
@@ -294,17 +329,25 @@ def broker(
     balancers: Mapping[str, IBalancer] | None = None,
     classifiers: Mapping[str, IResponseClassifier] | None = None,
     observers: Sequence[IObserver] = (),
+    groups: Sequence[IGroups] = (),
 ) -> BrokerService | Several:
     """A broker that has checked everything and taken its addresses, ready to start.
 
     `configuration` is objects, or the path of a TOML file.
     `protocols` can be named in it, beside those of plugins. `balancers` and `classifiers` are for the pools
     that they are given for, by name, in place of what the configuration says. `observers` hear
-    of every transaction, after the access log.
+    of every transaction, after the access log. `groups` are asked for the group of a client, before the
+    plugins that the configuration names.
 
     Raises `ConfigurationError` or `StartError`, before anything listens.
     """
-    known = extensions(protocols=protocols, balancers=balancers, classifiers=classifiers, observers=observers)
+    known = extensions(
+        protocols=protocols,
+        balancers=balancers,
+        classifiers=classifiers,
+        observers=observers,
+        groups=groups,
+    )
     if isinstance(configuration, Path):
         configuration = load(configuration, extensions=known.names)
     else:

@@ -79,6 +79,7 @@ class Listener:
     tls: ListenerTLS | None = None
     limits: Limits = Limits()
     trusted: tuple[Network, ...] = ()
+    group_header: str = ""  # in which a trusted proxy names its client's group; "": in none
 
     @property
     def secure(self) -> bool:
@@ -235,10 +236,19 @@ class Group:
     """Clients that are treated alike."""
 
     name: str
-    networks: tuple[Network, ...]
-    priority: int
+    networks: tuple[Network, ...] = ()
+    priority: int = 1  # to 5, the highest
     threshold: float | str | None = None  # seconds, or "auto"; None: follows from the priority
     queue_timeout: float | None = None  # seconds in a pool's queue; None: as the pool says
+    files: tuple[Path, ...] = ()  # of networks, one a line
+    certificates: tuple[str, ...] = ()  # what a client's certificate names (`core.groups.GroupNames`)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Who is asked for the group of a client, beside what the groups' own tables say."""
+
+    plugins: tuple[str, ...] = ()  # their names, in the order in which they are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +305,7 @@ class Configuration:
     listeners: tuple[Listener, ...]
     pools: tuple[Pool, ...]
     groups: tuple[Group, ...] = ()
+    grouping: Grouping = Grouping()
     storage: Storage = Storage()
     log: Log = Log()
     admin: Admin | None = None

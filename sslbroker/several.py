@@ -13,6 +13,7 @@ servers speak, and how they are. The workers' are forked with all that a ``.tac`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from .net.checks import Checks
 from .net.names import Names
 from .net.pool import Pool
 from .net.ports import BoundPort
+from .net.regrouping import Regrouping
 from .net.signals import Signals
 from .net.tls import ListenerContexts
 from .net.transports import StockTransports
@@ -55,6 +57,7 @@ class IBroker(Protocol):
     prepared: Prepared
     names: Names
     access_log: AccessLog | None
+    regrouping: Regrouping | None
     figures: BrokerFigures
 
     def provide_files(self) -> None: ...
@@ -78,6 +81,7 @@ class Several(OperatedService):
         self.reactor = reactor
         self.pools = broker.pools
         self.contexts = broker.contexts
+        self.regrouping = broker.regrouping
         self.log_counts = LogCounts()
         self._broker = broker
         self.addresses = Addresses(configuration, workers)
@@ -107,6 +111,7 @@ class Several(OperatedService):
     def _template(self, **heard: Any) -> Template:
         calls = {
             "reload": self._reload_template,
+            "regroup": self._regroup_template,
             "reopen": self._broker.reopen_logs,
             "close": self.addresses.let_go,
         }
@@ -154,6 +159,10 @@ class Several(OperatedService):
             raise
         finally:
             self._workers.reload(quiet=quiet)
+
+    def regrouped(self, _: object) -> None:
+        super().regrouped(_)
+        self._workers.regroup()  # only now, for what is wrong has been told here
 
     def reopen_logs(self) -> None:
         """After a rotation: go on in a new file of the same name."""
@@ -223,6 +232,8 @@ class Several(OperatedService):
         closed = maybeDeferred(admin.stopListening) if admin is not None else succeed(None)
         self._findings.stop()
         self._checks.stop()
+        if self.regrouping is not None:
+            self.regrouping.stop()
         for pool in self.pools.values():
             pool.close()
         self._broker.names.stop()
@@ -241,6 +252,11 @@ class Several(OperatedService):
 
     def _reload_template(self) -> None:
         self._broker.read_certificates(lambda place, contexts: None)
+
+    def _regroup_template(self) -> None:
+        if self.regrouping is not None:
+            with suppress(StartError):  # it was told, or changed since: a reload will follow
+                self.regrouping.now()
 
 
 class _Serving:
@@ -272,6 +288,10 @@ class _Serving:
     def change(self, name: str, values: list[Any]) -> None:
         pool, *said = values
         CHANGES[name](self.pools[pool], *said)
+
+    def regroup(self) -> Deferred[None]:
+        regrouping = self._broker.regrouping
+        return succeed(None) if regrouping is None else regrouping.start()
 
     def read_certificates(self) -> Sequence[str]:
         return self._broker.read_certificates(lambda place, contexts: None)

@@ -47,7 +47,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from sslbroker.extensions import Extensions, extensions
-from sslbroker.interfaces import IBackendProtocol, IObserver
+from sslbroker.interfaces import IBackendProtocol, IGroups, IObserver
 from sslbroker.net.link import Link
 from sslbroker.net.transports import StockTransports, Wrapping
 from sslbroker.service import BrokerService
@@ -55,6 +55,7 @@ from sslbroker.settings import (
     Broker,
     Configuration,
     Failover,
+    Group,
     Limits,
     Listener,
     ListenerTLS,
@@ -671,6 +672,10 @@ class BrokerCase(SynchronousTestCase):
         balance: str = "round-robin",
         protocols: Sequence[IBackendProtocol] = (),
         limits_of_servers: Mapping[str, Any] | None = None,
+        groups: Sequence[Group] = (),
+        asked: Sequence[IGroups] = (),
+        listeners: Mapping[str, Any] | None = None,
+        listener_tls: ListenerTLS | None = None,
         **pool: Any,
     ) -> None:
         """A broker with a plain and a secure listener; its servers are `self.servers`."""
@@ -679,8 +684,15 @@ class BrokerCase(SynchronousTestCase):
         limits = limits or Limits()
         self.configuration = Configuration(
             listeners=(
-                Listener("plain", "tcp:80", "shop", limits=limits),
-                Listener("secure", "tcp:443", "shop", tls=ListenerTLS((Path("throwaway"),)), limits=limits),
+                Listener("plain", "tcp:80", "shop", limits=limits, **(listeners or {})),
+                Listener(
+                    "secure",
+                    "tcp:443",
+                    "shop",
+                    tls=listener_tls or ListenerTLS((Path("throwaway"),)),
+                    limits=limits,
+                    **(listeners or {}),
+                ),
             ),
             pools=(
                 Pool(
@@ -691,10 +703,12 @@ class BrokerCase(SynchronousTestCase):
                     **pool,
                 ),
             ),
+            groups=tuple(groups),
             storage=storage or Storage(),
             broker=Broker(name="test-broker", transport=TRANSPORT),
         )
-        known = extensions(protocols=protocols) if protocols else _installed()
+        given = protocols or asked
+        known = extensions(protocols=protocols, groups=asked) if given else _installed()
         made = transports(self.clock)
         self.broker = BrokerService(self.configuration, self.clock, known, transports=made)
         self.pool = self.broker.pools["shop"]
@@ -702,13 +716,15 @@ class BrokerCase(SynchronousTestCase):
         for frontend in self.broker.frontends:
             frontend._observers = [self.records]
 
-    def client(self, secure: bool = False, peer: str = "192.0.2.1") -> Peer:
-        """A client that has connected (and shaken hands)."""
+    def client(
+        self, secure: bool = False, peer: str = "192.0.2.1", context: SSL.Context | None = None
+    ) -> Peer:
+        """A client that has connected (and shaken hands, by `context`)."""
         self.settle()
         client = Peer(self)
         self.clients.append(client)
         if secure:
-            context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            context = context or SSL.Context(SSL.TLS_CLIENT_METHOD)
             near: Any = TLSMemoryBIOFactory(
                 _Trusting(context), True, _one(client), clock=self.clock
             ).buildProtocol(IPv4Address("TCP", "192.0.2.9", 443))

@@ -13,18 +13,21 @@ from zope.interface import implementer
 from sslbroker import extensions as module
 from sslbroker.config import check
 from sslbroker.errors import ConfigurationError, Problem, StartError
-from sslbroker.extensions import extensions, observers, parts
+from sslbroker.extensions import extensions, groups, observers, parts
 from sslbroker.interfaces import (
     IBackendProtocol,
     IBalancer,
     IBalancing,
     IClassification,
+    IGroups,
     IObserver,
     IResponseClassifier,
+    Origin,
 )
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.settings import (
     Configuration,
+    Grouping,
     Health,
     Listener,
     ListenerTLS,
@@ -79,6 +82,15 @@ class Nevers:
         return Never()
 
 
+@implementer(IGroups)
+class Unknowing:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def group(self, origin: Origin) -> None:
+        return None
+
+
 class Nameless:
     """A plugin whose author forgot everything."""
 
@@ -101,7 +113,7 @@ HERE = "tests.test_extensions"
 class Case(SynchronousTestCase):
     def installed(self, *found: object) -> None:
         """These plugins, and no others, are installed; whoever claims nothing is taken for a protocol."""
-        sorts = (IBalancing, IClassification, IObserver)
+        sorts = (IBalancing, IClassification, IGroups, IObserver)
 
         def plugins(sort: Any, package: object) -> Any:
             others = [one for one in found if not any(other.providedBy(one) for other in sorts)]
@@ -118,6 +130,7 @@ class Case(SynchronousTestCase):
         known = extensions(**given)
         parts(known, settings, found)
         observers(known, settings, found)
+        groups(known, settings, found)
         return found
 
 
@@ -166,7 +179,7 @@ class Names(Case):
 
     def test_what_is_no_list_and_no_dict_is_told(self) -> None:
         self.installed()
-        lines = self.refused(protocols=Half(), balancers=[First()], classifiers=3, observers="me")
+        lines = self.refused(protocols=Half(), balancers=[First()], classifiers=3, observers="me", groups={})
         found = [(line.partition(": ")[0], line.rpartition(", ")[2]) for line in lines]
         self.assertEqual(
             found,
@@ -175,6 +188,7 @@ class Names(Case):
                 ("balancers", "expected a dict from the name of a pool"),
                 ("classifiers", "expected a dict from the name of a pool"),
                 ("observers", "expected a list"),
+                ("groups", "expected a list"),
             ],
         )
 
@@ -190,6 +204,20 @@ class Whole(Case):
         (heard,) = observers(extensions(), wanted, found)
         self.assertIsInstance(heard, Deaf)
         self.assertEqual(found, [])
+
+    def test_objects_are_asked_for_groups_before_plugins_and_those_in_their_order(self) -> None:
+        self.installed(Unknowing("one"), Unknowing("two"), Unknowing("three"))
+        mine = Unknowing("mine")
+        known = extensions(groups=[mine])
+        self.assertEqual(known.names.grouping, ("one", "two", "three"))
+        wanted = replace(configuration(), grouping=Grouping(("two", "one")))
+        check(wanted, extensions=known.names)
+        asked = groups(known, wanted, [])
+        self.assertEqual([one.name for _, one in asked], ["mine", "two", "one"])  # type: ignore[attr-defined]
+        self.assertEqual(
+            [place for place, _ in asked][:2],
+            [f"groups[0] {HERE}.Unknowing", f"grouping.plugins: plugin {HERE}.Unknowing"],
+        )
 
     def test_objects_of_a_tac_file_come_before_what_the_pool_says(self) -> None:
         self.installed(Firsts(), Nevers())
@@ -218,8 +246,12 @@ class Whole(Case):
     def test_objects_that_lack_something(self) -> None:
         self.installed()
         lines = self.problems(
-            balancers={"shop": Half()}, classifiers={"shop": Never}, observers=[Nameless(), Deaf]
+            balancers={"shop": Half()},
+            classifiers={"shop": Never},
+            observers=[Nameless(), Deaf],
+            groups=[Half()],
         )
+        self.assertIn(f"groups[0] {HERE}.Half: {HERE}.Half does not say @implementer(IGroups)", lines)
         self.assertIn(f"balancers['shop']: {HERE}.Half does not say @implementer(IBalancer)", lines)
         asked = f"{HERE}.Half has no choose(members, origin, key, now), which IBalancer asks for"
         self.assertIn(f"balancers['shop']: {asked}", lines)

@@ -12,10 +12,11 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.errors import StartError
+from sslbroker.interfaces import Origin
 from sslbroker.net import certificates
 from sslbroker.net.pins import Finding
 from sslbroker.service import BrokerService
-from sslbroker.settings import Broker, Configuration, LinkTLS, Listener, ListenerTLS, Pool, Server
+from sslbroker.settings import Broker, Configuration, Group, LinkTLS, Listener, ListenerTLS, Pool, Server
 
 from .files import folder
 
@@ -192,3 +193,51 @@ class Certificates(Case):
         self.assertTrue(lines[0].startswith(f"kept as it was: listeners.web.tls: {self.mine}: "), lines)
         self.written("mine.pem")
         self.assertEqual(self.said(broker.reload), ["certificates are read anew"])
+
+
+class Groups(Case):
+    def build_with_file(self) -> BrokerService:
+        self.file = self.folder / "gold.txt"
+        self.file.write_text("192.0.2.0/24")
+        self.broker = BrokerService(
+            Configuration(
+                listeners=(Listener("web", "tcp:0", "shop"),),
+                pools=(Pool("shop", (Server(ONE),)),),
+                groups=(Group("gold", (), 5, files=(self.file,)),),
+            ),
+            self.clock,
+        )
+        self.addCleanup(self.broker.pools["shop"].close)
+        return self.broker
+
+    def reload(self) -> None:
+        self.broker.reload()
+        while self.clock.getDelayedCalls():
+            self.clock.advance(0)
+
+    def group(self, address: str) -> str | None:
+        assert self.broker.grouping is not None
+        found = self.broker.grouping(Origin(address), "")
+        return None if found is None else found.name
+
+    def test_a_signal_reads_the_files_anew(self) -> None:
+        self.build_with_file()
+        self.file.write_text("198.51.100.0/24")
+        lines = self.said(self.reload)
+        self.assertEqual(lines, ["certificates are read anew", "networks of groups are read anew"])
+        self.assertEqual([self.group("192.0.2.1"), self.group("198.51.100.1")], [None, "gold"])
+
+    def test_a_mistake_is_told_and_all_stays_as_it_was(self) -> None:
+        self.build_with_file()
+        self.file.write_text("198.51.100.0/24\n1.2.3\n")
+        lines = self.said(self.reload)
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(
+            lines[1].startswith(f"kept as it was: groups.gold.files[0]: {self.file}:2: found '1.2.3'")
+        )
+        self.assertEqual([self.group("192.0.2.1"), self.group("198.51.100.1")], ["gold", None])
+
+    def test_without_groups_a_signal_says_nothing_of_them(self) -> None:
+        broker = self.build()
+        self.assertEqual(self.said(broker.reload), ["certificates are read anew"])
+        self.assertIs(self.successResultOf(broker.reload_groups()), None)

@@ -14,6 +14,7 @@ from sslbroker.settings import (
     THROWAWAY,
     Broker,
     Configuration,
+    Group,
     LinkTLS,
     Listener,
     ListenerTLS,
@@ -68,6 +69,36 @@ class Preparing(SynchronousTestCase):
             ],
             lines,
         )
+
+    def test_every_mistake_of_groups_beside_the_others(self) -> None:
+        listed = folder(self) / "gold.txt"
+        listed.write_text("ten\n")
+        lines = self.refused(
+            configuration(
+                listeners=(Listener("a", "tcp:0", "shop", tls=ListenerTLS((Path("/nowhere/a.pem"),))),),
+                groups=(
+                    Group("gold", (), 5, files=(listed,)),
+                    Group("iron", (), 1, certificates=("ann", "CN=ann, O=Shop", "O=Shop+")),
+                ),
+            )
+        )
+        self.assertEqual(
+            [line.partition(": ")[0] for line in lines],
+            [
+                "listeners.a.tls",
+                "groups.gold.files[0]",
+                "groups.iron.certificates[1]",
+                "groups.iron.certificates[2]",
+            ],
+        )
+        self.assertIn("found 'CN=ann, O=Shop', expected a subject as RFC 4514 writes it", lines[2])
+
+    def test_what_stands_in_a_whole_subject_is_compared_as_certificates_tell_it(self) -> None:
+        groups = (Group("gold", (), 5, certificates=(r"CN=J\C3\B6rg,O=A\, B", "ann")),)
+        names = prepare(configuration(groups=groups)).groups.names
+        self.assertIs(names.of(r"CN=J\C3\B6rg,O=A\, B", ()), groups[0])
+        self.assertIs(names.of("CN=x", ("ann",)), groups[0])
+        self.assertIs(names.of("CN=x", ()), None)
 
     def test_only_pools_whose_links_may_be_secure_need_anything(self) -> None:
         servers = (

@@ -31,6 +31,10 @@ TAKEN = {
 }  # fmt: skip
 
 
+#: Header fields that mean something to the broker, or to everybody.
+_MEANT = {"authorization", "client-cert", "cookie", "date", "forwarded", "range", "via", "x-real-ip"}
+
+
 class Extension(Kind):
     """The name of an extension of one sort: of a built-in one where there are any, or of a plugin."""
 
@@ -203,6 +207,35 @@ class HeaderName(Kind):
             raise Unfit(suggestion='Host is decided by headers.host: "keep" or "server"')
         if value.lower() in TAKEN:
             raise Unfit(f"{self.expected} that is not the broker's own", f"the broker writes {value} itself")
+
+
+class GroupHeader(HeaderName):
+    """The name of a header field in which a proxy names a group; or none."""
+
+    expected = 'the name of a header field such as "X-Client-Group", or ""'
+
+    def hold(self, value: object, at: Place) -> None:
+        if value == "":
+            return
+        super().hold(value, at)
+        assert isinstance(value, str)
+        if value.lower() in _MEANT or value.lower().startswith("x-forwarded-"):
+            raise Unfit(f"{self.expected} without a meaning of its own", f"{value} means something else")
+
+
+class CertificateEntry(Kind):
+    """What a client's certificate names: a name, a URI, or its whole subject."""
+
+    expected = (
+        'a name such as "crawler", "api.partners.test" or "*.partners.test", a URI, or a whole subject '
+        'such as "CN=crawler,O=Partners"'
+    )
+
+    def hold(self, value: object, at: Place) -> None:
+        if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 4096:
+            raise Unfit()
+        if value != value.strip() or ("*" in value and not text.dns_name(value.removeprefix("*."))):
+            raise Unfit()
 
 
 class HeaderFields(Kind):

@@ -70,6 +70,7 @@ class Extensions:
     balancing: Collection[str] = BALANCING
     classification: Collection[str] = ()
     observers: Collection[str] = ()
+    grouping: Collection[str] = ()
 
 
 @dataclass(slots=True)

@@ -16,10 +16,12 @@ from ..settings import (
     HeaderRules,
     Health,
     KiB,
+    Listener,
     ListenerTLS,
     MiB,
     NamedClients,
     Names,
+    Network,
     Pool,
     Storage,
 )
@@ -76,20 +78,63 @@ def servers_differ(configuration: Configuration, reading: Reading) -> Iterator[P
 
 
 def networks_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
-    """No network twice, in one group or in two."""
+    """No network twice, in one group or in two; one of IPv4 in an IPv6 one is one of IPv4."""
     networks = (
         (f"{steps('groups', group.name, 'networks')}[{index}]", network)
         for group in configuration.groups
         for index, network in enumerate(group.networks)
     )
-    # The line that says that groups are not built yet stands at "groups", above all of them.
-    return _each_once((path, str(network), network) for path, network in networks if network is not None)
+    return _each_once(
+        (path, str(network), _addresses(network)) for path, network in networks if network is not None
+    )
 
 
-def observers_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
-    """No observer hears of a transaction twice."""
-    names = ((f"log.observers[{index}]", name) for index, name in enumerate(configuration.log.observers))
-    return _each_once((path, name, name) for path, name in names if reading.sound(path))
+def _addresses(network: Network) -> tuple[object, int]:
+    """The first one, and how many there are."""
+    first = network.network_address
+    return getattr(first, "ipv4_mapped", None) or first, network.num_addresses
+
+
+def certificates_of_groups_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """What a certificate names leads to one group; and there is a listener that asks for certificates."""
+    entries = [
+        (path, entry)
+        for group in configuration.groups
+        for index, entry in enumerate(group.certificates)
+        if reading.sound(path := f"{steps('groups', group.name, 'certificates')}[{index}]")
+    ]
+    yield from _each_once((path, entry, entry) for path, entry in entries)
+    if entries and reading.sound("listeners") and not any(map(_asks_clients, configuration.listeners)):
+        path, entry = entries[0]
+        expected = "a listener that asks clients for certificates"
+        yield Problem(path, shown(entry), expected, "listeners.NAME.tls.client_certificate says so")
+
+
+def _asks_clients(listener: Listener) -> bool:
+    tls = listener.tls
+    if tls is None:
+        return False
+    return bool(tls.client_certificate) or any(one.client_certificate for one in tls.names)
+
+
+def group_headers_are_believed(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """A field that names groups comes from a peer that is trusted."""
+    for listener in configuration.listeners:
+        path = steps("listeners", listener.name)
+        header, trusted = f"{path}.group_header", f"{path}.trusted"
+        if listener.group_header and not listener.trusted and reading.sound(header, trusted):
+            expected = f"{trusted} to say from whom it is believed"
+            yield Problem(header, shown(listener.group_header), expected)
+
+
+def plugins_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """No observer hears of a transaction twice, and no plugin is asked for a group twice."""
+    for key, several in (
+        ("log.observers", configuration.log.observers),
+        ("grouping.plugins", configuration.grouping.plugins),
+    ):
+        names = ((f"{key}[{index}]", name) for index, name in enumerate(several))
+        yield from _each_once((path, name, name) for path, name in names if reading.sound(path))
 
 
 def removed_headers_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
@@ -260,7 +305,9 @@ RULES: tuple[Rule, ...] = (
     pools_exist,
     servers_differ,
     networks_differ,
-    observers_differ,
+    certificates_of_groups_differ,
+    group_headers_are_believed,
+    plugins_differ,
     removed_headers_differ,
     storage_is_ordered,
     names_times_are_ordered,

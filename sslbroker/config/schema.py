@@ -15,9 +15,11 @@ from .outside import (
     Address,
     AskedName,
     Certificate,
+    CertificateEntry,
     Endpoint,
     ExistingPath,
     Extension,
+    GroupHeader,
     HeaderFields,
     HeaderName,
     HostName,
@@ -28,7 +30,7 @@ from .outside import (
 from .report import NotBuilt
 from .tables import Items, Named, Table
 from .text import TOKEN
-from .values import Choice, Count, Duration, Flag, Kind, Number, Size, Word
+from .values import Choice, Count, Duration, DurationOr, Flag, Kind, Number, Size, Word
 
 NAME = Word(r"[A-Za-z0-9_-]{1,64}", "a name of letters, digits, _ and -, up to 64")
 SECURE_LINK = Choice(False, True, "auto")
@@ -81,6 +83,7 @@ LISTENER = Table(
     tls=LISTENER_TLS,
     limits=LIMITS,
     trusted=NETWORKS,
+    group_header=GroupHeader(),
 )
 
 LINK_TLS = Table(
@@ -208,10 +211,12 @@ POOL = Table(
 GROUP = Table(
     settings.Group,
     "a table [groups.NAME]",
-    networks=Items(Network(), 'networks such as "192.0.2.0/24"', least=1),
+    networks=NETWORKS,
     priority=Count(1, 5),
-    threshold=Duration(high="1h"),
+    threshold=DurationOr("auto", high="1h"),
     queue_timeout=Duration(high="1h"),
+    files=Items(ExistingPath("a file of networks"), "paths of files of networks"),
+    certificates=Items(CertificateEntry(), "what client certificates name"),
 )
 
 STORAGE = Table(
@@ -253,6 +258,11 @@ CONFIGURATION = Table(
     listeners=Named(LISTENER, NAME, required=True),
     pools=Named(POOL, NAME, required=True),
     groups=Named(GROUP, NAME),
+    grouping=Table(
+        settings.Grouping,
+        "a table [grouping]",
+        plugins=Items(Extension("grouping", "a grouping plugin"), "names of grouping plugins"),
+    ),
     storage=STORAGE,
     log=Table(
         settings.Log,
@@ -269,7 +279,6 @@ CONFIGURATION = Table(
 NOT_BUILT: Mapping[str, NotBuilt] = {
     "pools.*.failover.hedge": NotBuilt("hedging", built=(False,)),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
-    "groups": NotBuilt("treating clients by group"),
 }
 
 

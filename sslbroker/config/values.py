@@ -62,11 +62,28 @@ class Duration(Kind):
         self.expected = f'a duration such as "10s", from {low} to {high}'
         self.in_python = f"seconds as a number, from {self.low:g} to {self.high:g}"
 
-    def parse(self, found: object, at: Place) -> float:
+    def parse(self, found: object, at: Place) -> object:
         return text.duration(found)
 
     def hold(self, value: object, at: Place) -> None:
         _between(value, self.low, self.high, (int, float))
+
+
+class DurationOr(Duration):
+    """Seconds, or a word in place of them."""
+
+    def __init__(self, word: str, low: str = "1ms", high: str = "24h") -> None:
+        super().__init__(low, high)
+        self.word = word
+        self.expected += f', or "{word}"'
+        self.in_python += f', or "{word}"'
+
+    def parse(self, found: object, at: Place) -> object:
+        return found if found == self.word else super().parse(found, at)
+
+    def hold(self, value: object, at: Place) -> None:
+        if value != self.word:
+            super().hold(value, at)
 
 
 class Size(Kind):

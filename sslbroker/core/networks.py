@@ -3,7 +3,7 @@
 Decides for an address as text, as a connection or a header gives it. Invariant: networks that overlap or
 touch are one range, the ranges are sorted, and a look-up is one search in them, however many there are.
 Refuses to guess: what is no address is in no network. (Networks that mean something, of which the longest
-prefix wins, can be cut into ranges on the same line of numbers, and looked up in the same way.)
+prefix wins, are cut into ranges on the same line of numbers: `groups`.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REMEMBERED = 4096
 _AFTER_IPV4 = 1 << 32
 
 
-def _number(address: IPv4Address | IPv6Address) -> int:
+def number(address: IPv4Address | IPv6Address) -> int:
     """An address' place on the line of all; an IPv4 one in an IPv6 one counts as IPv4 (RFC 4291 §2.5.5.2)."""
     if isinstance(address, IPv4Address):
         return int(address)
@@ -37,7 +37,7 @@ def _number(address: IPv4Address | IPv6Address) -> int:
 def place(text: str) -> int:
     """The number of the address that `text` is; -1: it is none."""
     try:
-        return _number(IPv6Address(text) if ":" in text else IPv4Address(text))
+        return number(IPv6Address(text) if ":" in text else IPv4Address(text))
     except ValueError:
         return -1
 
@@ -55,7 +55,7 @@ class Networks:
         # Where the ranges begin and where they are over, by turns.
         self._bounds: list[int] = []
         bounds = self._bounds
-        for first, size in sorted((_number(each.network_address), each.num_addresses) for each in networks):
+        for first, size in sorted((number(each.network_address), each.num_addresses) for each in networks):
             if bounds and first <= bounds[-1]:
                 bounds[-1] = max(bounds[-1], first + size)
             else:

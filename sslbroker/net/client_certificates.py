@@ -17,11 +17,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
 from ..interfaces import ClientCertificate, Origin
@@ -171,6 +173,29 @@ def proved(certificate: x509.Certificate) -> ClientCertificate:
     if longest > _TEXT:
         raise ValueError(f"a name in it has {longest} characters, expected {_TEXT} at most")
     return ClientCertificate(subject, issuer, serial, sha256(der).hexdigest(), der)
+
+
+@lru_cache(maxsize=128)  # a client comes back with the certificate that it has
+def names_of(certificate: ClientCertificate) -> tuple[str, ...]:
+    """What it names beside its whole subject: common names, then hosts and URIs; as they stand there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parsed = x509.load_der_x509_certificate(certificate.der)
+        found = [name.value for name in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        try:
+            beside = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except Exception:  # there is none, or a parser cannot read what somebody's CA has signed
+            return tuple(str(name) for name in found)
+        found += beside.get_values_for_type(x509.DNSName)
+        found += beside.get_values_for_type(x509.UniformResourceIdentifier)
+    return tuple(str(name) for name in found)
+
+
+def whole_subject(text: str) -> str:
+    """A subject that somebody wrote as RFC 4514 has it, as `ClientCertificate.subject` has it.
+
+    `ValueError` for what is none."""
+    return printable(x509.Name.from_rfc4514_string(text).rfc4514_string())
 
 
 def printable(text: str) -> str:

@@ -8,8 +8,9 @@ clients send.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from ipaddress import ip_address
 from typing import Any
 
@@ -21,13 +22,15 @@ from twisted.python.failure import Failure
 from txaio.tx import as_future
 
 from ..core.figures import ListenerFigures, count, count_status
+from ..core.groups import SLICE
 from ..core.networks import Networks
 from ..errors import BrokerError
-from ..interfaces import IObserver, Origin
+from ..interfaces import GroupFields, IObserver, Origin
 from ..settings import Listener
 from . import client_certificates
 from .client import ClientConnection
 from .fast_path import FastTransaction
+from .grouping import Grouping
 from .limits import seconds_of
 from .pool import Pool
 from .record import fast_record, record, refusal
@@ -52,7 +55,10 @@ class Frontend(Factory):
         clock: Any,
         identities: Callable[[], str],
         has_room: Callable[[], bool],
+        grouping: Grouping | None = None,
+        group_fields: GroupFields | None = None,
     ) -> None:
+        """`grouping` is None where there are no groups, `group_fields` where no listener has any."""
         self.settings = settings
         self.pool = pool
         self.clock = clock
@@ -65,6 +71,8 @@ class Frontend(Factory):
         self._has_room = has_room
         self._trusted = Networks(settings.trusted)
         self._trusts = self._trusted.__contains__
+        self._grouping = grouping
+        self._group_fields = group_fields
         self._empty: list[Deferred[None]] = []
         # Fast transactions that ended in this turn of the reactor, where it tells of its turns. They are told
         # when all is sent: no client waits for another one's log, and code that has just run is faster.
@@ -100,17 +108,40 @@ class Frontend(Factory):
             trusted=address in self._trusted,
         )
         origin.trusts = self._trusts
+        origin.group_fields = self._group_fields
+        if self._grouping is not None:
+            origin.grouping = self._grouping
+            if not origin.secure:
+                origin.group = self._grouping(origin, "")
         return origin
 
     def shaken(self, transport: Any, origin: Origin) -> str:
-        """A secure listener's client has shaken hands: set in `origin` what it has proved.
+        """A secure listener's client has shaken hands: set in `origin` what it has proved, and its group.
 
         Or say why the connection must not be served: then it must end before anything of it is read.
         """
         fault = client_certificates.shaken(transport.getHandle(), origin)
         if fault:
             self._tell_refusal(origin.address, fault)
+        elif self._grouping is not None:  # only now, since what it has proved counts
+            origin.group = self._grouping(origin, "")
         return fault
+
+    def regroup(self) -> Iterator[None]:
+        """Ask anew, now that groups have other networks, who the clients are; in small steps.
+
+        Transactions under way keep what they began with, so nothing is changed in an origin that they have;
+        and what is remembered of an origin is not remembered of another one.
+        """
+        assert self._grouping is not None
+        for number, connection in enumerate(list(self.connections)):
+            origin = connection.origin
+            group = self._grouping(origin, "")
+            if group is not origin.group or origin.trusted:  # a proxy's clients may be others, too
+                connection.origin = copy(origin)
+                connection.origin.group = group
+            if number % SLICE == SLICE - 1:
+                yield
 
     def not_shaken(self, transport: Any, origin: Origin, reason: Failure) -> None:
         """The connection ended before `shaken` let it be served: count it."""

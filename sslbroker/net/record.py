@@ -89,12 +89,13 @@ def _fields(
     request: Any,
     response: Any,
 ) -> dict[str, Any]:
+    group = origin.group
     fields = {
         "time": time,
         "id": identity,
         "client": origin.address,
-        "group": None,
-        "priority": 1,
+        "group": None if group is None else group.name,
+        "priority": 1 if group is None else group.priority,
         "listener": origin.listener,
         "secure": origin.secure,
         "method": None,

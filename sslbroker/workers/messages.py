@@ -9,6 +9,7 @@ with anybody but a forked process of one's own.
 | parent | `Begin` | serve; before it come the changes of before. The answer: it listens; or why it cannot |
 | parent | `Change` | what is another now: how a server's links are made, its state, weight, health |
 | parent | `Reload`, `Reopen` | read certificates anew; go on in a new access log |
+| parent | `Regroup` | the files of groups are well: read them anew |
 | parent | `Alive` | do you answer? The answer: no more than that |
 | parent | `Report` | tell all figures that have changed; answered when they are on their way |
 | parent | `Allow` | so many places more at a server are yours |
@@ -87,6 +88,10 @@ class Change(amp.Command):
 class Reload(amp.Command):
     #: Problems of the files are told only where the parent found none.
     arguments = [(b"quiet", amp.Boolean())]
+    requiresAnswer = False
+
+
+class Regroup(amp.Command):
     requiresAnswer = False
 
 

@@ -26,7 +26,7 @@ from ..core.figures import WorkerFigures
 from . import told
 from .changes import Changes
 from .leases import Key, Leases, Word
-from .messages import Begin, Change, Drain, End, Look, NotStarted, Reload, Reopen, Report
+from .messages import Begin, Change, Drain, End, Look, NotStarted, Regroup, Reload, Reopen, Report
 from .pipe import Pipe
 from .reports import Totals
 from .slots import Slot
@@ -92,6 +92,10 @@ class Workers:
     def reload(self, *, quiet: bool) -> None:
         self._template.do("reload")
         self._tell(Reload, quiet=quiet)
+
+    def regroup(self) -> None:
+        self._template.do("regroup")
+        self._tell(Regroup)
 
     def reopen(self) -> None:
         self._template.do("reopen")

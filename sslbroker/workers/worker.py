@@ -45,6 +45,7 @@ from .messages import (
     NotStarted,
     PipeEnd,
     Recall,
+    Regroup,
     Reload,
     Reopen,
     Report,
@@ -80,6 +81,9 @@ class IServing(Protocol):
 
     def read_certificates(self) -> Sequence[str]:
         """Anew; the problems."""
+
+    def regroup(self) -> Deferred[None]:
+        """Read the files of groups anew; fails with the problems."""
 
     def reopen_logs(self) -> None: ...
 
@@ -130,6 +134,11 @@ class Worker(PipeEnd):
         problems = self._serving.read_certificates()
         for line in () if quiet else problems:
             _log.error("kept as it was: {line}", line=line)
+        return {}
+
+    @Regroup.responder
+    def regroup(self) -> dict[str, Any]:
+        self._serving.regroup().addErrback(_not_regrouped)
         return {}
 
     @Reopen.responder
@@ -255,6 +264,13 @@ def work(reactor: Any, serving: IServing, slot: int, descriptor: int) -> None:
         signal.signal, signal.SIGTERM, lambda number, frame: reactor.callFromThread(worker.leave)
     )
     reactor.run()
+
+
+def _not_regrouped(failure: Failure) -> None:
+    """The parent could read them: they have changed since."""
+    failure.trap(StartError)
+    for line in str(failure.value).splitlines():
+        _log.error("kept as it was: {line}", line=line)
 
 
 def _found(answer: Mapping[str, Any]) -> Found:

@@ -13,9 +13,11 @@ from sslbroker.config.outside import (
     Address,
     AskedName,
     Certificate,
+    CertificateEntry,
     Endpoint,
     ExistingPath,
     Extension,
+    GroupHeader,
     HeaderFields,
     HeaderName,
     HostName,
@@ -235,6 +237,30 @@ def test_no_rule_is_accepted_that_the_protocol_would_refuse() -> None:
 def test_a_rule_for_host_is_sent_to_its_own_setting() -> None:
     assert "headers.host" in str(read(HeaderName(), "host"))
     assert "headers.host" in str(read(HeaderFields(), {"Host": "shop"}))
+
+
+@pytest.mark.parametrize("name", ["X-Client-Group", "group", ""])
+def test_a_field_that_names_groups(name: str) -> None:
+    assert read(GroupHeader(), name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["X Group", 3, "Host", "Via", "x-forwarded-group", "FORWARDED", "Cookie", "TE"]
+)
+def test_a_field_with_another_meaning_names_no_groups(name: object) -> None:
+    assert "expected" in str(read(GroupHeader(), name))
+
+
+@pytest.mark.parametrize(
+    "entry", ["ann", "Ann Smith", "a.test", "*.a.test", "spiffe://a.test/b", "CN=ann,O=A B"]
+)
+def test_what_a_certificate_may_name(entry: str) -> None:
+    assert read(CertificateEntry(), entry) == entry
+
+
+@pytest.mark.parametrize("entry", ["", " ann", "a\nb", "*", "*.", "a.*.test", "*.192.0.2.1", 3, "a" * 5000])
+def test_what_no_certificate_names(entry: object) -> None:
+    assert "expected a name such as" in str(read(CertificateEntry(), entry))
 
 
 def test_header_fields_are_names_and_values() -> None:

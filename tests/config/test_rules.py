@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -128,6 +129,63 @@ priority = 4
     problem = problems(MINIMAL + groups)[-1]
     assert problem.path == "groups.silver.networks[1]"
     assert problem.suggestion == "groups.gold.networks[0] has it"
+
+
+def test_an_ipv4_network_written_as_an_ipv6_one_is_the_same() -> None:
+    groups = """
+[groups.gold]
+networks = ["192.0.2.0/24", "::ffff:192.0.2.0/120", "::ffff:192.0.2.0/121"]
+"""
+    problem = only(problems(MINIMAL + groups))
+    assert (problem.path, problem.suggestion) == (
+        "groups.gold.networks[1]",
+        "groups.gold.networks[0] has it",
+    )
+
+
+ASKING = LISTENER + """
+[listeners.web.tls]
+certificates = ["throwaway"]
+client_ca = "ca.pem"
+client_certificate = "optional"
+""" + POOL  # fmt: skip
+
+
+def test_what_a_certificate_names_leads_to_one_group(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    groups = '[groups.gold]\ncertificates = ["ann", "bob"]\n[groups.iron]\ncertificates = ["bob"]\n'
+    problem = only(problems(ASKING + groups, base=tmp_path))
+    assert problem.path == "groups.iron.certificates[0]"
+    assert problem.suggestion == "groups.gold.certificates[1] has it"
+
+
+def test_nobody_is_found_by_a_certificate_that_nobody_is_asked_for() -> None:
+    groups = '[groups.gold]\ncertificates = ["ann", "bob"]\n'
+    problem = only(problems(MINIMAL + groups))
+    assert problem.path == "groups.gold.certificates[0]"
+    assert problem.expected == "a listener that asks clients for certificates"
+    assert only(problems(MINIMAL.replace("[pools", "tls = 3\n[pools") + groups)).path == "listeners.web.tls"
+
+
+def test_for_some_names_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    named = ASKING.replace("client_ca", '[listeners.web.tls.names."a.test"]\nclient_ca')
+    assert told(named + '[groups.gold]\ncertificates = ["ann"]', base=tmp_path) == []
+
+
+def test_a_field_that_names_groups_is_believed_from_somebody() -> None:
+    header = MINIMAL.replace('"shop"', '"shop"\ngroup_header = "X-Group"', 1)
+    assert told(header) == [
+        "listeners.web.group_header: found 'X-Group', "
+        "expected listeners.web.trusted to say from whom it is believed"
+    ]
+    assert told(header.replace("group_header", 'trusted = ["192.0.2.1"]\ngroup_header')) == []
+
+
+def test_a_plugin_is_asked_once() -> None:
+    known = config.Extensions(grouping=("a", "b"))
+    problem = only(problems(MINIMAL + '[grouping]\nplugins = ["a", "b", "b"]', extensions=known))
+    assert (problem.path, problem.suggestion) == ("grouping.plugins[2]", "grouping.plugins[1] has it")
 
 
 def test_an_observer_hears_once() -> None:

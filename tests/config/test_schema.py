@@ -70,7 +70,7 @@ def test_what_is_not_built_is_in_the_schema() -> None:
 
 
 def test_a_key_is_known_by_its_tables() -> None:
-    assert homes()["certificates"] == ("listeners.*.tls",)
+    assert homes()["certificates"] == ("listeners.*.tls", "groups.*")
     assert homes()["weight"] == ("pools.*.servers[*]",)
     assert homes()["verify"] == ("pools.*.servers[*].tls", "pools.*.tls")
     assert homes()["names"] == ("listeners.*.tls", "")
@@ -81,7 +81,6 @@ def test_a_key_is_known_by_its_tables() -> None:
 WISHES = {
     "pools.*.failover.hedge": MINIMAL + "failover = { hedge = true }",
     "pools.*.pacing": MINIMAL + "pacing = { breaches = 1 }",
-    "groups": MINIMAL + '[groups.gold]\nnetworks = ["192.0.2.0/24"]\npriority = 5\nthreshold = "10ms"',
     "broker.transport": MINIMAL + '[broker]\ntransport = "own"',
 }
 
@@ -114,7 +113,6 @@ def pool(**changes: Any) -> settings.Configuration:
     [
         ("pools.shop.failover.hedge", pool(failover=settings.Failover(hedge=True))),
         ("pools.shop.pacing", pool(pacing=settings.Pacing(breaches=2))),
-        ("groups", replace(OBJECTS, groups=(settings.Group("gold", (), 5),))),
     ],
 )
 def test_objects_that_ask_for_what_is_not_built_yet_are_refused_too(

@@ -48,7 +48,9 @@ def test_a_known_key_in_the_wrong_table_is_told_its_place() -> None:
 
 def test_a_key_of_another_top_level_table_is_told_its_place() -> None:
     assert only(problems(MINIMAL + "tries = 3")).suggestion == "it belongs in [pools.shop.failover]"
-    assert only(problems("certificates = []" + MINIMAL)).suggestion == "it belongs in [listeners.NAME.tls]"
+    assert only(problems("certificates = []" + MINIMAL)).suggestion == (
+        "it belongs in [listeners.NAME.tls] or [groups.NAME]"
+    )
     assert only(problems("tries = 3" + MINIMAL)).suggestion == "it belongs in [pools.NAME.failover]"
 
 

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from sslbroker.config.report import Extensions, Form, NotBuilt, Place, Reading
-from sslbroker.config.values import Choice, Count, Duration, Flag, Kind, Number, Size, Word, either
+from sslbroker.config.values import (
+    Choice,
+    Count,
+    Duration,
+    DurationOr,
+    Flag,
+    Kind,
+    Number,
+    Size,
+    Word,
+    either,
+)
 
 
 def read(kind: Kind, found: object, form: Form = Form.TOML, not_built: NotBuilt | None = None) -> object:
@@ -40,6 +51,16 @@ def test_a_duration_has_to_be_plausible() -> None:
     assert "found '2h'" in str(read(kind, "2h"))
     for value in (0, 3601, float("nan"), float("inf"), True, None, "2h"):
         assert "expected seconds" in str(read(kind, value, Form.PYTHON))
+
+
+def test_a_word_may_stand_in_place_of_a_duration() -> None:
+    kind = DurationOr("auto", "10ms", "1h")
+    assert read(kind, "auto") == read(kind, "auto", Form.PYTHON) == "auto"
+    assert read(kind, "20ms") == read(kind, 0.02, Form.PYTHON) == 0.02
+    assert read(kind, "Auto") == (
+        'it: found \'Auto\', expected a duration such as "10s", from 10ms to 1h, or "auto"'
+    )
+    assert 'from 0.01 to 3600, or "auto"' in str(read(kind, "20ms", Form.PYTHON))
 
 
 def test_a_size_is_text_in_toml_and_bytes_in_python() -> None:

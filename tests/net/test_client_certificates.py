@@ -22,7 +22,7 @@ from OpenSSL import SSL
 from sslbroker.errors import StartError
 from sslbroker.interfaces import Origin
 from sslbroker.net import client_certificates, tls
-from sslbroker.net.client_certificates import ClientCheck, proved, refusal, shaken
+from sslbroker.net.client_certificates import ClientCheck, names_of, proved, refusal, shaken, whole_subject
 from sslbroker.net.client_rules import ClientRules, Clients
 from sslbroker.settings import ListenerTLS, NamedClients
 
@@ -889,3 +889,43 @@ def test_contexts_of_before_a_reload_are_let_go_with_their_rules(tmp_path: Path)
         contexts.reload()
     gc.collect()
     assert sum(isinstance(each, ClientCheck) for each in gc.get_objects()) == before
+
+
+# --- what a certificate names ---
+
+
+def test_common_names_hosts_and_uris_are_what_it_names() -> None:
+    several = x509.SubjectAlternativeName(
+        [
+            x509.DNSName("api.partners.test"),
+            x509.RFC822Name("ann@partners.test"),
+            x509.UniformResourceIdentifier("spiffe://partners.test/api"),
+        ]
+    )
+    shown = CA.client(name("ann", "Ann Smith"), extensions=[several])
+    assert names_of(proved(shown.certificate)) == (
+        "ann",
+        "Ann Smith",
+        "api.partners.test",
+        "spiffe://partners.test/api",
+    )
+
+
+def test_without_alternative_names_the_common_one_is_left() -> None:
+    assert names_of(proved(CA.client("ann").certificate)) == ("ann",)
+    assert names_of(proved(CA.client(x509.Name([])).certificate)) == ()
+
+
+def test_alternative_names_that_cannot_be_read_name_nobody() -> None:
+    wrong = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x03what")
+    assert names_of(proved(CA.client("ann", extensions=[wrong]).certificate)) == ("ann",)
+
+
+def test_a_whole_subject_is_written_as_certificates_tell_it() -> None:
+    assert whole_subject("CN=Jörg,O=A\\, B") == r"CN=J\C3\B6rg,O=A\, B"
+
+
+@pytest.mark.parametrize("wrong", ["ann", "CN=ann, O=B", "ann=b"])
+def test_what_is_no_whole_subject(wrong: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (in the library's words)
+        whole_subject(wrong)

@@ -335,11 +335,12 @@ class Telling(Case):
     def test_reloads_reach_workers_and_the_template(self) -> None:
         self.start()
         self.workers.reload(quiet=True)
+        self.workers.regroup()
         self.workers.reopen()
         self.workers.look("shop", SERVER)
         self.reactor.flush()
-        self.assertEqual(self.processes[2].serving.done[1:], ["read", "reopen", "look"])
-        self.assertEqual(self.template.done, ["start", "reload", "reopen"])
+        self.assertEqual(self.processes[2].serving.done[1:], ["read", "regroup", "reopen", "look"])
+        self.assertEqual(self.template.done, ["start", "reload", "regroup", "reopen"])
 
     def test_figures_are_those_of_now(self) -> None:
         self.start()

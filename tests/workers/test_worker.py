@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sslbroker.core.members import TRANSACTIONS
+from sslbroker.errors import StartError
 from sslbroker.net.pins import Finding
 from sslbroker.net.probing import Found
 from sslbroker.workers.leases import Grant, Recall
@@ -21,6 +22,7 @@ from sslbroker.workers.messages import (
     End,
     Look,
     NotStarted,
+    Regroup,
     Reload,
     Reopen,
     Report,
@@ -84,6 +86,15 @@ class Serving(Case):
         self.tell(Reopen)
         self.tell(Look, pool="shop", server=SERVER)
         self.assertEqual(self.serving.done, [("state", ["shop", SERVER, "down"]), "reopen", "look"])
+
+    def test_files_of_groups_are_read_and_what_is_wrong_with_them_is_told(self) -> None:
+        self.tell(Regroup)
+        self.assertEqual(self.serving.done, ["regroup"])
+        with capturedLogs() as events:
+            self.serving.regrouped.errback(StartError("one\ntwo"))
+        self.assertEqual(
+            [formatEvent(event) for event in events], ["kept as it was: one", "kept as it was: two"]
+        )
 
     def test_a_change_that_cannot_be_carried_out_ends_nobody(self) -> None:
         self.serving.change = lambda name, values: 1 / 0  # type: ignore[assignment, method-assign]

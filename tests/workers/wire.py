@@ -29,6 +29,7 @@ class Serving:
         self.fails: Exception | None = None
         self.problems: list[str] = []
         self.drained: Deferred[Any] = Deferred()
+        self.regrouped: Deferred[None] = Deferred()
         self.figures = BrokerFigures(
             [ListenerFigures("http", "tcp:0", "shop", False)],
             [PoolFigures("shop", "http", [])],
@@ -66,6 +67,10 @@ class Serving:
     def read_certificates(self) -> Sequence[str]:
         self.done.append("read")
         return self.problems
+
+    def regroup(self) -> Deferred[None]:
+        self.done.append("regroup")
+        return self.regrouped
 
     def reopen_logs(self) -> None:
         self.done.append("reopen")

@@ -1,4 +1,4 @@
-"""What a trusted peer says of the client: ``X-Forwarded-For`` and ``-Proto``, or ``Forwarded``.
+"""What a trusted peer says of the client: ``X-Forwarded-For`` and ``-Proto``, or ``Forwarded``; its group.
 
 Decides a client's address and security when the peer is another proxy that the operator trusts. Each
 proxy adds to the right of a list whom it was asked by. So the lists are walked from the right, as long as
@@ -40,6 +40,9 @@ _BARE_V6 = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
 Address = tuple[str, int]
 """An IP address as text, and a port (0: not said)."""
 
+_Client = tuple[str, int, bool]
+"""A client's address and port, and whether it came by TLS."""
+
 
 class ClaimedOrigin(Origin):
     """The origin as a trusted `peer` describes it; `peer` is the origin of the connection itself.
@@ -51,7 +54,8 @@ class ClaimedOrigin(Origin):
 
     __slots__ = ("peer",)
 
-    def __init__(self, peer: Origin, address: str, port: int, secure: bool) -> None:
+    def __init__(self, peer: Origin, address: str, port: int, secure: bool, group: str = "") -> None:
+        """`group` is the name that the peer gave, "": none."""
         super().__init__(
             address,
             port,
@@ -62,20 +66,33 @@ class ClaimedOrigin(Origin):
         )
         self.trusts = peer.trusts
         self.misdirected = peer.misdirected
+        self.group_fields = peer.group_fields
         self.peer = peer
+        self.group = peer.grouping(self, group)
 
 
 def claimed(fields: list[Field], origin: Origin) -> Origin:
     """The origin that the fields claim; `origin` itself when they say nothing or nothing readable."""
     addresses = values_of(fields, X_FORWARDED_FOR)
     schemes = values_of(fields, X_FORWARDED_PROTO)
+    told: _Client | None = None
     if addresses or schemes:
-        return _from_x_forwarded(addresses, schemes, origin)
-    forwarded = values_of(fields, FORWARDED)
-    return _from_forwarded(forwarded, origin) if forwarded else origin
+        told = _from_x_forwarded(addresses, schemes, origin)
+    elif forwarded := values_of(fields, FORWARDED):
+        told = _from_forwarded(forwarded, origin)
+    group = "" if origin.group_fields is None else _group(fields, origin.group_fields.believed)
+    if told is None and not group:
+        return origin
+    return ClaimedOrigin(origin, *(told or (origin.address, origin.port, origin.secure)), group)
 
 
-def _from_x_forwarded(addresses: list[bytes], schemes: list[bytes], origin: Origin) -> Origin:
+def _group(fields: list[Field], name: bytes) -> str:
+    """The last member of the last field: the peer's own word, if it adds to what its client wrote."""
+    values = values_of(fields, name) if name else []
+    return values[-1].rpartition(b",")[2].strip(b" \t").decode("latin-1") if values else ""
+
+
+def _from_x_forwarded(addresses: list[bytes], schemes: list[bytes], origin: Origin) -> _Client | None:
     """The client after ``X-Forwarded-For``; its scheme is the one that stands as far from the right.
 
     Some proxies add to ``X-Forwarded-Proto`` as to ``X-Forwarded-For``, most write one word or leave the
@@ -94,11 +111,11 @@ def _from_x_forwarded(addresses: list[bytes], schemes: list[bytes], origin: Orig
             if not origin.trusts(address):
                 break
         if not hops:
-            return origin
+            return None
     if schemes:
         entries = _from_right(schemes)
         secure = SCHEMES.get(entries[min(max(hops, 1), len(entries)) - 1].lower(), secure)
-    return ClaimedOrigin(origin, address, port, secure)
+    return address, port, secure
 
 
 def _from_right(values: list[bytes]) -> list[bytes]:
@@ -110,7 +127,7 @@ def _from_right(values: list[bytes]) -> list[bytes]:
     return [member.strip(b" \t") for member in reversed(members)]
 
 
-def _from_forwarded(values: list[bytes], origin: Origin) -> Origin:
+def _from_forwarded(values: list[bytes], origin: Origin) -> _Client | None:
     """The client after ``Forwarded``; its scheme is its element's, else that of the nearest on the way.
 
     An element that hides its ``for`` (RFC 7239 §6) leaves the address of the hop before it, and its scheme
@@ -132,7 +149,7 @@ def _from_forwarded(values: list[bytes], origin: Origin) -> Origin:
         address, port = found
         if not origin.trusts(address):
             break
-    return ClaimedOrigin(origin, address, port, secure) if hops else origin
+    return (address, port, secure) if hops else None
 
 
 def _nearest(values: list[bytes]) -> list[dict[bytes, bytes]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ...interfaces import Origin
+from ...interfaces import GroupFields, Origin
 from ...settings import Pool
 from .certified import certified
 from .claims import SCHEMES, ClaimedOrigin, agrees, claimed
@@ -121,9 +121,13 @@ class Forwarding:
             offered(request.upgrade) if request.upgrade else b"",
             request.expects_continue,
             request.accepts_trailers,
-            self._guarded,
+            self._guarded if origin.group_fields is None else self._guarded_from(origin.group_fields),
             memo,
         )
+
+    def _guarded_from(self, groups: GroupFields) -> frozenset[bytes]:
+        """What nothing else may be taken for, the fields that name groups too."""
+        return self._guarded.union(map(dashed, groups.known))
 
     def keeps_host(self, request: Request) -> bool:
         """Every server sees the same host in this request; else each sees its own."""
@@ -145,13 +149,17 @@ class Forwarding:
         """Those that the server sees, in their order."""
         trusted = origin.trusted
         drop = self._drop_trusted if trusted else self._drop_untrusted
+        guarded, groups = self._guarded, origin.group_fields
         if request.options:
-            taken = named(request.options, self._kept)
+            taken = named(request.options, self._kept if groups is None else self._kept | groups.known)
             if taken:
                 drop = drop.union(taken)
+        if groups is not None:
+            drop = drop.union(groups.known - {groups.believed} if trusted else groups.known)
+            guarded = self._guarded_from(groups)
         fields = [field for field in request.fields if field[0] not in drop]
         if suspicious(fields, trusted):
-            fields = without_forgeries(fields, self._guarded, trusted)
+            fields = without_forgeries(fields, guarded, trusted)
         if trusted:
             origin = origin if isinstance(origin, ClaimedOrigin) else claimed(request.fields, origin)
             fields = _with_one_scheme(fields, origin.secure)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sslbroker.interfaces import Origin
+from sslbroker.interfaces import GroupFields, Origin
 from sslbroker.protocols.http.claims import ClaimedOrigin, agrees, claimed, parse_address, parse_forwarded
+from sslbroker.settings import Group
 
 from .written import CERTIFICATE, PROXY, certified, fields
 
@@ -95,6 +96,64 @@ def test_the_rest_of_the_origin_stays_and_the_peer_is_remembered() -> None:
 def test_the_certificate_of_the_connection_is_the_peers_and_not_the_clients() -> None:
     assert claimed(fields("X-Forwarded-For: 203.0.113.5"), certified(PROXY)).certificate is None
     assert claimed(fields("Accept: x"), certified(PROXY)).certificate == CERTIFICATE
+
+
+# --- groups -----------------------------------------------------------------------------------
+
+KNOWN = {name: Group(name) for name in ("gold", "iron")}
+
+
+def naming(believed: bytes = b"x-group") -> Origin:
+    """A proxy that may name groups, whose clients of one network are in one anyway."""
+    peer = Origin("10.0.0.1", 50000, trusted=True)
+    peer.group_fields = GroupFields(believed, frozenset((b"x-group",)))
+    peer.grouping = lambda origin, named: KNOWN.get(named or ("iron" if origin.address[0] == "2" else ""))
+    return peer
+
+
+def group_of(*head: str, peer: Origin | None = None) -> str | None:
+    group = claimed(fields(*head), peer or naming()).group
+    return None if group is None else group.name
+
+
+def test_a_client_that_is_told_of_is_asked_for_its_group() -> None:
+    assert group_of("X-Forwarded-For: 203.0.113.5") == "iron"
+    assert group_of("Forwarded: for=203.0.113.5") == "iron"
+    assert group_of("X-Forwarded-For: 198.51.100.1") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "group"),
+    [
+        (["gold"], "gold"),
+        (["iron", "gold"], "gold"),
+        (["iron, gold "], "gold"),
+        (["gold", "iron,lead"], None),
+        (["gold", ""], "iron"),
+        (["gold,"], "iron"),
+        (["Gold"], None),
+        (["g\xf6ld"], None),
+        (["gold" * 1000], None),
+    ],
+)
+def test_the_peers_own_word_is_the_last(values: list[str], group: str | None) -> None:
+    assert group_of("X-Forwarded-For: 203.0.113.5", *(f"X-Group: {value}" for value in values)) == group
+
+
+def test_a_group_alone_makes_another_client_at_the_same_address() -> None:
+    peer = naming()
+    origin = claimed(fields("X-Group: gold"), peer)
+    assert isinstance(origin, ClaimedOrigin)
+    assert (origin.address, origin.port, origin.secure) == (peer.address, peer.port, peer.secure)
+    assert origin.group is KNOWN["gold"]
+    assert claimed(fields("X-Group:"), peer) is peer
+
+
+def test_a_field_that_this_listener_does_not_believe_says_nothing() -> None:
+    peer = naming(b"")
+    assert claimed(fields("X-Group: gold"), peer) is peer
+    assert group_of("X-Group: gold", "X-Forwarded-For: 203.0.113.5", peer=peer) == "iron"
+    assert unchanged("X-Group: gold")
 
 
 # --- several trusted proxies in a row ---------------------------------------------------------

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sslbroker.interfaces import Origin
+from sslbroker.interfaces import GroupFields, Origin
 from sslbroker.protocols.http.claims import claimed
 from sslbroker.protocols.http.fields import CLAIMS, END_TO_END, HOP_BY_HOP, dashed
 from sslbroker.protocols.http.forwarding import Forwarding, host_of, offered
 from sslbroker.protocols.http.grammar import may_be_trailer
-from sslbroker.protocols.http.message import Framing, Request, Response
+from sslbroker.protocols.http.message import Framing, Request, Response, Trailers
+from sslbroker.protocols.http.trailers import for_server
 from sslbroker.settings import Failover, HeaderRules
 
-from .written import BROKER, CLIENT, PROXY, SERVER, certified, line, lines, pool, request, response
+from .written import BROKER, CLIENT, PROXY, SERVER, certified, fields, line, lines, pool, request, response
 
 
 def sent(message: Request, origin: Origin = CLIENT, rules: HeaderRules | None = None, **more: Any) -> Request:
@@ -440,6 +441,43 @@ def test_connection_cannot_take_away_the_certificate() -> None:
 
 def test_no_trailer_says_anything_of_a_certificate() -> None:
     assert not any(may_be_trailer(text.partition(":")[0].lower().encode()) for text in FORGED)
+
+
+# --- groups -----------------------------------------------------------------------------------
+
+NAMED = ["X-Group: gold", "X_Group: gold", "X-Other: gold", "Accept: a"]
+
+
+def naming(origin: Origin, believed: bytes = b"x-group") -> Origin:
+    """An origin like that one, at a listener where this field is believed, of a broker that has two."""
+    made = certified(origin, None)
+    made.group_fields = GroupFields(believed, frozenset((b"x-group", b"x-other")))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("origin", "kept"),
+    [
+        (CLIENT, NAMED),
+        (naming(CLIENT), ["Accept: a"]),
+        (naming(PROXY), ["X-Group: gold", "Accept: a"]),
+        (naming(PROXY, b""), ["Accept: a"]),
+    ],
+)
+def test_a_field_that_names_groups_goes_on_from_whom_it_is_believed(origin: Origin, kept: list[str]) -> None:
+    on = sent(request("GET /", *NAMED), origin)
+    assert [line for line in lines(on) if line in NAMED] == kept
+
+
+def test_connection_cannot_take_away_a_group() -> None:
+    on = sent(request("GET /", "Connection: X-Group", "X-Group: gold"), naming(PROXY))
+    assert line(on, "X-Group") == ["gold"]
+
+
+def test_no_trailer_names_a_group() -> None:
+    trailers = Trailers(fields("X-Group: gold", "X_Other: gold", "X-Sum: 1"))
+    for origin in (naming(CLIENT), naming(PROXY)):
+        assert for_server(trailers, sent(request("GET /"), origin)) == Trailers(fields("X-Sum: 1"))
 
 
 # --- the operator's rules ---------------------------------------------------------------------
