@@ -1,8 +1,8 @@
 """What groups of clients are promised at one pool, and what is done so that it is kept (R17).
 
 Decides to which servers a transaction may go now: a plain one to those that have room for it (`pacing`), a
-secure one of a group rather to those that are not too slow for the group (`watches`). Hears of every try, and
-of how long secure transactions took. Invariant: secure transactions are never held back; plain ones only
+secure one of a group rather to those that are not too slow for the group (`standing`). Hears of every try,
+and of how long secure transactions took. Invariant: secure transactions are never held back; plain ones only
 while there are secure ones; the first transactions of a server that has just begun are no breach, nor is what
 the broker's own event loop was too busy for. Refuses to know why a transaction waits, HTTP, and timers. Times
 are seconds of the clock that `now` is of.
@@ -22,10 +22,9 @@ from .figures import PoolFigures
 from .loads import Loads
 from .members import Member
 from .pacing import STEP, Pace
-from .response_times import ResponseTimes
+from .standing import Standing
 from .thresholds import Thresholds
 from .transaction import Attempt, Transaction
-from .watches import Watch
 
 #: Seconds without a secure transaction of a group after which nothing is held back.
 SECURE_LATELY = 1.0
@@ -52,22 +51,20 @@ class Overload(Protocol):
 class _Server:
     """What is known of one member."""
 
-    __slots__ = ("loads", "member", "pace", "watches")
+    __slots__ = ("loads", "member", "pace", "standings")
 
     def __init__(self, member: Member, settings: PacingSettings) -> None:
         self.member = member
         self.loads = Loads()
         self.pace = Pace(settings, self.loads)
-        self.watches: dict[tuple[str, bool], Watch] = {}
+        self.standings: dict[tuple[str, bool], Standing] = {}
 
-    def watch(self, group: Group | None, plain: bool) -> Watch:
+    def standing(self, group: Group | None, plain: bool) -> Standing:
         name = group.name if group is not None else ""
-        watch = self.watches.get((name, plain))
-        if watch is None:
-            other = self.watches.get((name, not plain))
-            times = other.times if other is not None else ResponseTimes()
-            self.watches[name, plain] = watch = Watch(group, plain, times)
-        return watch
+        standing = self.standings.get((name, plain))
+        if standing is None:
+            self.standings[name, plain] = standing = Standing(group, plain)
+        return standing
 
 
 class Promises:
@@ -104,7 +101,7 @@ class Promises:
         self._figures = figures
         self._lag = lag
         self.thresholds = thresholds
-        #: The state of the broker as a whole, if anybody watches it.
+        #: The state of the broker as a whole, if anybody standings it.
         self.overload: Overload | None = None
         self.plain = 0  # plain transactions under way
         self._servers = {member: _Server(member, settings) for member in members}
@@ -133,14 +130,14 @@ class Promises:
             return members  # any server is better than to wait for longer
         servers, name = self._servers, group.name
         for member in members:
-            watch = servers[member].watches.get((name, False))
-            if watch is not None and watch.over(now):
+            standing = servers[member].standings.get((name, False))
+            if standing is not None and standing.over(now):
                 return [one for one in members if not self._over(one, name, now)] or members
         return members
 
     def _over(self, member: Member, name: str, now: float) -> bool:
-        watch = self._servers[member].watches.get((name, False))
-        return watch is not None and watch.over(now)
+        standing = self._servers[member].standings.get((name, False))
+        return standing is not None and standing.over(now)
 
     def _roomy(self, members: Sequence[Member], now: float) -> Sequence[Member]:
         if self.overload is not None and not self.overload.has_room():
@@ -186,10 +183,10 @@ class Promises:
         server = self._servers[member]
         attempt.load = load = member.outstanding - 1
         plain = not origin.secure
-        watch = server.watches.get((group.name if group is not None else "", plain))
-        if watch is None:
-            watch = server.watch(group, plain)
-        attempt.watch = watch
+        standing = server.standings.get((group.name if group is not None else "", plain))
+        if standing is None:
+            standing = server.standing(group, plain)
+        attempt.standing = standing
         server.pace.began(plain, load)
         self._pool.began(plain, load)
         if plain:
@@ -205,29 +202,28 @@ class Promises:
 
     def answered(self, attempt: Attempt, now: float, good: bool) -> None:
         """The try has an answer. What failed tells nothing of how fast its server is."""
-        watch, was = attempt.watch, attempt.stage
-        if watch is None or was == HEARD:
+        standing, was = attempt.standing, attempt.stage
+        if standing is None or was == HEARD:
             return
         attempt.stage = HEARD
         if was == LATE:
-            watch.late -= 1
+            standing.late -= 1
         if not good:
             return
         seconds = now - attempt.sent
         server = self._servers[attempt.member]
-        watch.times.add(seconds, now)
-        if not self.thresholds.heard(attempt.member, seconds, attempt.load, now):
+        if not self.thresholds.warm(attempt.member):
             return
         server.loads.add(attempt.load, seconds, now)
-        if watch.plain:
+        if standing.plain:
             self._canary(server, attempt, seconds, now)
-        elif watch.group is not None:
-            threshold = self.thresholds.of(watch.group)
+        elif standing.group is not None:
+            threshold = self.thresholds.of(standing.group)
             if seconds <= threshold:
                 server.pace.kept(seconds / threshold, attempt.sent, now)
-                watch.answered(seconds, threshold, now)
+                standing.answered(seconds, threshold, now)
             elif self._lag(attempt.sent, now) <= OWN_SHARE * threshold:
-                watch.answered(seconds, threshold, now)
+                standing.answered(seconds, threshold, now)
                 if was != LATE:
                     self._breached(server, attempt, seconds / threshold, now)
 
@@ -241,13 +237,13 @@ class Promises:
 
     def ended(self, attempt: Attempt) -> None:
         """The try is over, with an answer or without."""
-        watch = attempt.watch
-        if watch is None:
+        standing = attempt.standing
+        if standing is None:
             return
-        attempt.watch = None
+        attempt.standing = None
         if attempt.stage == LATE:
-            watch.late -= 1
-        if watch.plain:
+            standing.late -= 1
+        if standing.plain:
             self.plain -= 1
 
     def passed(self, transaction: Transaction, origin: Origin) -> None:
@@ -272,9 +268,9 @@ class Promises:
 
     def _canary(self, server: _Server, attempt: Attempt, seconds: float, now: float) -> None:
         """While a group keeps away from a server, plain transactions show how it does."""
-        for watch in server.watches.values():
-            if not watch.plain and watch.group is not None and watch.over(now):
-                part = seconds / self.thresholds.of(watch.group)
+        for standing in server.standings.values():
+            if not standing.plain and standing.group is not None and standing.over(now):
+                part = seconds / self.thresholds.of(standing.group)
                 if part > 1.0:
                     self._breached(server, attempt, part, now)
                 return
@@ -302,11 +298,11 @@ class Promises:
     def _late(self, name: str, due: deque[tuple[float, Attempt]], now: float) -> None:
         """The first of them was to have its answer by now."""
         attempt = due.popleft()[1]
-        watch = attempt.watch
-        if watch is None or attempt.stage == HEARD:
+        standing = attempt.standing
+        if standing is None or attempt.stage == HEARD:
             return
-        assert watch.group is not None
-        server, threshold = self._servers[attempt.member], self.thresholds.of(watch.group)
+        assert standing.group is not None
+        server, threshold = self._servers[attempt.member], self.thresholds.of(standing.group)
         seconds = now - attempt.sent
         if (
             attempt.member.waits_for(attempt)
@@ -315,7 +311,7 @@ class Promises:
             and self._lag(now - threshold, now) <= OWN_SHARE * threshold
         ):
             attempt.stage = LATE
-            watch.late += 1
+            standing.late += 1
             self._breached(server, attempt, seconds / threshold, now)
         else:  # it waits for a link, its client, a server that has just begun, or for us
             due.append((now + threshold, attempt))

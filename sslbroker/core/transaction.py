@@ -23,7 +23,7 @@ from .members import Member
 from .storage import Stored
 
 if TYPE_CHECKING:
-    from .watches import Watch
+    from .standing import Standing
 
 
 class State(Enum):
@@ -102,8 +102,8 @@ class Attempt:
         "reused",
         "sent",
         "stage",
+        "standing",
         "status",
-        "watch",
         "wrote",
     )
 
@@ -112,7 +112,7 @@ class Attempt:
         self.began = now
         # For who watches over response times (`promises`), where anybody does:
         self.load = 0  # other tries that its server had under way when it began
-        self.watch: Watch | None = None
+        self.standing: Standing | None = None
         self.stage = 0  # what is known of its answer
         self.sent = 0.0  # the request, so far as it had been received, was written
         self.first_byte = 0.0

@@ -87,11 +87,8 @@ def play(
     members = [Member(Server(f"10.0.0.{number}:80", maximum_transactions=limit)) for number in range(servers)]
     group = Group("gold", (), 5, threshold)
     figures = PoolFigures("pool", "http", [member.figures for member in members])
-    promises = (
-        Promises(members, settings, Thresholds((group,), members), figures, lambda since, now: 0.0)
-        if paced
-        else None
-    )
+    thresholds = Thresholds((group,), members)
+    promises = Promises(members, settings, thresholds, figures, lambda since, now: 0.0) if paced else None
     choosing = Choosing(members, LeastTime(Random(7)), promises)
     secure, plain = Origin("203.0.113.7", secure=True), Origin("198.51.100.7")
     secure.group = group
@@ -125,6 +122,7 @@ def play(
             if is_secure:
                 promises.waited(group, now - came, attempt.began - came, now)
         member.ended(attempt)
+        thresholds.heard(member, now - attempt.sent, attempt.load, now)
         if promises is not None:
             promises.ended(attempt)
         secures.discard(attempt)

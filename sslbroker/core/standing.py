@@ -9,7 +9,6 @@ group is promised, and to count. Times are seconds of the clock that `now` is of
 from __future__ import annotations
 
 from ..settings import Group
-from .response_times import ResponseTimes
 
 #: The weight of one answer in the mean, and the seconds without one after which it is forgotten.
 WEIGHT, MEMORY = 0.25, 1.0
@@ -18,16 +17,14 @@ WEIGHT, MEMORY = 0.25, 1.0
 FIRST_REST, LONGEST_REST = 0.25, 8.0
 
 
-class Watch:
-    """The tries of one group, plain or secure ones, at one server."""
+class Standing:
+    """How one group stands at one server, with its plain or with its secure tries."""
 
-    __slots__ = ("_at", "_mean", "_rest", "_until", "group", "late", "plain", "times")
+    __slots__ = ("_at", "_mean", "_rest", "_until", "group", "late", "plain")
 
-    def __init__(self, group: Group | None, plain: bool, times: ResponseTimes) -> None:
-        """`times` are those of all tries of the group there."""
+    def __init__(self, group: Group | None, plain: bool) -> None:
         self.group = group
         self.plain = plain
-        self.times = times
         self.late = 0  # tries that are slower than promised, and have no answer
         self._mean = 0.0
         self._at = 0.0
