@@ -29,8 +29,9 @@ from .transaction import Attempt, Transaction
 #: Seconds without a secure transaction of a group after which nothing is held back.
 SECURE_LATELY = 1.0
 
-#: A sample is no breach when the broker's own event loop was busy for this part of the threshold.
-OWN_SHARE = 0.25
+#: A sample is no breach when the broker's own event loop was busy for this part of the threshold, unless it
+#: is slower than promised by so many times that: then the server is slow, too.
+OWN_SHARE, OWN_TIMES = 0.25, 4.0
 
 #: The queue is to blame when so many of a group's transactions are too slow only because they waited.
 QUEUED_SHARE, QUEUED_WEIGHT = 0.1, 1 / 32
@@ -222,7 +223,7 @@ class Promises:
             if seconds <= threshold:
                 server.pace.kept(seconds / threshold, attempt.sent, now)
                 standing.answered(seconds, threshold, now)
-            elif self._lag(attempt.sent, now) <= OWN_SHARE * threshold:
+            elif not self._ours(seconds, threshold, now):
                 standing.answered(seconds, threshold, now)
                 if was != LATE:
                     self._breached(server, attempt, seconds / threshold, now)
@@ -257,7 +258,7 @@ class Promises:
         for so many: is the queue the cause when that is too long?"""
         threshold, name = self.thresholds.of(group), group.name
         guilty = client_time > threshold >= client_time - queued
-        if guilty and self._lag(now - client_time, now) > OWN_SHARE * threshold:
+        if guilty and self._ours(client_time, threshold, now):
             return
         share = self._queued.get(name, 0.0)
         self._queued[name] = share = share + ((1.0 if guilty else 0.0) - share) * QUEUED_WEIGHT
@@ -308,13 +309,18 @@ class Promises:
             attempt.member.waits_for(attempt)
             and seconds >= threshold
             and self.thresholds.warm(attempt.member)
-            and self._lag(now - threshold, now) <= OWN_SHARE * threshold
+            and not self._ours(seconds, threshold, now)
         ):
             attempt.stage = LATE
             standing.late += 1
             self._breached(server, attempt, seconds / threshold, now)
         else:  # it waits for a link, its client, a server that has just begun, or for us
             due.append((now + threshold, attempt))
+
+    def _ours(self, seconds: float, threshold: float, now: float) -> bool:
+        """Are so many seconds until now, which are too many, due to our own event loop?"""
+        lag = self._lag(now - seconds, now)
+        return lag > OWN_SHARE * threshold and seconds - threshold <= OWN_TIMES * lag
 
     def _fade(self, now: float) -> None:
         left = exp((self._counted - now) / SHARE_MEMORY)
