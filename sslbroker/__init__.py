@@ -18,7 +18,7 @@ from .settings import Configuration
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .interfaces import IBackendProtocol, IBalancer, IObserver, IResponseClassifier
+    from .interfaces import IBackendProtocol, IBalancer, IGroups, IObserver, IResponseClassifier
 
 __all__ = ["Configuration", "__version__", "application"]
 
@@ -30,18 +30,25 @@ def application(
     balancers: Mapping[str, IBalancer] | None = None,
     classifiers: Mapping[str, IResponseClassifier] | None = None,
     observers: Sequence[IObserver] = (),
+    groups: Sequence[IGroups] = (),
 ) -> Any:
     """For the end of a ``.tac`` file: ``application = sslbroker.application(Configuration(…))``.
 
     `configuration` may be the path of a TOML file, too.
     `protocols` can be named in it, beside those of plugins. `balancers` and `classifiers` are for the pools
     that they are given for, by name, in place of what the configuration says. `observers` hear
-    of every transaction. The running broker is the application's service of the name "broker".
+    of every transaction. `groups` are asked for the group of a client, before plugins. The running broker is
+    the application's service of the name "broker".
 
     Ends the process with one message for each problem and exit code 1 when it cannot start.
     """
     from .service import application as build
 
     return build(
-        configuration, protocols=protocols, balancers=balancers, classifiers=classifiers, observers=observers
+        configuration,
+        protocols=protocols,
+        balancers=balancers,
+        classifiers=classifiers,
+        observers=observers,
+        groups=groups,
     )

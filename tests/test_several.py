@@ -85,6 +85,7 @@ class Operator(LineOnlyReceiver):
 
 server, other = (ports.bind("tcp:0:interface=127.0.0.1") for _ in range(2))
 here = Path(sys.argv[1])
+(here / "gold.txt").write_text("192.0.2.0/24")
 made = broker(Configuration(
     listeners=(Listener("http", "tcp:0:interface=127.0.0.1", "shop"),
                Listener("local", f"unix:{here / 'local'}:mode=600", "shop"),
@@ -92,6 +93,7 @@ made = broker(Configuration(
     pools=(Pool("shop", (Server(server.address), Server("127.0.0.1:9"))),
            Pool("checked", (Server(server.address), Server(other.address)), balance="round-robin",
                 slow_start=0.0, health=Health("/up", interval=0.1, rise=1, fall=1))),
+    groups=(Group("gold", (), 5, files=(here / "gold.txt",)),),
     log=Log(str(here / "access.log")),
     admin=Admin("tcp:0:interface=127.0.0.1"),
     broker=Broker(workers=2, drain_timeout=2.0, worker_timeout=float(sys.argv[2]),
@@ -252,6 +254,28 @@ class Running(Started):
         self.assertEqual(self.ask(20), [200] * 20)
         self.assertEqual(self.operate("clear_pin", "shop", server), ["done", None])
         self.assertEqual(self.operate("reload_certificates"), ["done", None])
+
+    def test_groups_are_read_anew_by_every_worker_and_for_later_ones(self) -> None:
+        log = self.folder / "access.log"
+
+        def groups() -> set[Any]:
+            before = len(log.read_text().splitlines())
+            self.ask(20)
+            self.until(lambda: len(log.read_text().splitlines()) == before + 20)
+            return {json.loads(line)["group"] for line in log.read_text().splitlines()[before:]}
+
+        self.assertEqual(groups(), {None})
+        (self.folder / "gold.txt").write_text("127.0.0.0/8")
+        self.assertEqual(self.operate("reload_groups")[0], "done")
+        self.until(lambda: groups() == {"gold"})
+        os.kill(min(self.pids()), signal.SIGKILL)
+        self.until(lambda: len(self.pids()) == 2 and sum(w["restarts"] for w in self.serving()) == 1)
+        self.assertEqual(groups(), {"gold"})
+        (self.folder / "gold.txt").write_text("everybody")
+        os.kill(self.program.pid, signal.SIGHUP)
+        self.until(lambda: "kept as it was: groups.gold.files[0]: " in (self.folder / "log").read_text())
+        self.assertEqual(groups(), {"gold"})
+        self.assertEqual((self.folder / "log").read_text().count("kept as it was"), 1)
 
     def test_observers_of_the_program_are_in_each_worker_with_all_that_a_reactor_does(self) -> None:
         self.get(self.address, "/program")

@@ -36,7 +36,7 @@ def section(heading: str) -> str:
 class Document(SynchronousTestCase):
     def test_every_method_of_the_running_broker_is_there_as_it_is_told(self) -> None:
         told = re.findall(r"^\| `(\w+)\((.*?)\)", section("The running broker"), flags=re.MULTILINE)
-        self.assertEqual(len(told), 9)
+        self.assertEqual(len(told), 10)
         for name, arguments in told:
             for kind in (BrokerService, Several):
                 signature = inspect.signature(getattr(kind, name))
@@ -74,7 +74,7 @@ class Document(SynchronousTestCase):
     def test_the_plugins_can_be_named_and_do_what_they_say(self) -> None:
         defined: dict[str, Any] = {}
         exec(examples("python")[1], defined)
-        plugins = [defined["nearby"], defined["strict"], defined["count"]]
+        plugins = [defined["nearby"], defined["strict"], defined["count"], defined["inside"]]
         self.patch(extensions, "getPlugins", lambda sort, _: [one for one in plugins if sort.providedBy(one)])
         known = extensions.extensions()
         settings = config.from_dict(
@@ -89,6 +89,9 @@ class Document(SynchronousTestCase):
         pool = service.pools["shop"]
         self.assertTrue(pool.judge.classifier.failing(SimpleNamespace(status=404)))
         self.assertEqual(service.prepared.observers, [defined["count"]])
+        assert service.grouping is not None
+        self.assertIs(service.grouping(Origin("10.1.0.7"), ""), settings.groups[0])
+        self.assertIs(service.grouping(Origin("192.0.2.1"), ""), None)
         far, near = (Member(Server(address)) for address in ("10.2.0.1:9001", "10.1.0.1:9001"))
         balancer = service.prepared.pools["shop"].balancer
         assert balancer is not None

@@ -15,6 +15,7 @@ from sslbroker.errors import StartError
 from sslbroker.interfaces import IGroups, Origin
 from sslbroker.settings import Group, ListenerTLS
 
+from ..files import folder
 from ..memory import BrokerCase, Peer
 from .authorities import root
 
@@ -126,8 +127,7 @@ class EndToEnd(Case):
             self.assertNotIn("gold", self.request)
 
     def test_by_a_certificate(self) -> None:
-        directory = Path(self.mktemp())
-        directory.mkdir()
+        directory = folder(self)
         authority = root()
         ca = authority.write(directory / "ca.pem")
         self.start(
@@ -144,7 +144,7 @@ class EndToEnd(Case):
 
 class Anew(Case):
     def begin(self, content: str = "10.1.0.0/16", **more: Any) -> None:
-        self.file = Path(self.mktemp())
+        self.file = folder(self) / "silver.txt"
         self.file.write_text(content)
         self.start(servers=1, groups=groups(self.file), **more)
 
