@@ -214,6 +214,7 @@ class Pool:
     balance: str = "least-time"  # or a plugin's name
     hash_cookie: str = ""  # for "hash": the cookie whose value counts; "": the client's address
     slow_start: float = 10.0  # seconds in which a server that is back gets its full share
+    maximum_transactions: int = 0  # of all servers together; 0: no limit
     classifier: str = ""  # a plugin's name; "": the protocol's own
     trusted: tuple[Network, ...] = ()  # servers that are brokers: how often they tried is believed
     tls: LinkTLS | None = None

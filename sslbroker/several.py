@@ -90,12 +90,7 @@ class Several(OperatedService):
         counted = [ProcessCounts(), *parts(broker.figures), self.log_counts]
         self._findings = Findings(self.pools, broker.prepared.pins, reactor, self._pinned)
         self._checks = Checks(self.pools, reactor, partial(self.changed, "health"))
-        limits = {
-            (name, member.address, kind): limit
-            for name, pool in self.pools.items()
-            for member in pool.members
-            for kind, limit in lent.limits(member).items()
-        }
+        limits = {limit.key: limit.total for limit in lent.limits(self.pools)}
         self._totals = Totals(counted)
         self._workers = Workers(
             reactor,

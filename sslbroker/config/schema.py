@@ -195,6 +195,7 @@ POOL = Table(
     balance=Extension("balancing", "a balancing plugin"),
     hash_cookie=Word(TOKEN, "the name of a cookie", empty=True),
     slow_start=Duration("0s", "1h"),
+    maximum_transactions=Count(0, 1_000_000),
     classifier=Extension("classification", "a classification plugin", empty=True),
     trusted=NETWORKS,
     tls=LINK_TLS,

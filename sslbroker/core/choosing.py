@@ -14,6 +14,7 @@ from ..errors import NoServer
 from ..interfaces import Origin
 from .balancing import Balancer
 from .members import DOUBTS, UNREACHABLE, Member
+from .pool_limit import PoolLimit
 from .promises import Promises
 
 _MAY_RETURN = DOUBTS | {UNREACHABLE}
@@ -36,6 +37,7 @@ class Choosing:
         "_balancer",
         "_doubted",
         "_keys",
+        "_limit",
         "_limited",
         "_members",
         "_open",
@@ -46,12 +48,18 @@ class Choosing:
     )
 
     def __init__(
-        self, members: Sequence[Member], balancer: Balancer, promises: Promises | None = None
+        self,
+        members: Sequence[Member],
+        balancer: Balancer,
+        promises: Promises | None = None,
+        limit: PoolLimit | None = None,
     ) -> None:
-        """`promises` say where plain transactions have room, and where secure ones are served in time."""
+        """`promises` say where plain transactions have room, and where secure ones are served in time;
+        `limit` is that of the pool, beside those of its members."""
         self._members = members
         self._balancer = balancer
         self._promises = promises
+        self._limit = limit
         self._keys = {member.key: member for member in members}
         self._open: Sequence[Member] = ()  # or those that stand for open ones
         self._ready: Sequence[Member] = ()  # the open ones that take whoever is new
@@ -84,7 +92,7 @@ class Choosing:
         if stuck:
             member = self._keys.get(stuck)
             if member is not None and (member.open or member in self._open) and member not in used:
-                return member if member.has_place() and self._suits(member, origin, now) else None
+                return member if self._has_place(member) and self._suits(member, origin, now) else None
         if used:
             members = (
                 [member for member in members if member not in used]
@@ -98,6 +106,8 @@ class Choosing:
             if self._outage:
                 return None
             raise NoServer(self.why_none())
+        if self._limit is not None and not self._limit.has_place():
+            return None
         if self._promises is not None:
             members = self._promises.suitable(members, origin, now, now if since is None else since)
             if not members:
@@ -120,18 +130,23 @@ class Choosing:
         """May `choose` say that waiting helps?"""
         if self._stale:
             self._look()
-        return self._limited or self._outage or self._promises is not None
+        return self._limited or self._outage or self._promises is not None or self._limit is not None
 
     def _suits(self, member: Member, origin: Origin, now: float) -> bool:
         """May a client that is stuck to it go there now? A secure one always does."""
         promises = self._promises
         return promises is None or origin.secure or bool(promises.suitable((member,), origin, now, now))
 
+    @property
+    def full(self) -> bool:
+        """Has the pool as many transactions as it may have, whatever its servers have?"""
+        return self._limit is not None and self._limit.reached
+
     def takes(self, member: Member) -> bool:
         """May this one be chosen by somebody, now?"""
         if self._stale:
             self._look()
-        return (member in self._open or member in self._doubted) and member.has_place()
+        return (member in self._open or member in self._doubted) and self._has_place(member)
 
     def worth_asking(self) -> bool:
         """May `choose` have another answer than to wait?
@@ -143,7 +158,12 @@ class Choosing:
         if self._outage:
             return False
         several = (*self._open, *self._doubted)
-        return any(member.has_place() for member in several) or all(member.draining for member in self._open)
+        if (self._limit is None or self._limit.has_place()) and any(one.has_place() for one in several):
+            return True
+        return all(member.draining for member in self._open)
+
+    def _has_place(self, member: Member) -> bool:
+        return (self._limit is None or self._limit.has_place()) and member.has_place()
 
     def _changed(self) -> None:
         self._stale = True

@@ -202,7 +202,10 @@ class Places:
     def _full(self, waiter: Waiter) -> NoServer:
         if waiter.held:
             return self._shed(f"{self._pacing.queue} plain transactions wait")
-        what = "no server can be reached" if self._choosing.outage else "every server is at its limit"
+        if self._choosing.outage:
+            what = "no server can be reached"
+        else:
+            what = "the pool is at its limit" if self._choosing.full else "every server is at its limit"
         return QueueFull(f"{what}, and {self._settings.length} transactions wait")
 
     def _shed(self, why: str) -> HeldBack:
@@ -219,7 +222,7 @@ class Places:
         elif self._choosing.outage:
             what, why = "no server could be reached", f": {self._choosing.why_none()}"
         else:
-            what = "no place at any server"
+            what = "no place in the pool" if self._choosing.full else "no place at any server"
         self._fail(waiter, QueueTimeout(f"{what} {within}{why}"))
 
     def _served(self, waiter: Waiter, member: Member, now: float) -> None:

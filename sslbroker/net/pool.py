@@ -24,6 +24,7 @@ from ..core.figures import PoolFigures
 from ..core.health import Health
 from ..core.members import UNHEALTHY, Member
 from ..core.pacing import STEP
+from ..core.pool_limit import PoolLimit
 from ..core.promises import Promises
 from ..core.steps import Steps
 from ..core.storage import Storage
@@ -126,8 +127,11 @@ class Pool:
         self.measured = rules if self.promises is not None and IMeasured.providedBy(rules) else None
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
+        most = settings.maximum_transactions
+        #: Of all its servers together; None: there is none.
+        self.limit = PoolLimit(self.members, most) if most else None
         law = balancer or BALANCERS[settings.balance]()
-        self._choosing = choosing = Choosing(self.members, law, self.promises)
+        self._choosing = choosing = Choosing(self.members, law, self.promises, self.limit)
         self.places = Places(
             self.members, choosing, settings.queue, self.figures, clock, self.promises, settings.pacing
         )

@@ -1,6 +1,6 @@
-"""Places at servers with a limit, lent to workers: the parent's side.
+"""Places at servers and in pools with a limit, lent to workers: the parent's side.
 
-Decides which worker may use how many of a server's places. Invariant: the places that are lent never are
+Decides which worker may use how many of these places. Invariant: the places that are lent never are
 more than there are, whoever dies or answers late: what a worker has been asked to give back is its own until
 it says so. Each worker begins with an equal share; who needs more gets half of what nobody has; when there
 is nothing left, the others are asked for what they do not use, and for one that has less than its share those
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Key = tuple[str, str, str]  # pool, address of the server, "transactions" or "links"
+Key = tuple[str, str, str]  # pool, address of the server ("": the whole pool), "transactions" or "links"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ Word = Grant | Recall
 
 
 class Leases:
-    """All limits of all servers. A worker is known by a number that no other one ever has."""
+    """All limits of all servers and pools. A worker is known by a number that no other one ever has."""
 
     def __init__(self, limits: Mapping[Key, int], workers: int) -> None:
         self._servers = {key: _Places(key, total, workers) for key, total in limits.items()}
@@ -64,7 +64,7 @@ class Leases:
 
 
 class _Places:
-    """Those of one server."""
+    """Those of one server, or of one pool."""
 
     def __init__(self, key: Key, total: int, workers: int) -> None:
         self._key = key

@@ -1,4 +1,4 @@
-"""Places at servers with a limit, lent to workers: a worker's side.
+"""Places at servers and in pools with a limit, lent to workers: a worker's side.
 
 Decides what a worker gives back when the parent asks for it, and when it asks for more. Invariant: a place in
 use is never given back; of those that it has, a worker keeps one for itself, so that it goes on, if slowly.
@@ -7,30 +7,76 @@ Refuses to know which other worker needs the places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.members import LINKS, TRANSACTIONS, Member
+from ..core.pool_limit import PoolLimit
 from .leases import Key
 
 #: Seconds between two questions for more places at the same server: the first one may be on its way.
 PATIENCE = 0.05
 
 
-class _Links(Protocol):
-    """The links to a member (`net.links.Links`)."""
-
-    member: Member
-
-    def trim(self) -> None: ...
+#: In a key, in place of a server's address: the whole pool.
+ALL_SERVERS = ""
 
 
-def limits(member: Member) -> dict[str, int]:
-    """The limits that the configuration gives this server, by kind."""
-    settings = member.settings
-    both = {TRANSACTIONS: settings.maximum_transactions, LINKS: settings.maximum_links}
-    return {kind: limit for kind, limit in both.items() if limit}
+class Limit:
+    """How many there may be of something. A worker has a part of that."""
+
+    def __init__(
+        self,
+        key: Key,
+        total: int,
+        of: Member | PoolLimit,
+        used: Callable[[], int],
+        allow: Callable[[int], None],
+    ) -> None:
+        self.key = key
+        self.total = total
+        self.of = of  # who tells that it lacks places
+        self.used = used  # how many there are
+        self.allow = allow  # so many there may be
+
+
+def limits(pools: Mapping[str, Any]) -> Iterator[Limit]:
+    """All limits of these pools (`net.pool`) and of their servers, as the configuration gives them."""
+    for name, pool in pools.items():
+        if pool.limit is not None:
+            yield _of_pool((name, ALL_SERVERS, TRANSACTIONS), pool.limit)
+        for links in pool.links.values():
+            member = links.member
+            settings = member.settings
+            if settings.maximum_transactions:
+                yield _of_transactions((name, member.address, TRANSACTIONS), member)
+            if settings.maximum_links:
+                yield _of_links((name, member.address, LINKS), links)
+
+
+def _of_pool(key: Key, limit: PoolLimit) -> Limit:
+    def allow(most: int) -> None:
+        limit.most = most
+
+    return Limit(key, limit.total, limit, lambda: limit.outstanding, allow)
+
+
+def _of_transactions(key: Key, member: Member) -> Limit:
+    def allow(most: int) -> None:
+        member.most_transactions = most
+
+    return Limit(key, member.settings.maximum_transactions, member, lambda: member.outstanding, allow)
+
+
+def _of_links(key: Key, links: Any) -> Limit:
+    member = links.member
+
+    def allow(most: int) -> None:
+        member.most_links = most
+        links.trim()
+
+    return Limit(key, member.settings.maximum_links, member, lambda: member.figures.links, allow)
 
 
 class Lent:
@@ -48,14 +94,11 @@ class Lent:
         self._give_back = give_back
         self._leases: dict[Key, Lease] = {}
         self._owing: set[Key] = set()  # those that have more than they may use
-        for name, pool in pools.items():
-            for links in pool.links.values():
-                member = links.member
-                for kind in limits(member):
-                    key = (name, member.address, kind)
-                    self._leases[key] = Lease(links, kind, clock, partial(need, key))
-                    member.lacking = partial(self._lacking, name, member.address)
-                    pool.places.settle = self._settle
+        for limit in limits(pools):
+            pool, address, _ = limit.key
+            self._leases[limit.key] = Lease(limit, clock, partial(need, limit.key))
+            limit.of.lacking = partial(self._lacking, pool, address)
+            pools[pool].places.settle = self._settle
 
     def granted(self, key: Key, places: int) -> None:
         """So many more."""
@@ -85,18 +128,16 @@ class Lent:
 
 
 class Lease:
-    """The places of one kind that this worker has at one server."""
+    """The places of one kind that this worker has, at one server or in one pool."""
 
-    def __init__(self, links: _Links, kind: str, clock: Any, need: Callable[[], None]) -> None:
-        self._links = links
-        self._member = links.member
-        self._transactions = kind == TRANSACTIONS
+    def __init__(self, limit: Limit, clock: Any, need: Callable[[], None]) -> None:
+        self._of = limit
         self._clock = clock
         self._need = need
         self._asked = float("-inf")
         self._held = 0  # as the parent knows
         self._limit = 0  # of them, those that may be used
-        self._apply()
+        self._of.allow(self._limit)
 
     @property
     def owing(self) -> bool:
@@ -115,31 +156,20 @@ class Lease:
         self._held += places
         self._limit = self._held
         self._asked = float("-inf")
-        self._apply()
+        self._of.allow(self._limit)
 
     def recalled(self, most: int) -> int:
         """Others need places: what is above `most`, and half of what is below and not used, may not be used
         any more. How many are given back at once."""
-        used, limit = self._used(), min(self._limit, most)
+        used, limit = self._of.used(), min(self._limit, most)
         if used < limit:
             limit = used + (limit - used) // 2
         self._limit = min(self._limit, max(1, limit))
-        self._apply()
+        self._of.allow(self._limit)
         return self.freed()
 
     def freed(self) -> int:
         """How many of those that are to be given back are in use no longer, and go now."""
-        places = max(0, self._held - max(self._limit, self._used()))
+        places = max(0, self._held - max(self._limit, self._of.used()))
         self._held -= places
         return places
-
-    def _used(self) -> int:
-        figures = self._member.figures
-        return figures.outstanding if self._transactions else figures.links
-
-    def _apply(self) -> None:
-        if self._transactions:
-            self._member.most_transactions = self._limit
-        else:
-            self._member.most_links = self._limit
-            self._links.trim()

@@ -12,13 +12,13 @@ with anybody but a forked process of one's own.
 | parent | `Regroup` | the files of groups are well: read them anew |
 | parent | `Alive` | do you answer? The answer: no more than that |
 | parent | `Report` | tell all figures that have changed; answered when they are on their way |
-| parent | `Allow` | so many places more at a server are yours |
+| parent | `Allow` | so many places more at a server, or in a pool, are yours |
 | parent | `Recall` | others need places: give back what you do not use. The answer: how many at once |
 | parent | `Look` | another has found out what a server speaks: see the pins |
 | parent | `Drain`, `End` | let transactions end, and end; end what is left now |
 | worker | `Figures` | rows of figures that have changed since it last told |
 | worker | `Said` | a line for the log |
-| worker | `Need`, `GiveBack` | it could use more places at a server; some it was to give back are free |
+| worker | `Need`, `GiveBack` | it could use more places; some it was to give back are free |
 | worker | `Find` | what does this server speak? |
 | worker | `Leave` | it was told to end by itself: another one shall have its slot |
 """

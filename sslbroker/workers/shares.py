@@ -2,7 +2,7 @@
 
 Decides the division: what is counted or stored by each worker for itself is divided among them, rounded so
 that their sum is not above the whole where that is possible. Invariant: with one worker it is the
-configuration itself. Refuses to divide places at servers, which are leased: `leases` does that.
+configuration itself. Refuses to divide places at servers and in pools, which are leased: `leases` does that.
 """
 
 from __future__ import annotations
@@ -35,14 +35,20 @@ def problems(configuration: Configuration) -> Iterator[Problem]:
     shown = f"{workers}" if configuration.broker.workers == workers else f'{workers} ("auto" on this machine)'
     if not sys.platform.startswith("linux"):
         yield Problem("broker.workers", shown, "1", "only Linux gives each of them a share of the clients")
+    for place, limit in _limits(configuration):
+        if 0 < limit < workers:
+            expected = f"a place for each worker, of whom there are {shown}, or 0"
+            yield Problem(place, str(limit), expected, "or set broker.workers lower")
+
+
+def _limits(configuration: Configuration) -> Iterator[tuple[str, int]]:
+    """What is leased to workers: where the configuration says it, and how many there are."""
     for pool in configuration.pools:
+        place = steps("pools", pool.name)
+        yield f"{place}.maximum_transactions", pool.maximum_transactions
         for index, server in enumerate(pool.servers):
-            for key in ("maximum_transactions", "maximum_links"):
-                limit = getattr(server, key)
-                if 0 < limit < workers:
-                    place = f"{steps('pools', pool.name, 'servers')}[{index}].{key}"
-                    expected = f"a place for each worker, of whom there are {shown}, or 0"
-                    yield Problem(place, str(limit), expected, "or set broker.workers lower")
+            yield f"{place}.servers[{index}].maximum_transactions", server.maximum_transactions
+            yield f"{place}.servers[{index}].maximum_links", server.maximum_links
 
 
 def of_worker(configuration: Configuration, workers: int) -> Configuration:

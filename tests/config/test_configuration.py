@@ -70,6 +70,7 @@ protocol = "http"
 balance = "hash"
 hash_cookie = "user"
 slow_start = "0s"
+maximum_transactions = 150
 continue_secure_link = "auto"
 trusted = ["10.0.0.0/8"]
 [[pools.shop.servers]]
@@ -191,6 +192,7 @@ def everything_built(base: Path) -> Configuration:
                 balance="hash",
                 hash_cookie="user",
                 slow_start=0,
+                maximum_transactions=150,
                 continue_secure_link="auto",
                 trusted=(ip_network("10.0.0.0/8"),),
                 servers=(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sslbroker.core.balancing import BALANCERS, RoundRobin
 from sslbroker.core.choosing import Choosing
 from sslbroker.core.members import EJECTED, Member
+from sslbroker.core.pool_limit import PoolLimit
 from sslbroker.errors import NoServer
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Server
@@ -45,10 +46,11 @@ def names(members: Sequence[Member]) -> str:
 class Case:
     """A pool of so many, and what its balancer is asked about."""
 
-    def __init__(self, count: int, **settings: int) -> None:
+    def __init__(self, count: int, limit: int = 0, **settings: int) -> None:
         self.members = pool(count, **settings)
         self.asked = Asked()
-        self.choosing = Choosing(self.members, self.asked)
+        self.limit = PoolLimit(self.members, limit) if limit else None
+        self.choosing = Choosing(self.members, self.asked, limit=self.limit)
 
     def choose(self, used: Sequence[Member] = (), stuck: str = "") -> Member | None:
         self.asked.about = ""
@@ -355,6 +357,42 @@ def test_waiting_does_not_help_when_who_has_places_is_barred() -> None:
     case.members[1].bar("down")
     with pytest.raises(NoServer):
         case.choose()
+
+
+def test_a_pool_at_its_limit_has_no_place_whatever_its_members_have() -> None:
+    case = Case(2, limit=2)
+    first, second = case.members
+    assert case.about() == "1 2"
+    assert case.choosing.waits
+    first.began("one", 0.0)
+    second.began("two", 0.0)
+    for stuck in ("", second.key):
+        assert case.choose(stuck=stuck) is None
+    assert case.choose([first]) is None
+    assert case.choosing.full
+    assert not case.choosing.takes(first)
+    assert not case.choosing.worth_asking()
+    first.ended("one")
+    assert not case.choosing.full
+    assert case.choosing.takes(second)
+    assert case.choosing.worth_asking()
+    assert case.choose(stuck=second.key) is second
+
+
+def test_a_pool_at_its_limit_still_says_when_there_is_no_server() -> None:
+    case = Case(1, limit=1)
+    case.members[0].began("one", 0.0)
+    case.members[0].draining = True
+    assert case.choosing.worth_asking()
+    case.members[0].bar("down")
+    with pytest.raises(NoServer):
+        case.choose()
+
+
+def test_a_pool_without_a_limit_is_never_full() -> None:
+    case = Case(1)
+    assert not case.choosing.full
+    assert not case.choosing.waits
 
 
 # --- what a balancer gives ---

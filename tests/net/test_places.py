@@ -367,6 +367,38 @@ class Waiting(Limited):
         self.answer(0)
         self.assertTrue(first.takes().endswith(b"ok"))
 
+    def test_a_limit_of_the_pool_is_one_beside_those_of_its_servers(self) -> None:
+        self.start(3, maximum_transactions=2, limits_of_servers={"maximum_transactions": 2})
+        clients = [self.asks() for _ in range(4)]
+        self.assertEqual((self.busy, self.pool.figures.queued), ([1, 1, 0], 2))
+        self.answer(0)
+        self.assertEqual((sum(self.busy), self.pool.figures.queued), (2, 1))
+        while sum(self.busy):
+            self.answer(next(number for number, busy in enumerate(self.busy) if busy))
+        self.assertEqual([client.takes()[-2:] for client in clients], [b"ok"] * 4)
+
+    def test_what_is_said_where_the_pool_is_at_its_limit(self) -> None:
+        self.start(2, maximum_transactions=1, queue=Queue(length=1, timeout=3.0))
+        self.asks()
+        choice = self.pool.choose((), None, Origin("192.0.2.1"), "")
+        assert isinstance(choice, Deferred)
+        with self.assertRaises(QueueFull) as full:
+            self.pool.choose((), None, Origin("192.0.2.1"), "")
+        self.assertEqual(full.exception.detail, "the pool is at its limit, and 1 transactions wait")
+        self.wait(3.1)
+        self.assertEqual(
+            self.failureResultOf(choice, QueueTimeout).value.detail, "no place in the pool within 3 s"
+        )
+        self.answer(0)
+
+    def test_another_try_takes_the_place_of_the_one_that_failed(self) -> None:
+        self.start(2, maximum_transactions=1)
+        self.servers[0].behaviour = "refuse"
+        client = self.asks()
+        self.assertEqual(self.busy, [0, 1])
+        self.answer(1)
+        self.assertTrue(client.takes().endswith(b"ok"))
+
     def test_a_limit_of_links_counts_those_that_are_idle_or_being_made(self) -> None:
         self.begin(servers=1, maximum_links=1)
         self.servers[0].behaviour = "wait"

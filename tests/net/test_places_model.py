@@ -21,6 +21,7 @@ from sslbroker.core.balancing import BALANCERS
 from sslbroker.core.choosing import Choosing
 from sslbroker.core.figures import PoolFigures
 from sslbroker.core.members import Member
+from sslbroker.core.pool_limit import PoolLimit
 from sslbroker.errors import NoServer, QueueFull
 from sslbroker.interfaces import Origin
 from sslbroker.net.places import Places
@@ -74,7 +75,10 @@ class World:
         ]
         self.figures = PoolFigures("shop", "http", [member.figures for member in self.members])
         self.length = random.choice((3, 10, 40))
-        choosing = Choosing(self.members, BALANCERS[random.choice(sorted(BALANCERS))]())
+        law = BALANCERS[random.choice(sorted(BALANCERS))]()
+        most = random.choice((0, 0, 2, 3))
+        self.limit = PoolLimit(self.members, most) if most else None
+        choosing = Choosing(self.members, law, limit=self.limit)
         settings = Queue(length=self.length, timeout=TIMEOUT)
         self.places = Places(self.members, choosing, settings, self.figures, self.clock)
         self.running: list[tuple[Member, object]] = []
@@ -125,6 +129,7 @@ class World:
             assert not self.outage
         else:
             if isinstance(chosen, Member):
+                assert self.has_place
                 assert not self.suits(chosen)
                 self.begins(chosen, used, stuck, group)
             else:
@@ -134,6 +139,7 @@ class World:
                 chosen.addErrback(self.wrong.append)
 
     def served(self, member: Member, waits: Waits) -> None:
+        assert self.has_place
         suits = self.suits(member)
         self.given += 1
         if waits is not max(suits, key=lambda one: one.priority):  # of equal ones it is the first
@@ -143,6 +149,12 @@ class World:
             self.given = 0
         self.waiting.remove(waits)
         self.begins(member, waits.used, waits.stuck, waits.group)
+
+    @property
+    def has_place(self) -> bool:
+        """So far as the pool's own limit goes."""
+        used = sum(member.figures.outstanding for member in self.members)
+        return self.limit is None or used < self.limit.total
 
     def suits(self, member: Member) -> list[Waits]:
         """Whom a place of this one suits, in the order of their coming."""
@@ -213,7 +225,7 @@ class World:
         for waits in self.waiting:
             eligible = self.eligible(waits.used, waits.stuck)
             assert eligible or self.outage, "it has no server left, and was not told"
-            assert not any(member.has_place() for member in eligible), "it was not woken"
+            assert not (self.has_place and any(member.has_place() for member in eligible)), "it was not woken"
             assert waits.until > self.clock.seconds()
 
 

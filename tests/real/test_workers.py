@@ -36,6 +36,7 @@ CLIENTS = 16
 CONFIGURATION = """
 [pools.shop]
 servers = [{servers}]
+{of_pool}
 [log]
 access = "{log}"
 [admin]
@@ -56,6 +57,7 @@ class Crew:
         certificates: Certificates,
         *,
         limit: str = "",
+        of_pool: str = "",
         log: str = "access.log",
         timeout: int = 30,
     ) -> None:
@@ -74,7 +76,12 @@ class Crew:
             text += TLS.format(name="https", certificate=certificates.server)
             servers = ", ".join(f'{{ address = "127.0.0.1:{port}"{limit} }}' for port in self.servers)
             text += CONFIGURATION.format(
-                servers=servers, admin=self.admin, workers=WORKERS, log=log, timeout=timeout
+                servers=servers,
+                of_pool=of_pool,
+                admin=self.admin,
+                workers=WORKERS,
+                log=log,
+                timeout=timeout,
             )
             self.broker = start_broker(directory, text, [self.https, self.http, self.admin])
             self._programs.enter_context(self.broker)
@@ -270,6 +277,25 @@ def test_a_limit_of_a_server_holds_for_all_workers(
         assert [told(port)["most_transactions"] for port in crew.servers] <= [WORKERS + 1] * 2
         # All places are used: 8 at once, 30 ms each.
         assert running.done > 0.6 * 2 * (WORKERS + 1) * 2 / 0.03
+    finally:
+        crew.close()
+
+
+def test_a_limit_of_a_pool_holds_for_all_workers(tmp_path: Path, certificates: Certificates) -> None:
+    crew = Crew(tmp_path, certificates, of_pool=f"maximum_transactions = {2 * WORKERS}")
+
+    def slow(client: Client, number: int) -> str:
+        status, _, _ = client.ask("/slow/30")
+        return "" if status == 200 else f"status {status}"
+
+    try:
+        with traffic(slow, crew.clients(24)) as running:
+            running.during(2)
+        assert running.errors == []
+        most = [told(port)["most_transactions"] for port in crew.servers]
+        assert max(most) <= 2 * WORKERS <= sum(most)
+        # All places are used: 6 at once, 30 ms each.
+        assert running.done > 0.6 * 2 * WORKERS * 2 / 0.03
     finally:
         crew.close()
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from sslbroker.core.members import LINKS, TRANSACTIONS, Member
+from sslbroker.core.pool_limit import PoolLimit
 from sslbroker.settings import Server
 from sslbroker.workers.leases import Grant, Key, Leases, Recall
-from sslbroker.workers.lent import PATIENCE, Lent, limits
+from sslbroker.workers.lent import ALL_SERVERS, PATIENCE, Lent, limits
 
 
 class Links:
@@ -32,18 +33,22 @@ class Links:
 class Worker:
     """A worker with one server, and what it tells its parent."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, most: int = 0) -> None:
         self.clock = Clock()
         self.links = Links(server)
         self.member = self.links.member
         self.freed = 0
         places = SimpleNamespace(settle=None, freed=self._freed)
-        pool = SimpleNamespace(places=places, links={self.member: self.links})
+        self.limit = PoolLimit([self.member], most) if most else None
+        self.pools = {
+            "shop": SimpleNamespace(places=places, links={self.member: self.links}, limit=self.limit)
+        }
+        self.limits = {limit.key: limit.total for limit in limits(self.pools)}
         self.places = places
         self.needed: list[Key] = []
         self.given: list[tuple[Key, int]] = []
         self.lent = Lent(
-            {"shop": pool}, self.clock, self.needed.append, lambda key, n: self.given.append((key, n))
+            self.pools, self.clock, self.needed.append, lambda key, n: self.given.append((key, n))
         )
 
     def _freed(self) -> None:
@@ -53,11 +58,12 @@ class Worker:
 SERVER = Server("a:1", maximum_transactions=10, maximum_links=8)
 TRIES: Key = ("shop", "a:1", TRANSACTIONS)
 LINKED: Key = ("shop", "a:1", LINKS)
+POOLED: Key = ("shop", ALL_SERVERS, TRANSACTIONS)
 
 
 def test_what_is_limited_is_lent() -> None:
-    assert limits(Member(SERVER)) == {TRANSACTIONS: 10, LINKS: 8}
-    assert limits(Member(Server("a:1"))) == {}
+    assert Worker(SERVER, 20).limits == {POOLED: 20, TRIES: 10, LINKED: 8}
+    assert Worker(Server("a:1")).limits == {}
 
 
 def test_no_place_is_there_before_it_is_granted() -> None:
@@ -128,6 +134,21 @@ def test_idle_links_are_closed_for_others() -> None:
     worker.member.figures.links_idle = 4
     assert worker.lent.recalled(LINKED, 2) == 2
     assert worker.member.figures.links_idle == 2
+
+
+def test_a_pool_has_places_as_its_servers_have() -> None:
+    worker = Worker(Server("a:1"), 20)
+    assert worker.limit is not None
+    assert not worker.limit.has_place()
+    assert worker.needed == [POOLED]
+    worker.lent.granted(POOLED, 2)
+    assert (worker.limit.has_place(), worker.limit.most, worker.limit.total) == (True, 2, 20)
+    worker.member.figures.outstanding = 2
+    assert worker.lent.recalled(POOLED, 1) == 0
+    assert worker.limit.most == 1
+    worker.member.figures.outstanding = 1
+    worker.places.settle()
+    assert worker.given == [(POOLED, 1)]
 
 
 WORKERS = 3

@@ -85,6 +85,21 @@ def test_a_server_with_fewer_places_than_there_are_workers_is_refused() -> None:
     assert problems(configuration(1, *servers)) == []
 
 
+def test_so_is_a_pool() -> None:
+    whole = configuration(3)
+    (pool,) = whole.pools
+    small = replace(whole, pools=(replace(pool, maximum_transactions=2),))
+    (one,) = problems(small)
+    assert one.startswith("pools.shop.maximum_transactions: found 2, expected a place for each worker")
+    assert problems(replace(whole, pools=(replace(pool, maximum_transactions=3),))) == []
+
+
+def test_the_limit_of_a_pool_is_not_divided_but_leased() -> None:
+    whole = configuration(3)
+    whole = replace(whole, pools=(replace(whole.pools[0], maximum_transactions=7),))
+    assert shares.of_worker(whole, 3).pools[0].maximum_transactions == 7
+
+
 def test_several_workers_are_for_linux() -> None:
     with mock.patch("sys.platform", "darwin"):
         (one,) = problems(configuration(2))

@@ -128,6 +128,18 @@ class Serving(Case):
             [("needs", KEY), ("needs", KEY), ("gave back", KEY, 0, True), ("gave back", KEY, 1, False)],
         )
 
+    def test_so_are_those_of_a_whole_pool(self) -> None:
+        key = ("shop", "", TRANSACTIONS)
+        limit = self.serving.limit
+        self.assertFalse(limit.has_place())
+        self.pipe.lend(Grant(1, key, 5))
+        self.wire.flush()
+        self.assertEqual((limit.has_place(), limit.most), (True, 5))
+        self.pipe.lend(Recall(1, key, 3))
+        self.wire.flush()
+        self.assertEqual(limit.most, 1)
+        self.assertEqual(self.heard[1:], [("needs", key), ("gave back", key, 4, True)])
+
     def test_the_parent_finds_out_what_a_server_speaks(self) -> None:
         self.wire.parent.found = succeed(Found(Finding.TLS, "it shook hands"))
         asked = self.serving.mode.probe()

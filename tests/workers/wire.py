@@ -12,6 +12,7 @@ from twisted.test.iosim import FakeTransport, IOPump, connect
 
 from sslbroker.core.figures import BrokerFigures, ListenerFigures, PoolFigures, StorageFigures
 from sslbroker.core.members import Member
+from sslbroker.core.pool_limit import PoolLimit
 from sslbroker.errors import StartError
 from sslbroker.settings import Server
 from sslbroker.workers.pipe import Pipe
@@ -41,7 +42,10 @@ class Serving:
         links = SimpleNamespace(member=member, mode=self.mode, trim=lambda: None)
         self.member = member
         self.places = SimpleNamespace(settle=None, freed=lambda: None)
-        pool = SimpleNamespace(links={member: links}, places=self.places, member=lambda address: member)
+        self.limit = PoolLimit([member], 20)
+        pool = SimpleNamespace(
+            links={member: links}, places=self.places, member=lambda address: member, limit=self.limit
+        )
         self.pools: Mapping[str, Any] = {"shop": pool}
 
     def serve(self, slot: int) -> None:
