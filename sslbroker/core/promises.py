@@ -25,6 +25,7 @@ from .pacing import STEP, Pace
 from .standing import Standing
 from .thresholds import Thresholds
 from .transaction import Attempt, Transaction
+from .watch import Watch
 
 #: Seconds without a secure transaction of a group after which nothing is held back.
 SECURE_LATELY = 1.0
@@ -84,6 +85,7 @@ class Promises:
         "_secure_at",
         "_servers",
         "_settings",
+        "_watch",
         "overload",
         "plain",
         "thresholds",
@@ -96,11 +98,14 @@ class Promises:
         thresholds: Thresholds,
         figures: PoolFigures,
         lag: Callable[[float, float], float],
+        watch: Watch | None = None,
     ) -> None:
-        """`lag` says for how many seconds at most the event loop was busy at once between two times."""
+        """`lag` says for how many seconds at most the event loop was busy at once between two times. `watch`
+        shows the server times of secure transactions, if anybody does."""
         self._settings = settings
         self._figures = figures
         self._lag = lag
+        self._watch = watch
         self.thresholds = thresholds
         #: The state of the broker as a whole, if anybody standings it.
         self.overload: Overload | None = None
@@ -187,6 +192,8 @@ class Promises:
         standing = server.standings.get((group.name if group is not None else "", plain))
         if standing is None:
             standing = server.standing(group, plain)
+            if not plain and self._watch is not None:
+                standing.times = self._watch.times(member, group)
         attempt.standing = standing
         server.pace.began(plain, load)
         self._pool.began(plain, load)
@@ -213,7 +220,9 @@ class Promises:
             return
         seconds = now - attempt.sent
         server = self._servers[attempt.member]
-        if not self.thresholds.warm(attempt.member):
+        if standing.times is not None:
+            standing.times.add(seconds, now)
+        if not self.thresholds.heard(attempt.member, seconds, attempt.load, now):
             return
         server.loads.add(attempt.load, seconds, now)
         if standing.plain:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import accumulate
 from math import ceil, exp, inf, log, sqrt
 
@@ -96,10 +97,16 @@ class ResponseTimes:
 
     def quantile(self, share: float, now: float) -> float | None:
         """At least this share (0 to 1) of the window's times was that short; None when there was none."""
+        several = self.quantiles((share,), now)
+        return several[0] if several else None
+
+    def quantiles(self, shares: Sequence[float], now: float) -> list[float]:
+        """Several of them; empty when there was none."""
         count = self.count(now)
         if not count:
-            return None
-        return _TOLD[bisect_left(list(accumulate(self._total)), max(1, ceil(share * count)))]
+            return []
+        totals = list(accumulate(self._total))
+        return [_TOLD[bisect_left(totals, max(1, ceil(share * count)))] for share in shares]
 
     def _turn(self, now: float) -> None:
         """Go on to the slice that `now` is in; what the window has left behind is forgotten."""

@@ -9,6 +9,7 @@ group is promised, and to count. Times are seconds of the clock that `now` is of
 from __future__ import annotations
 
 from ..settings import Group
+from .response_times import ResponseTimes
 
 #: The weight of one answer in the mean, and the seconds without one after which it is forgotten.
 WEIGHT, MEMORY = 0.25, 1.0
@@ -20,12 +21,13 @@ FIRST_REST, LONGEST_REST = 0.25, 8.0
 class Standing:
     """How one group stands at one server, with its plain or with its secure tries."""
 
-    __slots__ = ("_at", "_mean", "_rest", "_until", "group", "late", "plain")
+    __slots__ = ("_at", "_mean", "_rest", "_until", "group", "late", "plain", "times")
 
     def __init__(self, group: Group | None, plain: bool) -> None:
         self.group = group
         self.plain = plain
         self.late = 0  # tries that are slower than promised, and have no answer
+        self.times: ResponseTimes | None = None  # where its server times are shown from, if anywhere
         self._mean = 0.0
         self._at = 0.0
         self._until = 0.0

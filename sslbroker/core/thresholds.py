@@ -77,6 +77,10 @@ class Thresholds:
             return _NO_GROUP
         return self._seconds.get(group.name) or _promised(group)
 
+    def by_name(self, name: str) -> float:
+        """The same for a group of this name; "": clients in no group."""
+        return self._seconds[name] if name else _NO_GROUP
+
     def heard(self, member: Member, seconds: float, load: int, now: float) -> bool:
         """A try had a good answer, `seconds` after its request was sent; it had found `load` others there.
 

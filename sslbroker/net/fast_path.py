@@ -109,6 +109,8 @@ class FastTransaction:
         status = judge.status(response)
         if judge.failing(response):
             return False
+        promises, measured = pool.promises, pool.measured
+        counts = measured is None or measured.measured_answer(response)
         connection, member = self.connection, attempt.member
         now = pool.now()
         data = pool.short_cuts.send_response(
@@ -124,8 +126,11 @@ class FastTransaction:
         attempt.outcome = _OK
         member.answered(attempt, now - attempt.sent, True)
         member.ended(attempt)
-        if pool.promises is not None:
-            pool.promises.over(attempt, self.origin, now)
+        if promises is not None:
+            if counts:
+                promises.over(attempt, self.origin, now)
+            else:
+                promises.ended(attempt)
         pool.monitor.heard(attempt)
         try:
             link.leave(self.link_exchange, connection)

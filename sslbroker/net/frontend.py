@@ -24,6 +24,7 @@ from txaio.tx import as_future
 from ..core.figures import ListenerFigures, count, count_status
 from ..core.groups import SLICE
 from ..core.networks import Networks
+from ..core.promises import HEARD
 from ..errors import BrokerError
 from ..interfaces import GroupFields, IObserver, Origin
 from ..settings import Listener
@@ -174,16 +175,24 @@ class Frontend(Factory):
         figures.bytes_in += relay.upload.bytes_in
         figures.bytes_out += download.bytes_out
         count(figures.ends, transaction.end)
+        waited = transaction.waited()
         if download.response is not None:
-            figures.client_times.add(transaction.waited())
+            figures.client_times.add(waited)
             count_status(figures.statuses, self.pool.judge.status_told(download.response))
         if len(transaction.attempts) > 1:
             for attempt in transaction.attempts[:-1]:
                 if attempt.reason is not None:
                     count(self.pool.figures.failovers, attempt.reason.value)
+        watch = self.pool.watch
+        if watch is None:
+            promise = None
+        elif relay.measured:
+            promise = watch.ended(relay.origin, waited)
+        else:
+            promise = watch.promise(relay.origin)
         if self._observers:
             began = time.time() - (transaction.now - transaction.began)
-            self._tell(record(relay, self._identities(), began))
+            self._tell(record(relay, self._identities(), began, promise))
 
     def fast_ended(self, transaction: FastTransaction, response: Any, size: int) -> None:
         """The same for a fast transaction, which had this response, with so many bytes of content."""
@@ -205,11 +214,19 @@ class Frontend(Factory):
         figures, attempt = self.figures, transaction.attempt
         figures.bytes_out += size
         count(figures.ends, "ok")
-        figures.client_times.add(attempt.first_byte - attempt.began)
+        waited = attempt.first_byte - attempt.began
+        figures.client_times.add(waited)
         count_status(figures.statuses, attempt.status)
+        watch = self.pool.watch
+        if watch is None:
+            promise = None
+        elif attempt.stage == HEARD:
+            promise = watch.ended(transaction.origin, waited)
+        else:
+            promise = watch.promise(transaction.origin)
         if self._observers:
             began = now - (attempt.ended - attempt.began)
-            self._tell(fast_record(transaction, response, size, self._identities(), began))
+            self._tell(fast_record(transaction, response, size, self._identities(), began, promise))
 
     def refused(self, origin: Origin, error: BrokerError, answer: Any) -> None:
         """Something came that is no request; it is logged like one. `answer` is the message of its

@@ -1,8 +1,9 @@
 """Hears how every try ended, keeps the account of each server, and leaves out those that fail.
 
 Decides what is counted; who is left out, and for how long, is `core.health`'s decision, and here are its
-timers, one for each pool, and its lines in the log. Invariant: every try that began is heard once; no timer
-is left when the service has stopped. Refuses to choose servers, and to find out whether one can be reached.
+timers, one for each pool, and its lines in the log; `gauges` shows what was measured lately. Invariant:
+every try that began is heard once; no timer is left when the service has stopped. Refuses to choose servers,
+and to find out whether one can be reached.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..core.health import Health, Verdict
 from ..core.members import Member
 from ..core.transaction import Attempt
 from ..outcome import Cause
+from .gauges import Gauges
 
 _OK = Cause.OK
 
@@ -33,6 +35,7 @@ class MonitorService(Service):
     def __init__(self, clock: Any) -> None:
         self._clock = clock
         self._watched: dict[Member, _Watched] = {}
+        self.gauges = Gauges(clock)
 
     def watch(
         self, pool: str, members: Sequence[Member], health: Health, changed: Callable[[], None]
@@ -65,7 +68,12 @@ class MonitorService(Service):
         if attempts:
             self._watched[attempts[0].member].judged(attempts)
 
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]
+        self.gauges.start()
+
     def stopService(self) -> Deferred[None] | None:
+        self.gauges.stop()
         for watched in self._watched.values():
             watched.stop()
         return super().stopService()  # type: ignore[no-any-return,no-untyped-call]

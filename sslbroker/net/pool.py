@@ -30,6 +30,7 @@ from ..core.steps import Steps
 from ..core.storage import Storage
 from ..core.thresholds import Thresholds
 from ..core.transaction import Attempt
+from ..core.watch import Watch
 from ..interfaces import (
     IAnswerTimes,
     IBackendProtocol,
@@ -120,10 +121,14 @@ class Pool:
         )
         #: What groups of clients are promised; None: there are no groups, and nobody gives way to anybody.
         self.promises: Promises | None = None
+        #: And what they get.
+        self.watch: Watch | None = None
         if groups:
             thresholds = Thresholds(groups, self.members)
             worst = lag.worst if lag is not None else _not_busy
-            self.promises = Promises(self.members, settings.pacing, thresholds, self.figures, worst)
+            self.watch = watch = Watch(groups, self.members, self.figures, thresholds)
+            self.promises = Promises(self.members, settings.pacing, thresholds, self.figures, worst, watch)
+            monitor.gauges.watch(settings.name, watch)
         self.measured = rules if self.promises is not None and IMeasured.providedBy(rules) else None
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
+from ..core.watch import Promise
 from ..errors import BrokerError
 from ..interfaces import Origin
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 _log = Logger("sslbroker.record")
 
 
-def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
-    """The fields of `relay`'s transaction; `time` is when its head came, in seconds since the epoch."""
+def record(relay: Relay, identity: str, time: float, promise: Promise | None) -> Mapping[str, Any]:
+    """The fields of `relay`'s transaction; `time` is when its head came, in seconds since the epoch.
+
+    `promise` is None where no groups are configured."""
     transaction, download = relay.transaction, relay.download
     attempts = transaction.attempts
     return _fields(
@@ -40,11 +43,17 @@ def record(relay: Relay, identity: str, time: float) -> Mapping[str, Any]:
         transaction.end,
         relay.request,
         download.response,
+        promise,
     )
 
 
 def fast_record(
-    transaction: FastTransaction, response: Any, size: int, identity: str, time: float
+    transaction: FastTransaction,
+    response: Any,
+    size: int,
+    identity: str,
+    time: float,
+    promise: Promise | None,
 ) -> Mapping[str, Any]:
     """The same of a fast transaction, which had this response, with so many bytes of content."""
     tried = transaction.attempt.log_fields()
@@ -62,6 +71,7 @@ def fast_record(
         "ok",
         transaction.request,
         response,
+        promise,
     )
 
 
@@ -69,7 +79,8 @@ def refusal(
     pool: Pool, origin: Origin, error: BrokerError, answer: Any, identity: str, time: float
 ) -> Mapping[str, Any]:
     """The fields of what a client sent that could not be framed as a request."""
-    fields = _fields(time, identity, origin, pool, None, None, [], 0, 0, {}, error.end, None, answer)
+    promise = pool.watch.promise(origin) if pool.watch is not None else None
+    fields = _fields(time, identity, origin, pool, None, None, [], 0, 0, {}, error.end, None, answer, promise)
     fields["detail"] = error.detail
     return fields
 
@@ -88,6 +99,7 @@ def _fields(
     end: str,
     request: Any,
     response: Any,
+    promise: Promise | None,
 ) -> dict[str, Any]:
     group = origin.group
     fields = {
@@ -110,6 +122,9 @@ def _fields(
         "timings": timings,
         "end": end,
     }
+    if promise is not None:
+        threshold, fields["breach"] = promise
+        fields["threshold"] = round(threshold * 1e6) / 1e3
     try:
         fields.update(pool.rules.log_fields(request, response))
     except Exception:  # a line without them is better than none

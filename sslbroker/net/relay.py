@@ -67,6 +67,7 @@ class Relay:
         "exchange",
         "link",
         "link_kind",
+        "measured",
         "origin",
         "pool",
         "promises",
@@ -105,6 +106,8 @@ class Relay:
         self.tunnel = stream  # or since the final answer
         #: Who watches over its response times, if anybody does.
         self.promises = pool.promises if pool.promises is None or pool.counts(request, stream) else None
+        #: Does what its client waits for tell anything of what groups get?
+        self.measured = self.promises is not None
         within = pool.answer_times.answer_within(request) if pool.answer_times is not None else None
         #: Seconds without a byte after which a server is silent; 0.0: no limit.
         self.answer_time: float = pool.settings.failover.response_timeout if within is None else within
@@ -416,6 +419,7 @@ class Relay:
                 self.download.join(skip)
         else:
             self.tunnel = upgraded
+            self.measured = self.measured and not upgraded
             self.step(_ANSWERED)
 
     def _answered(self, attempt: Attempt, message: Any, now: float, good: bool) -> None:
@@ -426,6 +430,7 @@ class Relay:
             promises.answered(attempt, now, good)
         else:
             promises.ended(attempt)
+            self.measured = not good
 
     def _pass(self) -> None:
         self._forget_kept()

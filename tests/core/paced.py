@@ -122,7 +122,6 @@ def play(
             if is_secure:
                 promises.waited(group, now - came, attempt.began - came, now)
         member.ended(attempt)
-        thresholds.heard(member, now - attempt.sent, attempt.load, now)
         if promises is not None:
             promises.ended(attempt)
         secures.discard(attempt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 from hypothesis import given
@@ -18,7 +19,7 @@ from sslbroker.outcome import After
 from sslbroker.protocols.http.client_codec import ClientCodec
 from sslbroker.protocols.http.rules import HTTPRules, StatusClassifier
 from sslbroker.protocols.http.server_codec import ServerCodec
-from sslbroker.settings import Failover, Limits
+from sslbroker.settings import Failover, Group, Limits
 
 from ..memory import BrokerCase, Peer
 from .test_fuzz import MOVES as ALL_MOVES
@@ -128,6 +129,37 @@ class Both(BrokerCase):
         (connection,) = self.frontends["secure" if secure else "plain"].connections
         self.assertIs(type(connection.fast), FastTransaction if self.way else type(None))
         return client
+
+
+class OfGroups(Both):
+    """Clients of whom a time is promised."""
+
+    group = Group("gold", (ip_network("192.0.2.0/24"),), 5, 0.025)
+    events = OK.replace(b"\r\n\r\n", b"\r\nContent-Type: text/event-stream\r\n\r\n")
+
+    def test_what_groups_got_is_the_same(self) -> None:
+        def script() -> None:
+            for secure in (False, True):
+                client = self.client(secure)
+                for number in range(13):
+                    client.sends(GET)
+                    link = self.link()
+                    self.clock.advance(0.01 * (number % 4))
+                    link.sends(self.events if number == 12 else OK)
+                    self.clock.advance(0.02)
+            self.broker.monitor.gauges.start()
+            self.broker.monitor.gauges.stop()
+
+        saw = self.both(script, 25, groups=(self.group,))
+        told = [(record["group"], record["threshold"], record["breach"]) for record in saw["records"]]
+        late = [*(number % 4 == 3 for number in range(12)), False]
+        self.assertEqual(told, [("gold", 25.0, breach) for breach in [False] * 13 + late])
+        golden, others = saw["pool"]["groups"]
+        self.assertEqual((golden["transactions"], golden["breaches"], others["transactions"]), (12, 3, 0))
+        self.assertEqual(golden["client_times"]["count"], 12)
+        ((watch, _),) = [member["watches"] for member in saw["members"]]
+        self.assertEqual(watch["count"], 12)
+        self.assertLess(abs(watch["p99"] - 0.03), 0.0015)
 
 
 class Whole(Both):

@@ -1,0 +1,97 @@
+"""Gauges of what was measured lately, which change while nothing happens: they are written each second.
+
+Decides when, and tells an operator of a promise that cannot be kept. Invariant: all are at most a second or
+two old; a turn of the reactor writes some of them only, so that thousands are no stall; nothing runs, and no
+timer is left, where there is nothing to write or after a stop. Refuses to measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from ..core.figures import GroupFigures
+from ..core.watch import Watch
+
+#: Seconds for all of them.
+INTERVAL = 1.0
+
+#: How many are written in one turn: about half a millisecond.
+TURN = 64
+
+#: Seconds between two lines about the same group of a pool.
+QUIET = 3600.0
+
+_log = Logger("sslbroker.groups")
+
+
+class Gauges:
+    """Those of the watches over pools, and what else is given."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._watches: dict[str, Watch] = {}
+        self._others: list[Callable[[float], None]] = []
+        self._round: Iterator[Callable[[float], None]] = iter(())
+        self._quiet: dict[GroupFigures, float] = {}  # until when nothing is said
+        self._next: IDelayedCall | None = None
+
+    def watch(self, pool: str, watch: Watch) -> None:
+        """Write the gauges of this watch from now on."""
+        self._watches[pool] = watch
+
+    def also(self, write: Callable[[float], None]) -> None:
+        """Call this, too, with the time."""
+        self._others.append(write)
+
+    def start(self) -> None:
+        if self._watches or self._others:
+            self._step()
+
+    def stop(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _step(self) -> None:
+        now = self._clock.seconds()
+        if not self._some(now):
+            self._round = self._all()
+            self._some(now)
+        turns = -(-sum(watch.size for watch in self._watches.values()) // TURN) or 1
+        self._next = self._clock.callLater(INTERVAL / turns, self._step)
+
+    def _some(self, now: float) -> int:
+        """Write the next of this round: how many were left?"""
+        written = 0
+        for write in islice(self._round, TURN):
+            write(now)
+            written += 1
+        return written
+
+    def _all(self) -> Iterator[Callable[[float], None]]:
+        yield from self._others
+        for pool, watch in self._watches.items():
+            yield from watch.parts()
+            self._tell(pool, watch)
+
+    def _tell(self, pool: str, watch: Watch) -> None:
+        now = self._clock.seconds()
+        for name, group in watch.groups.items():
+            if name and group.too_low and now >= self._quiet.get(group, now):
+                self._quiet[group] = now + QUIET
+                _log.warn(
+                    "pool {pool}: group {group} is promised {threshold:.3g} ms, but the pool takes "
+                    "{idle:.3g} ms even when it is idle ({breaches} of {transactions} transactions took "
+                    'longer than promised): set groups.{group}.threshold to "auto", or to more than that',
+                    pool=pool,
+                    group=name,
+                    threshold=group.threshold * 1e3,
+                    idle=group.idle * 1e3,
+                    breaches=group.breaches,
+                    transactions=group.transactions,
+                )
