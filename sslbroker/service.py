@@ -130,6 +130,8 @@ class BrokerService(OperatedService):
             self.storage.figures,
             time.time(),
         )
+        if self.lag is not None:
+            self.monitor.gauges.lag(self.lag, self.figures)
         # Whoever steals a ticket key reads the recorded sessions of its day, and no others.
         self._renewals = [LoopingCall(contexts.renew_ticket_keys) for contexts in self.contexts.values()]
         for renewal in self._renewals:

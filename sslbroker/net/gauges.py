@@ -14,14 +14,18 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from ..core.figures import GroupFigures
+from ..core.figures import BrokerFigures, GroupFigures
 from ..core.watch import Watch
+from .lag import Lag
 
 #: Seconds for all of them.
 INTERVAL = 1.0
 
 #: How many are written in one turn: about half a millisecond.
 TURN = 64
+
+#: Seconds of which the worst lag is shown.
+LATELY = 10.0
 
 #: Seconds between two lines about the same group of a pool.
 QUIET = 3600.0
@@ -30,12 +34,12 @@ _log = Logger("sslbroker.groups")
 
 
 class Gauges:
-    """Those of the watches over pools, and what else is given."""
+    """Those of the watches over pools, and of the broker's own lag."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
         self._watches: dict[str, Watch] = {}
-        self._others: list[Callable[[float], None]] = []
+        self._lag: tuple[Lag, BrokerFigures] | None = None
         self._round: Iterator[Callable[[float], None]] = iter(())
         self._quiet: dict[GroupFigures, float] = {}  # until when nothing is said
         self._next: IDelayedCall | None = None
@@ -44,12 +48,12 @@ class Gauges:
         """Write the gauges of this watch from now on."""
         self._watches[pool] = watch
 
-    def also(self, write: Callable[[float], None]) -> None:
-        """Call this, too, with the time."""
-        self._others.append(write)
+    def lag(self, lag: Lag, figures: BrokerFigures) -> None:
+        """Write how late the event loop is."""
+        self._lag = lag, figures
 
     def start(self) -> None:
-        if self._watches or self._others:
+        if self._watches:
             self._step()
 
     def stop(self) -> None:
@@ -62,7 +66,7 @@ class Gauges:
         if not self._some(now):
             self._round = self._all()
             self._some(now)
-        turns = -(-sum(watch.size for watch in self._watches.values()) // TURN) or 1
+        turns = -(-(1 + sum(watch.size for watch in self._watches.values())) // TURN)
         self._next = self._clock.callLater(INTERVAL / turns, self._step)
 
     def _some(self, now: float) -> int:
@@ -74,10 +78,15 @@ class Gauges:
         return written
 
     def _all(self) -> Iterator[Callable[[float], None]]:
-        yield from self._others
+        yield self._show_lag
         for pool, watch in self._watches.items():
             yield from watch.parts()
             self._tell(pool, watch)
+
+    def _show_lag(self, now: float) -> None:
+        if self._lag is not None:
+            lag, figures = self._lag
+            figures.lag, figures.lag_worst = lag.mean(now), lag.worst(now - LATELY, now)
 
     def _tell(self, pool: str, watch: Watch) -> None:
         now = self._clock.seconds()

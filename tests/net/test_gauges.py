@@ -9,13 +9,14 @@ from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import provider
 
-from sslbroker.core.figures import PoolFigures
+from sslbroker.core.figures import BrokerFigures, PoolFigures, StorageFigures
 from sslbroker.core.members import Member
 from sslbroker.core.thresholds import ENOUGH, Thresholds
 from sslbroker.core.warming import FIRST
 from sslbroker.core.watch import Watch
 from sslbroker.interfaces import Origin
 from sslbroker.net.gauges import INTERVAL, QUIET, TURN, Gauges
+from sslbroker.net.lag import Lag
 from sslbroker.settings import Group, Server
 
 GOLD = Group("gold", (), 5)
@@ -87,12 +88,20 @@ class Written(SynchronousTestCase):
         self.assertLessEqual(max(counts), TURN)
         self.assertLessEqual(self.clock.seconds(), 2 * INTERVAL)
 
-    def test_others_are_called_with_the_time(self) -> None:
-        heard: list[float] = []
-        self.gauges.also(heard.append)
+    def test_the_broker_s_own_lag_is_shown(self) -> None:
+        figures = BrokerFigures([], [], StorageFigures(1, 1), 0.0)
+        lag = Lag(self.clock)
+        self.watch()
+        self.gauges.lag(lag, figures)
+        lag.start()
         self.gauges.start()
-        self.clock.advance(INTERVAL)
-        self.assertEqual(heard, [0.0, INTERVAL])
+        self.assertEqual(figures.lag_worst, 0.0)
+        self.clock.advance(0.2)
+        self.clock.advance(0.8)
+        self.clock.advance(0.0)
+        self.assertGreater(figures.lag, 0.1)
+        self.assertAlmostEqual(figures.lag_worst, 0.78)
+        lag.stop()
 
     def test_without_anything_to_write_there_is_no_timer(self) -> None:
         self.gauges.start()
