@@ -322,7 +322,8 @@ class IAnswerTimes(Interface):
 class IMeasured(Interface):
     """Rules may provide it: some transactions say nothing of how fast a server is, as they take their time.
 
-    Without it all count but streams. It is asked only where clients are in groups."""
+    Without it all count but streams. It is asked only where clients are in groups, or where slow requests are
+    given to a second server."""
 
     def measured(request: Any) -> bool:
         """Does the time to the answer of this request count?"""

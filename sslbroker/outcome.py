@@ -22,6 +22,7 @@ class Phase(Enum):
     LINK = "link"
     RELAY = "relay"
     WATCH = "watch"
+    HEDGE = "hedge"
     RESUME = "resume"
     LOG = "log"
 
@@ -45,6 +46,7 @@ class Cause(Enum):
     TRUNCATED = "truncated"
     SILENT = "silent"
     STATUS = "status"
+    OUTRUN = "outrun"  # the same request at another server was answered first: no failure
     MISMATCH = "mismatch"  # of what another server sent in place of the rest of a response
     # of the choice
     NO_SERVER = "no-server"
@@ -67,6 +69,7 @@ class Replay(Enum):
 
     The first four allow it; the others do not. `NOTHING_DONE`: the server's answer proves that it did
     nothing. `RESUME`: the client has a part of the response, and another server is asked for the rest.
+    `HEDGE`: none was needed, for the same request was under way at another server, too, and went on there.
     `STREAM`: bytes of a stream have reached a server. `PINNED`: only the link that holds the
     client's state could do it. `BUDGET`: the pool has made too many further tries lately. `FINAL`: no server
     could mend it, for the failure is the client's or the broker's own, or the request goes in a circle.
@@ -76,6 +79,7 @@ class Replay(Enum):
     NOTHING_DONE = "nothing-done"
     REPLAYABLE = "replayable"
     RESUME = "resume"
+    HEDGE = "hedge"
     METHOD = "method"
     STREAM = "stream"
     PINNED = "pinned"

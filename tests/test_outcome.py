@@ -23,7 +23,7 @@ def test_a_word_is_written_as_it_is_named(words: type[Enum]) -> None:
 
 
 def test_the_phases_are_those_of_the_life_of_a_transaction_in_order() -> None:
-    life = "accept tls frame admit store choose link relay watch resume log"
+    life = "accept tls frame admit store choose link relay watch hedge resume log"
     assert " ".join(phase.value for phase in Phase) == life
 
 

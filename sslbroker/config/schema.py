@@ -278,7 +278,6 @@ CONFIGURATION = Table(
 
 #: What the schema has and the broker does not do yet. Building a part removes its line here.
 NOT_BUILT: Mapping[str, NotBuilt] = {
-    "pools.*.failover.hedge": NotBuilt("hedging", built=(False,)),
     "pools.*.pacing": NotBuilt("pacing plain traffic"),
 }
 

@@ -118,6 +118,25 @@ class Choosing:
                 return None
         return self._balancer.choose(members, origin, key, now)
 
+    def beside(self, used: Sequence[Member], origin: Origin, key: bytes, now: float) -> Member | None:
+        """The member for a try beside one that takes long; None: there is none for that.
+
+        It is open, takes whoever is new, was not used, and has a place at once: it is not needed so much that
+        anybody waits for it, or doubts are forgotten. Who is not too slow for the client, too, comes first.
+        What a balancer gives is handed on as by `choose`.
+        """
+        if self._stale:
+            self._look()
+        members = [
+            member
+            for member in self._ready
+            if member.open and not member.draining and member not in used and member.has_place()
+        ]
+        if not members:
+            return None
+        suitable = members if self._promises is None else self._promises.suitable(members, origin, now, now)
+        return self._balancer.choose(suitable, origin, key, now)
+
     @property
     def outage(self) -> bool:
         """Nobody can be chosen, but a member that cannot be reached may be back at any time."""

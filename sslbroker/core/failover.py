@@ -80,3 +80,16 @@ def decide(
     if not sent:
         return Decision(True, Replay.NOTHING_SENT)
     return Decision(True, Replay.REPLAYABLE if done else Replay.NOTHING_DONE)
+
+
+def may_hedge(*, request: Replay, stored: Replay, tries: int, allowance: Allowance, now: float) -> bool:
+    """May the same be asked of another server, too, while a try of it is under way?
+
+    As after a failure; but where nothing was sent by that, too, another try takes a token of the budget.
+    """
+    return (
+        request is Replay.REPLAYABLE
+        and stored is Replay.REPLAYABLE
+        and tries < allowance.tries
+        and allowance.budget.take(now)
+    )

@@ -215,6 +215,8 @@ class PoolFigures:
     __slots__ = (
         "failovers",
         "groups",
+        "hedges",
+        "hedges_won",
         "held_back",
         "name",
         "plain_share",
@@ -233,6 +235,8 @@ class PoolFigures:
         self.transactions = 0
         self.queued = 0  # gauge: transactions that wait for a place
         self.queues = [QueueFigures(priority) for priority in PRIORITIES]
+        self.hedges = 0  # tries beside one that took long
+        self.hedges_won = 0  # those of them that took its place
         self.failovers: dict[str, int] = {}  # next tries by the reason that allowed them
         #: Of the configured groups, and last of the clients in none; empty where none is configured.
         self.groups: list[GroupFigures] = []

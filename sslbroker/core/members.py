@@ -284,6 +284,23 @@ class Member:
             self._mean = mean + (seconds - mean) * share
             self._measured += age
 
+    def outrun(self, attempt: object, seconds: float) -> None:
+        """The try is given up for one at another server, `seconds` after its request was sent.
+
+        That is no failure. But its answer would have taken longer than that, so that counts as its time where
+        that is more than is known of the server: it must not look better than if the answer had been awaited.
+        """
+        began = self._waiting.get(attempt)
+        if began is None:
+            return
+        known = self.response_time(began + seconds)
+        if known is None:
+            known = self.typical or 0.0
+        if seconds > known:
+            self.answered(attempt, seconds, True)
+        else:
+            self.excuse(attempt)
+
     def broke_off(self) -> None:
         """A good answer, of which it had told, came to nothing: the try has failed after all."""
         self._failed_now += 1

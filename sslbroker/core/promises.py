@@ -237,6 +237,17 @@ class Promises:
                 if was != LATE:
                     self._breached(server, attempt, seconds / threshold, now)
 
+    def outrun(self, attempt: Attempt, now: float) -> None:
+        """The try is given up, because another server has answered: what is known is that it took longer.
+
+        That counts as an answer after that time where it was too long by then, so that a server is not the
+        better for what was not waited for; what is shorter shows nothing."""
+        self.look(now)
+        standing = attempt.standing
+        if standing is not None and attempt.stage == LATE:
+            assert standing.group is not None
+            standing.answered(now - attempt.sent, self.thresholds.of(standing.group), now)
+
     def over(self, attempt: Attempt, origin: Origin, now: float) -> None:
         """The only try of a transaction that did not wait has its answer, a good one, and with it is over."""
         self.answered(attempt, now, True)

@@ -27,6 +27,7 @@ from ..core.networks import Networks
 from ..core.promises import HEARD
 from ..errors import BrokerError
 from ..interfaces import GroupFields, IObserver, Origin
+from ..outcome import Replay
 from ..settings import Listener
 from . import client_certificates
 from .client import ClientConnection
@@ -38,6 +39,9 @@ from .record import fast_record, record, refusal
 from .relay import Relay
 
 _log = Logger("sslbroker.frontend")
+
+#: Why there was a next try. One that began beside another is counted apart.
+_AGAIN = frozenset((Replay.NOTHING_SENT, Replay.NOTHING_DONE, Replay.REPLAYABLE, Replay.RESUME))
 
 #: Seconds between two lines about clients that are refused: a line for each would let them fill a disk.
 _QUIET = 60.0
@@ -181,7 +185,7 @@ class Frontend(Factory):
             count_status(figures.statuses, self.pool.judge.status_told(download.response))
         if len(transaction.attempts) > 1:
             for attempt in transaction.attempts[:-1]:
-                if attempt.reason is not None:
+                if attempt.reason is not None and attempt.reason in _AGAIN:
                     count(self.pool.figures.failovers, attempt.reason.value)
         watch = self.pool.watch
         if watch is None:

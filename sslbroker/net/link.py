@@ -294,8 +294,9 @@ class Link(Protocol):
             self._lost_to(self._holder)
             self.close()  # from now on: what is read in this turn of the reactor must not be given to it
             return
+        exchange = self.exchanges
         self._end(relay)
-        if self._user is relay and not self._tunnel:
+        if self._carries(exchange) and not self._tunnel:
             self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
@@ -313,7 +314,8 @@ class Link(Protocol):
         relay = self.relay
         if relay is not None and self.secure and ended_in_order(self.transport, True, reason):
             self._end(relay)  # a TLS transport tells the server's end only so
-        if relay is not None and self._user is relay:
+            relay = self.relay
+        if relay is not None:
             self._user = None
             self._fail(relay, self._why_lost(reason))
 
@@ -332,6 +334,10 @@ class Link(Protocol):
         if holder is not None:
             holder.pin_lost()
 
+    def _carries(self, exchange: int) -> bool:
+        """Is it still that exchange which is under way? Its user may be another one by now."""
+        return self._user is not None and self.exchanges == exchange
+
     def _end(self, relay: User) -> None:
         """The server sends no more."""
         try:
@@ -344,10 +350,11 @@ class Link(Protocol):
         if not events:
             return
         try:
+            exchange = self.exchanges
             self._give(relay, events)
             # A part of a head, or a head before the final one, renews no limit: by a byte, or by a 103, at a
             # time a server would hold the client for ever.
-            if self._user is relay and type(events[-1]) is not Interim:
+            if self._carries(exchange) and type(events[-1]) is not Interim:
                 self._answers = True
                 self.progress()
         except Exception:

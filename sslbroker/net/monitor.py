@@ -24,7 +24,7 @@ from ..core.transaction import Attempt
 from ..outcome import Cause
 from .gauges import Gauges
 
-_OK = Cause.OK
+_OK, _OUTRUN = Cause.OK, Cause.OUTRUN
 
 _log = Logger("sslbroker.health")
 
@@ -51,7 +51,9 @@ class MonitorService(Service):
         word = attempt.outcome_word
         count(figures.outcomes, word)
         count_status(figures.statuses, attempt.status)
-        if attempt.outcome is not _OK:
+        if attempt.outcome is _OUTRUN:
+            pass  # another server was faster: nothing is held against this one
+        elif attempt.outcome is not _OK:
             figures.last_failure = f"{word}: {attempt.detail}" if attempt.detail else word
             figures.last_failure_at = time.time()
             self._watched[member].heard(attempt)

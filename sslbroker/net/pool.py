@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
+from txaio.tx import as_future
 
 from ..config.report import same
 from ..core.balancing import BALANCERS
@@ -110,6 +111,8 @@ class Pool:
         self.monitor = monitor
         self.clock = clock
         self.now: Callable[[], float] = clock.seconds
+        #: Is a slow request given to a second server, too?
+        self.hedges = settings.failover.hedge
         self.budget = Budget(settings.failover.budget, clock.seconds())
         self.allowance = Allowance(settings.failover.tries, self.budget, self.outage)
         self.resumable = rules if IResumable.providedBy(rules) else None
@@ -119,17 +122,22 @@ class Pool:
         self.figures = PoolFigures(
             settings.name, settings.protocol, [member.figures for member in self.members]
         )
-        #: What groups of clients are promised; None: there are no groups, and nobody gives way to anybody.
+        #: For how many seconds at most the event loop was busy at once between two times, as far as is known.
+        self.busy = lag.worst if lag is not None else _not_busy
+        #: What clients are promised.
+        self.thresholds = Thresholds(groups, self.members if groups else ())
+        #: What follows from that; None: there are no groups, and nobody gives way to anybody.
         self.promises: Promises | None = None
         #: And what they get.
         self.watch: Watch | None = None
         if groups:
-            thresholds = Thresholds(groups, self.members)
-            worst = lag.worst if lag is not None else _not_busy
-            self.watch = watch = Watch(groups, self.members, self.figures, thresholds)
-            self.promises = Promises(self.members, settings.pacing, thresholds, self.figures, worst, watch)
+            self.watch = watch = Watch(groups, self.members, self.figures, self.thresholds)
+            self.promises = Promises(
+                self.members, settings.pacing, self.thresholds, self.figures, self.busy, watch
+            )
             monitor.gauges.watch(settings.name, watch)
-        self.measured = rules if self.promises is not None and IMeasured.providedBy(rules) else None
+        watched = self.promises is not None or self.hedges
+        self.measured = rules if watched and IMeasured.providedBy(rules) else None
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
         most = settings.maximum_transactions
@@ -169,12 +177,13 @@ class Pool:
             )
         self._keyed = balancer is not None or settings.balance not in _KEYLESS
         #: May its transactions be fast ones? Not where a plugin judges, which is asked once, nor where the
-        #: protocol has more to say than that a request is carried.
+        #: protocol has more to say than that a request is carried, nor where a second try may be made.
         self.takes_fast_path = (
             classifier is None
             and self.answer_times is None
             and self.own_answers is None
             and self.stickiness is None
+            and not self.hedges
         )
 
     def start(self) -> None:
@@ -224,6 +233,18 @@ class Pool:
         used = [attempt.member for attempt in attempts] if attempts else ()
         key = self._key(request, origin) if self._keyed else b""
         return self.places.choose(used, origin, key, stuck, until)
+
+    def choose_beside(self, attempts: Sequence[Attempt], request: Any, origin: Origin) -> Member | None:
+        """The member for a try beside the last one, which takes long; None: there is none at once."""
+        used = [attempt.member for attempt in attempts]
+        key = self._key(request, origin) if self._keyed else b""
+        chosen: Any = self._choosing.beside(used, origin, key, self.now())
+        if chosen is None or type(chosen) is Member:
+            return chosen
+        thinking = as_future(lambda: chosen)  # type: ignore[no-untyped-call]
+        thinking.addErrback(lambda _: None)  # a balancer that takes its time is not waited for
+        thinking.cancel()
+        return None
 
     def counts(self, request: Any, stream: bool) -> bool:
         """Does its time say how fast a server is?"""

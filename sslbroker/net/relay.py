@@ -4,7 +4,8 @@ Decides nothing: `core.transaction` does. Invariant: a client that is full pause
 point (a method without underscore that handles input) ends in `flush`, so that all bytes of one turn leave in
 one write for each side. What a plugin raises ends this transaction, by 502 or visibly, and comes no further.
 A stream is over when both directions have ended. Refuses to know HTTP, timers of connections, and the
-choice of servers; `way` gets a link to one, `upload` moves the request, `download` the answer.
+choice of servers; `way` gets a link to one, `upload` moves the request, `download` the answer, and `hedge`
+makes a try beside one that takes long.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from ..errors import (
 from ..interfaces import Body, End, Event, Head, Interim, Origin, Upgraded
 from ..outcome import Cause, Replay
 from .download import Download
+from .hedge import Hedge
 from .kept import KeptAnswer
 from .upload import Upload
 from .way import Way
@@ -45,7 +47,7 @@ _log = Logger("sslbroker.relay")
 _REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
 _NO_SERVER, _LINKED, _FAILED = Input.NO_SERVER, Input.LINKED, Input.FAILED
 _ANSWERED, _ENDED, _REFUSED, _LOST = Input.ANSWERED, Input.ENDED, Input.REFUSED, Input.LOST
-_OWN, _OK, _FAILING = Input.OWN, Cause.OK, Input.FAILING
+_OWN, _OK, _FAILING, _OUTRUN = Input.OWN, Cause.OK, Input.FAILING, Cause.OUTRUN
 
 _MISDIRECTED = 421  # RFC 9110 §§7.4, 15.5.20
 
@@ -65,6 +67,7 @@ class Relay:
         "connection",
         "download",
         "exchange",
+        "hedge",
         "link",
         "link_kind",
         "measured",
@@ -116,6 +119,14 @@ class Relay:
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
         self._link_exchange = 0
         self._attempt: Attempt | None = None  # the one that counts as outstanding
+        hedged = (
+            pool.hedges
+            and self.origin.secure
+            and pool.counts(request, stream)
+            and pool.rules.hedgeable(request)
+        )
+        #: What makes a try beside one that takes long; None: nothing does, or no more.
+        self.hedge = Hedge(self) if hedged else None
         self._kept: KeptAnswer | None = None  # the failing answer of an earlier try
         self._told = 0  # of the tries: how many the monitor knows together with how it went on
         self._over = False
@@ -274,11 +285,62 @@ class Relay:
         if self._left is not None:
             self.client_lost(self._left, cut=False)
 
+    def not_linked(self, error: AttemptError) -> None:
+        """There is no link to it."""
+        self.step(_FAILED, error)
+        self.flush()
+
+    # --- from the hedge ---
+
+    def begins(self, attempt: Attempt) -> None:
+        """A try begins, this one's or the other."""
+        attempt.member.began(attempt, attempt.began)
+        if self.promises is not None:
+            self.promises.began(attempt, self.origin, attempt.began)
+
+    def judged(self, attempt: Attempt, link: Link, message: Any, upgraded: bool) -> AttemptError | None:
+        """The head of the answer to a try has come: why it is a failing one; None: it is good."""
+        pool = self.pool
+        judge = pool.judge
+        attempt.first_byte = now = pool.now()
+        attempt.status = judge.status(message)
+        error = None
+        if not upgraded and judge.failing(message):
+            error = judge.failure(message, attempt.status)
+            attempt.rest = judge.rest(message)
+            self.transaction.elsewhere += judge.tried_elsewhere(message, link.peer)
+        if error is not None and error.final:
+            attempt.member.excuse(attempt)  # what no server could mend is no server's fault
+        else:
+            attempt.member.answered(attempt, now - attempt.sent, error is None)
+            if self.promises is not None:
+                self._answered(attempt, message, now, error is None)
+        return error
+
+    def outrun(self, message: Any, upgraded: bool) -> None:
+        """The try beside this one has a good answer."""
+        self.download.response = message
+        self.tunnel = upgraded
+        self.step(Input.OUTRUN)
+
+    def is_over(self, attempt: Attempt) -> None:
+        """A try has ended, this one's or the other."""
+        member, pool, promises = attempt.member, self.pool, self.promises
+        if attempt.outcome is _OUTRUN:
+            if promises is not None:
+                promises.outrun(attempt, attempt.ended)
+            member.outrun(attempt, attempt.ended - (attempt.sent or attempt.began))
+        member.ended(attempt)
+        if promises is not None:
+            promises.ended(attempt)
+        pool.monitor.heard(attempt)
+        pool.places.freed()
+
     # --- from the upload ---
 
     def request_sent(self) -> None:
         """All of the request went to the link: from here on the server's time counts."""
-        attempt = self.transaction.attempts[-1]
+        attempt = self.transaction.attempt
         if not attempt.first_byte:  # it may answer earlier
             attempt.sent = now = self.pool.now()
             attempt.member.asked(attempt, now)
@@ -309,6 +371,8 @@ class Relay:
             _log.failure("and the answer to its client by another", pool=self.pool.name)
         if self.transaction.state is not DONE:
             self.transaction.receive(_LOST, self.pool.now(), ClientGone("cut"))
+        if self.hedge is not None:
+            self.hedge.cancel()
         self._drop()
         self._cut()
         self._finish()
@@ -338,7 +402,7 @@ class Relay:
     def _broke_off(self, error: AttemptError) -> None:
         """The client has a part of the response, and no more comes from this server."""
         transaction = self.transaction
-        attempt = transaction.attempts[-1]
+        attempt = transaction.attempt
         attempt.passed, why_not = self.download.broke_off()
         if error.cause is not Cause.MISMATCH:
             attempt.member.broke_off()
@@ -348,17 +412,15 @@ class Relay:
         self.step(_FAILED, error)
 
     def _choose(self) -> None:
-        if self.transaction.state is not RESUME:
-            self.download.response = None  # of the try before
         self.way.choose()
 
     def _get_link(self) -> None:
-        self._attempt = attempt = self.transaction.attempts[-1]
-        attempt.member.began(attempt, attempt.began)
+        self._attempt = attempt = self.transaction.attempt
+        self.begins(attempt)
+        if self.hedge is not None:
+            self.hedge.watch()
         if len(self.transaction.attempts) == 1:
             self.pool.budget.first_tries += 1
-        if self.promises is not None:
-            self.promises.began(attempt, self.origin, attempt.began)
         self.way.link(attempt)
 
     def _use(self, link: Link) -> None:
@@ -370,7 +432,7 @@ class Relay:
         assert link is not None
         rules, request, exchange, upload = self.pool.rules, self.request, self._link_exchange, self.upload
         transaction = self.transaction
-        attempt, replay = transaction.attempts[-1], transaction.replay
+        attempt, replay = transaction.attempt, transaction.replay
         member = attempt.member
         wait = 0.0
         if transaction.state is RESUME:
@@ -388,27 +450,12 @@ class Relay:
             member.excuse(attempt)  # it waits for the client, too
 
     def _judge(self, message: Any, upgraded: bool) -> None:
-        attempt, pool = self.transaction.attempts[-1], self.pool
-        judge = pool.judge
-        attempt.first_byte = now = pool.now()
-        attempt.status = judge.status(message)
+        assert self.link is not None
         resumes = self.transaction.state is RESUME
         if not resumes:
             self.download.response = message
-        failing = not upgraded and judge.failing(message)
-        error = None
-        if failing:
-            error = judge.failure(message, attempt.status)
-            attempt.rest = judge.rest(message)
-        if error is not None and error.final:
-            attempt.member.excuse(attempt)  # what no server could mend is no server's fault
-        else:
-            attempt.member.answered(attempt, now - attempt.sent, not failing)
-            if self.promises is not None:
-                self._answered(attempt, message, now, not failing)
+        error = self.judged(self.transaction.attempt, self.link, message, upgraded)
         if error is not None:
-            assert self.link is not None
-            self.transaction.elsewhere += judge.tried_elsewhere(message, self.link.peer)
             self.step(_FAILED if resumes else _FAILING, error)
         elif resumes:
             skip = "it is a tunnel" if upgraded else self.download.continued(message)
@@ -434,7 +481,8 @@ class Relay:
 
     def _pass(self) -> None:
         self._forget_kept()
-        attempt = self.transaction.attempts[-1]
+        self._forget_hedge()
+        attempt = self.transaction.attempt
         if len(self.transaction.attempts) > 1:
             self._tell_tries()
         if attempt.outcome is not _OK:
@@ -471,22 +519,65 @@ class Relay:
     def _keep(self) -> None:
         """The try is over, but what its server answers is read on, and kept until a better answer comes."""
         link, self.link = self.link, None
+        attempt = self._attempt
         assert link is not None
-        stored = self.pool.storage.open()
-        sent = self.upload.sent and not link.full
-        message, exchange = self.download.response, self._link_exchange
-        member = self.transaction.attempts[-1].member
-        client = self.connection
+        assert attempt is not None
+        message, self.download.response = self.download.response, None
+        self._keep_answer(attempt.member, message, link, self._link_exchange, self.upload.sent)
+        self.upload.stop()
+        self._attempt_over()
+
+    def _keep_answer(self, member: Member, message: Any, link: Link, exchange: int, sent: bool) -> None:
+        link.relay = self
+        stored, client = self.pool.storage.open(), self.connection
+        sent = sent and not link.full
         before = self._kept.yields() if self._kept is not None else None
         kept = KeptAnswer(member, message, stored, link, exchange, client, sent=sent, before=before)
         self._kept = self.transaction.kept = kept
-        self.upload.stop()
-        self._attempt_over()
 
     def _forget_kept(self) -> None:
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()
+
+    def _hedge(self) -> None:
+        hedge, attempt = self.hedge, self.transaction.beside
+        assert hedge is not None
+        assert attempt is not None
+        hedge.begin(attempt)
+
+    def _send_hedge(self) -> None:
+        assert self.hedge is not None
+        self.hedge.send()
+
+    def _swap(self) -> None:
+        """The other try is this one from now on."""
+        assert self.hedge is not None
+        self._attempt, way, link, exchange = self.hedge.won()
+        if link is None:
+            assert way is not None
+            self.way.close()
+            self.way, way.told = way, self
+        else:
+            self._use(link)
+            self._link_exchange = exchange
+            link.relay = self
+            self.upload.take_over(link, self._attempt, exchange)
+            if self.connection.full:
+                link.pause()
+
+    def _cancel(self) -> None:
+        assert self.hedge is not None
+        self.hedge.cancel()
+
+    def _keep_hedge(self) -> None:
+        assert self.hedge is not None
+        self._keep_answer(*self.hedge.yields(), True)
+
+    def _forget_hedge(self) -> None:
+        hedge, self.hedge = self.hedge, None
+        if hedge is not None:
+            hedge.close()
 
     def _cut(self) -> None:
         self.download.drop()
@@ -517,6 +608,7 @@ class Relay:
             self._attempt_over()
         self._over = True
         self._forget_kept()
+        self._forget_hedge()
         if len(self.transaction.attempts) > self._told + 1:
             self._tell_tries()
         self.upload.close()
@@ -526,12 +618,7 @@ class Relay:
     def _attempt_over(self) -> None:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            attempt.member.ended(attempt)
-            if self.promises is not None:
-                self.promises.ended(attempt)
-            pool = self.pool
-            pool.monitor.heard(attempt)
-            pool.places.freed()
+            self.is_over(attempt)
 
 
 _DO = {
@@ -540,6 +627,11 @@ _DO = {
     Action.SEND: Relay._send,
     Action.DROP: Relay._drop,
     Action.KEEP: Relay._keep,
+    Action.HEDGE: Relay._hedge,
+    Action.SEND_HEDGE: Relay._send_hedge,
+    Action.SWAP: Relay._swap,
+    Action.CANCEL: Relay._cancel,
+    Action.KEEP_HEDGE: Relay._keep_hedge,
     Action.PASS: Relay._pass,
     Action.ANSWER: Relay._answer,
     Action.CUT: Relay._cut,

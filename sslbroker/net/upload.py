@@ -31,7 +31,6 @@ class Upload:
         "_half_closed",
         "_link",
         "_relay",
-        "_trailers",
         "_wanted",
         "_withheld",
         "bytes_in",
@@ -39,6 +38,7 @@ class Upload:
         "out",
         "sent",
         "stored",
+        "trailers",
     )
 
     def __init__(self, relay: Relay, stored: Stored) -> None:
@@ -46,7 +46,7 @@ class Upload:
         self.stored = stored
         self.bytes_in = 0  # content
         self.ended = False  # the client has sent all of it
-        self._trailers: Any = None
+        self.trailers: Any = None  # that came with its end
         self._half_closed = False  # the client of a tunnel sends no more
         self._wanted = True  # the body: a final answer instead of the go-ahead means that it is not
         # of the try under way
@@ -91,7 +91,7 @@ class Upload:
         """The request is whole; or, in a tunnel, the client sends no more."""
         self._half_closed = self._relay.tunnel
         self.ended = True
-        self._trailers = trailers
+        self.trailers = trailers
         link = self._link
         if link is not None and not self._withheld and not link.full:
             self._send(link)
@@ -200,7 +200,7 @@ class Upload:
             link.progress()
         elif not self.sent:
             self.sent = True
-            last = codec.send(End(exchange, self._trailers))
+            last = codec.send(End(exchange, self.trailers))
             if last:
                 self.out.append(last)
             if self._half_closed:

@@ -20,26 +20,36 @@ from ..errors import AttemptError, NoServer
 from ..outcome import Cause, Replay
 
 if TYPE_CHECKING:
+    from .hedge import Hedge
     from .link import Link
     from .relay import Relay
 
 # Bind once: a lookup in an Enum class costs more than the test it is made for.
 _REPLAYABLE, _PINNED, _STALE = Replay.REPLAYABLE, Replay.PINNED, Cause.STALE
-_CHOSEN, _NO_SERVER, _FAILED = Input.CHOSEN, Input.NO_SERVER, Input.FAILED
+_CHOSEN, _NO_SERVER = Input.CHOSEN, Input.NO_SERVER
 
 
 class Way:
-    """Made by a `Relay`, which asks it for each try, and is told what comes of it."""
+    """Made by a `Relay`, which asks it for each try, and is told what comes of it; or, for a try beside
+    another one, a `Hedge` is."""
 
-    __slots__ = ("_relay", "_until", "_waiting", "stuck")
+    __slots__ = ("_relay", "_until", "_waiting", "stuck", "told")
 
     def __init__(self, relay: Relay) -> None:
         pool = relay.pool
         self._relay = relay
+        self.told: Relay | Hedge = relay
         self._waiting: Deferred[Any] | None = None
         self._until: float | None = None  # the end of waiting for a server that can be reached
         #: The key of the server that the client came back with; "": none.
         self.stuck = pool.stickiness.stuck(relay.request) if pool.stickiness is not None else ""
+
+    def beside(self, hedge: Hedge) -> Way:
+        """Another one of the same transaction, for a try beside this one's."""
+        way = Way.__new__(Way)
+        way._relay, way.told, way._waiting = self._relay, hedge, None
+        way._until, way.stuck = self._until, self.stuck
+        return way
 
     def choose(self) -> None:
         """The member for the next try."""
@@ -84,7 +94,7 @@ class Way:
         else:
             link = None
         if link is not None:
-            relay.linked(link)
+            self.told.linked(link)
         else:
             links.make_room()
             self._waiting = connecting = links.connect()
@@ -92,10 +102,12 @@ class Way:
             connecting.addErrback(relay.mistake)
 
     def _found_stale(self, member: Member) -> bool:
-        """The try before came upon a stale link to the same server. Those that were idle beside it may be as
+        """A try before came upon a stale link to the same server. Those that were idle beside it may be as
         stale, and each would cost a try; a call shows at once whether the server is there."""
         attempts = self._relay.transaction.attempts
-        return len(attempts) > 1 and attempts[-2].outcome is _STALE and attempts[-2].member is member
+        return len(attempts) > 1 and any(
+            attempt.outcome is _STALE and attempt.member is member for attempt in attempts
+        )
 
     def give_up(self) -> None:
         """Nothing is waited for any more."""
@@ -105,7 +117,7 @@ class Way:
 
     def close(self) -> None:
         """The transaction is over. Nothing refers in a circle, so all that it had is freed at once."""
-        del self._relay
+        del self._relay, self.told
 
     def _chosen(self, member: Member) -> None:
         self._waiting = None
@@ -116,23 +128,20 @@ class Way:
     def _not_chosen(self, failure: Failure) -> None:
         self._waiting = None
         if isinstance(failure.value, NoServer):
-            self._failed(_NO_SERVER, failure.value)
+            relay = self._relay
+            relay.step(_NO_SERVER, failure.value)
+            relay.flush()
         elif not isinstance(failure.value, CancelledError):
             self._relay.mistake(failure)
 
     def _connected(self, link: Link) -> None:
         self._waiting = None
-        relay = self._relay
-        relay.linked(link)
-        relay.flush()
+        told = self.told
+        told.linked(link)
+        told.flush()
 
     def _not_linked(self, failure: Failure) -> None:
         self._waiting = None
         if not isinstance(failure.value, CancelledError):
             assert isinstance(failure.value, AttemptError)
-            self._failed(_FAILED, failure.value)
-
-    def _failed(self, event: Input, error: Exception) -> None:
-        relay = self._relay
-        relay.step(event, error)
-        relay.flush()
+            self.told.not_linked(failure.value)

@@ -68,6 +68,8 @@ _POOL_GAUGES: Final[Columns[PoolFigures]] = (
 )
 _POOL_COUNTERS: Final[Columns[PoolFigures]] = (
     ("pool_transactions", "Transactions given to the pool.", lambda f: f.transactions),
+    ("pool_hedges", "Tries at a second server, beside one that took long.", lambda f: f.hedges),
+    ("pool_hedges_won", "Those of them that took the place of the first.", lambda f: f.hedges_won),
 )
 _SERVER_GAUGES: Final[Columns[ServerFigures]] = (
     ("server_weight", "The server's share of the pool's transactions, as set.", lambda f: f.weight),

@@ -115,6 +115,8 @@ def _pool(pool: PoolFigures, room: int, known: Mapping[str, Mapping[str, Any]]) 
         "transactions": pool.transactions,
         "queued": pool.queued,
         "queues": [_queue(queue) for queue in pool.queues],
+        "hedges": pool.hedges,
+        "hedges_won": pool.hedges_won,
         "failovers": dict(pool.failovers),
         **(_paced_pool(pool) if pool.groups else {}),
         "servers": servers,

@@ -83,7 +83,7 @@ SHAPES: Mapping[type, Shape] = {
         told=("listeners", "pools", "started", "storage"),
     ),
     PoolFigures: Shape(
-        counters=("held_back", "shed", "transactions"),
+        counters=("hedges", "hedges_won", "held_back", "shed", "transactions"),
         gauges=("queued",),
         words=("failovers",),
         means=(("plain_share", "transactions"),),

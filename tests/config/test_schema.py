@@ -79,7 +79,6 @@ def test_a_key_is_known_by_its_tables() -> None:
 
 #: For each part that is not built: a TOML text that asks for it.
 WISHES = {
-    "pools.*.failover.hedge": MINIMAL + "failover = { hedge = true }",
     "pools.*.pacing": MINIMAL + "pacing = { breaches = 1 }",
     "broker.transport": MINIMAL + '[broker]\ntransport = "own"',
 }
@@ -111,7 +110,6 @@ def pool(**changes: Any) -> settings.Configuration:
 @pytest.mark.parametrize(
     ("path", "wish"),
     [
-        ("pools.shop.failover.hedge", pool(failover=settings.Failover(hedge=True))),
         ("pools.shop.pacing", pool(pacing=settings.Pacing(breaches=2))),
     ],
 )

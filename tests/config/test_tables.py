@@ -7,7 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from sslbroker import config
+from sslbroker.config import configuration
+from sslbroker.config.report import NotBuilt
 from sslbroker.settings import Admin, Listener, ListenerTLS, Pool, Server
 from tests.config.support import LISTENER, MINIMAL, OBJECTS, POOL, only, problems, refused, told
 
@@ -165,9 +169,11 @@ def test_a_value_that_is_wrong_in_itself_is_not_told_as_unfinished_too() -> None
     assert "not built" not in problem
 
 
-def test_a_value_that_works_already_is_offered() -> None:
-    (problem,) = told(MINIMAL + "[pools.shop.failover]\nhedge = true")
-    assert problem == "pools.shop.failover.hedge: found True, expected false: hedging is not built yet"
+def test_a_value_that_works_already_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfinished = {"pools.*.failover.replay": NotBuilt("replaying", built=(False,))}
+    monkeypatch.setattr(configuration, "NOT_BUILT", unfinished)
+    (problem,) = told(MINIMAL + "[pools.shop.failover]\nreplay = true")
+    assert problem == "pools.shop.failover.replay: found True, expected false: replaying is not built yet"
 
 
 def test_in_python_a_default_is_no_wish_for_something_unfinished() -> None:

@@ -479,3 +479,42 @@ def test_a_balancer_of_ones_own_may_take_a_doubted_one_then() -> None:
     assert case.choosing.takes(case.members[0])
     case.members[0].bar("down")
     assert not case.choosing.takes(case.members[0])
+
+
+# --- a try beside one that takes long ---
+
+
+def beside(case: Case, *used: int) -> str:
+    """Whom the balancer is asked about."""
+    case.asked.about = ""
+    chosen = case.choosing.beside([case.members[number - 1] for number in used], ORIGIN, b"key", 1.0)
+    assert (chosen is None) is (case.asked.about == "")
+    return case.asked.about
+
+
+def test_it_goes_to_an_open_one_that_was_not_used() -> None:
+    case = Case(4)
+    assert beside(case, 1) == "2 3 4"
+    case.members[1].bar("down")
+    assert beside(case, 1) == "3 4"
+    assert beside(case, 1, 3, 4) == ""
+
+
+def test_it_goes_to_none_that_drains_or_is_doubted_even_where_nobody_else_is_left() -> None:
+    case = Case(3)
+    case.members[1].draining = True
+    assert beside(case, 1) == "3"
+    case.members[2].bar(EJECTED)
+    assert beside(case, 1) == ""
+    case.members[0].bar(EJECTED)
+    case.members[1].bar(EJECTED)
+    assert case.about() == "1 3"
+    assert beside(case, 1) == ""
+
+
+def test_it_waits_for_no_place() -> None:
+    case = Case(3, maximum_transactions=1)
+    case.members[1].began(object(), 0.0)
+    assert beside(case, 1) == "3"
+    case.members[2].began(object(), 0.0)
+    assert beside(case, 1) == ""

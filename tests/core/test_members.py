@@ -365,3 +365,63 @@ def test_whoever_can_do_something_about_it_is_told_which_place_was_lacking() -> 
     one.most_transactions = 0
     assert not one.has_place()
     assert told == [LINKS, TRANSACTIONS]
+
+
+# --- a try that is given up, because another server was faster ---
+
+
+def outrun(one: Member, seconds: float, until: float) -> None:
+    attempt = object()
+    one.began(attempt, until - seconds)
+    one.outrun(attempt, seconds)
+    one.ended(attempt)
+
+
+def test_one_that_was_outrun_has_not_failed() -> None:
+    one = member()
+    measured(one, 0.020, 1000.0)
+    outrun(one, 0.005, 1000.1)
+    assert (one.load(1000.1), one.oldest(1000.1), one.outstanding) == (0, 0.0, 0)
+    assert one.response_time(1000.1) == 0.020
+
+
+def test_its_answer_would_have_taken_longer_than_it_was_waited_for() -> None:
+    one = member()
+    measured(one, 0.020, 1000.0)
+    outrun(one, 0.080, 1000.1)
+    assert 0.020 < time_of(one, 1000.1) < 0.080
+    assert one.load(1000.1) == 0
+
+
+@pytest.mark.parametrize(("typical", "known"), [(None, 0.080), (0.050, 0.080), (0.100, None)])
+def test_so_it_is_where_nothing_is_known_but_what_is_typical(
+    typical: float | None, known: float | None
+) -> None:
+    one = member()
+    one.typical = typical
+    outrun(one, 0.080, 1000.0)
+    assert one.response_time(1000.0) == known
+
+
+def test_but_not_where_it_waited_for_somebody_else() -> None:
+    one = member()
+    attempt = object()
+    one.began(attempt, 1000.0)
+    one.excuse(attempt)
+    one.outrun(attempt, 9.0)
+    one.ended(attempt)
+    assert one.response_time(1010.0) is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["good", "outrun"]), st.floats(0.001, 2.0)), min_size=1, max_size=30)
+)
+def test_no_try_that_was_outrun_makes_a_server_look_faster(tries: list[tuple[str, float]]) -> None:
+    one, now = member(), 1000.0
+    for how, seconds in tries:
+        now += seconds
+        before = one.response_time(now)
+        (measured if how == "good" else outrun)(one, seconds, now)
+        if how == "outrun":
+            assert time_of(one, now) >= (before or 0.0)
+        assert one.load(now) == 0

@@ -19,6 +19,7 @@ from sslbroker.core.storage import Storage
 from sslbroker.core.transaction import (
     CHOOSE,
     DONE,
+    HEDGE,
     LINK,
     PROGRESS,
     RELAY,
@@ -26,6 +27,7 @@ from sslbroker.core.transaction import (
     TRANSITIONS,
     WATCH,
     Action,
+    Attempt,
     Input,
     State,
     Transaction,
@@ -54,6 +56,7 @@ WAY_IN: dict[State, list[tuple[Input, object]]] = {
     CHOOSE: [],
     LINK: [(Input.CHOSEN, SERVERS[0])],
     WATCH: [(Input.CHOSEN, SERVERS[0]), (Input.LINKED, False)],
+    HEDGE: [(Input.CHOSEN, SERVERS[0]), (Input.HEDGED, SERVERS[1])],
     RELAY: [(Input.CHOSEN, SERVERS[0]), (Input.LINKED, False), (Input.ANSWERED, None)],
     RESUME: [
         (Input.CHOSEN, SERVERS[0]),
@@ -64,7 +67,11 @@ WAY_IN: dict[State, list[tuple[Input, object]]] = {
     ],
 }
 GONE, BAD, BROKEN = errors.ClientGone(), errors.FramingError("no"), errors.LinkBroken()
-#: For each row and each state that may follow it: the tries permitted, the subject, what is done.
+#: An answer which shows that no server could give a better one.
+CIRCLE = FailingStatus()
+CIRCLE.final = True
+#: For each row and each state that may follow it: the tries permitted, the subject, what is done. Of two
+#: tries neither has a link, or both have where WATCH follows.
 WAYS_OUT: dict[tuple[State, Input, State], tuple[int, object, str]] = {
     (CHOOSE, Input.CHOSEN, LINK): (3, SERVERS[0], "LINK"),
     (CHOOSE, Input.NO_SERVER, DONE): (3, errors.NoServer(), "DROP ANSWER FINISH"),
@@ -74,6 +81,7 @@ WAYS_OUT: dict[tuple[State, Input, State], tuple[int, object, str]] = {
     (LINK, Input.LINKED, WATCH): (3, False, "SEND"),
     (LINK, Input.FAILED, CHOOSE): (3, errors.Refused(), "DROP CHOOSE"),
     (LINK, Input.FAILED, DONE): (1, errors.Refused(), "DROP ANSWER FINISH"),
+    (LINK, Input.HEDGED, HEDGE): (3, SERVERS[1], "HEDGE"),
     (LINK, Input.REFUSED, DONE): (3, BAD, "DROP ANSWER FINISH"),
     (LINK, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
     (WATCH, Input.ANSWERED, RELAY): (3, None, "PASS"),
@@ -81,8 +89,24 @@ WAYS_OUT: dict[tuple[State, Input, State], tuple[int, object, str]] = {
     (WATCH, Input.FAILING, CHOOSE): (3, FailingStatus(), "KEEP CHOOSE"),
     (WATCH, Input.FAILING, RELAY): (1, FailingStatus(), "PASS"),
     (WATCH, Input.FAILED, DONE): (1, BROKEN, "DROP ANSWER FINISH"),
+    (WATCH, Input.HEDGED, HEDGE): (3, SERVERS[1], "HEDGE"),
     (WATCH, Input.REFUSED, DONE): (3, BAD, "DROP ANSWER FINISH"),
     (WATCH, Input.LOST, DONE): (3, GONE, "DROP FINISH"),
+    (HEDGE, Input.LINKED, HEDGE): (3, False, "SEND"),
+    (HEDGE, Input.HEDGE_LINKED, HEDGE): (3, False, "SEND_HEDGE"),
+    (HEDGE, Input.ANSWERED, RELAY): (3, None, "CANCEL PASS"),
+    (HEDGE, Input.FAILED, LINK): (3, BROKEN, "DROP SWAP"),
+    (HEDGE, Input.FAILED, WATCH): (3, BROKEN, "DROP SWAP"),
+    (HEDGE, Input.FAILING, LINK): (3, FailingStatus(), "KEEP SWAP"),
+    (HEDGE, Input.FAILING, WATCH): (3, FailingStatus(), "KEEP SWAP"),
+    (HEDGE, Input.FAILING, RELAY): (3, CIRCLE, "CANCEL PASS"),
+    (HEDGE, Input.OUTRUN, RELAY): (3, None, "DROP SWAP PASS"),
+    (HEDGE, Input.HEDGE_FAILED, LINK): (3, BROKEN, "CANCEL"),
+    (HEDGE, Input.HEDGE_FAILED, WATCH): (3, BROKEN, "CANCEL"),
+    (HEDGE, Input.HEDGE_FAILING, LINK): (3, FailingStatus(), "KEEP_HEDGE"),
+    (HEDGE, Input.HEDGE_FAILING, WATCH): (3, FailingStatus(), "KEEP_HEDGE"),
+    (HEDGE, Input.REFUSED, DONE): (3, BAD, "CANCEL DROP ANSWER FINISH"),
+    (HEDGE, Input.LOST, DONE): (3, GONE, "CANCEL DROP FINISH"),
     (RELAY, Input.ENDED, DONE): (3, None, "FINISH"),
     (RELAY, Input.FAILED, RESUME): (3, errors.Truncated(), "DROP CHOOSE"),
     (RELAY, Input.FAILED, DONE): (1, errors.Truncated(), "DROP CUT FINISH"),
@@ -118,6 +142,10 @@ def test_the_row(state: State, event: Input, after: State) -> None:
     for step, with_what in WAY_IN[state]:
         if Action.SEND in transaction.receive(step, 1.0, with_what):
             transaction.attempt.wrote = True
+    if after is WATCH and transaction.beside is not None:
+        transaction.receive(Input.HEDGE_LINKED, 1.0, False)
+        if not transaction.linked:
+            transaction.receive(Input.LINKED, 1.0, False)
     assert transaction.state is state
     actions = transaction.receive(event, 2.0, subject)
     assert transaction.state is after
@@ -164,8 +192,9 @@ class Life:
         self.undone = 0  # failing answers that proved that nothing was done
         self.received = b""
         self.on_the_link = b""  # in this try
+        self.beside: Attempt | None = None  # the try that began beside another one
         self.sent = 0  # tries in which something was
-        self.ends: list[float] = []  # of tries, as they were when they were first ended
+        self.ends: dict[Attempt, float] = {}  # of tries, as they were when they were first ended
 
     def live(self) -> None:
         while self.transaction.state is not DONE:
@@ -199,6 +228,13 @@ class Life:
                 events.remove(Input.CHOSEN)
                 events.remove(Input.NO_SERVER)
                 events.remove(Input.LINKED if linked else Input.ANSWERED)
+        if state is HEDGE:
+            linked, beside_linked = self.transaction.linked, self.transaction.beside_linked
+            cannot = {Input.LINKED} if linked else {Input.ANSWERED, Input.FAILING}
+            cannot |= {Input.HEDGE_LINKED} if beside_linked else {Input.OUTRUN, Input.HEDGE_FAILING}
+            events = [event for event in events if event not in cannot]
+        if Input.HEDGED in events and (self.received or not self.transaction.may_hedge(self.now)):
+            events.remove(Input.HEDGED)
         event = self.draw(st.sampled_from(events), "event")
         if event is Input.FAILED and state is RELAY:
             self.transaction.resumable = self.resumable
@@ -208,6 +244,7 @@ class Life:
         actions = self.transaction.receive(event, self.now, self.subject(state, event))
         assert actions == TRANSITIONS[state, event][1][self.transaction.state]
         self.done += actions
+        self.beside = self.transaction.beside or self.beside
         if Action.SEND in actions:
             if self.replay is not Replay.REPLAYABLE:
                 self.transaction.stored.give_up(self.replay)
@@ -215,25 +252,29 @@ class Life:
             assert self.on_the_link == self.received  # each try gets everything, from the first byte
             self.transaction.attempt.wrote = bool(self.on_the_link) or not self.stream
             self.sent += self.transaction.attempt.wrote
+        if Action.SEND_HEDGE in actions:
+            assert self.transaction.beside is not None
+            self.transaction.beside.wrote = True
+            self.sent += 1
 
     def kept(self, state: State) -> Kept | None:
         """The last failing answer, if it can be given."""
         failing = [one for one in self.transaction.attempts if one.outcome is Cause.STATUS and one.ended]
-        if not failing or state not in (CHOOSE, LINK, WATCH) or not self.draw(st.booleans(), "kept"):
+        if not failing or state not in (CHOOSE, LINK, WATCH, HEDGE) or not self.draw(st.booleans(), "kept"):
             return None
         return Kept(failing[-1].member)
 
     def subject(self, state: State, event: Input) -> object:
-        if event is Input.CHOSEN:
+        if event in (Input.CHOSEN, Input.HEDGED):
             return self.draw(st.sampled_from(SERVERS), "server")
-        if event is Input.LINKED:
+        if event in (Input.LINKED, Input.HEDGE_LINKED):
             return self.draw(st.booleans(), "reused")
         if event is Input.NO_SERVER:
             return errors.NoServer()
-        if event is Input.FAILED:
+        if event in (Input.FAILED, Input.HEDGE_FAILED):
             kinds = [kind for kind in TRY_ERRORS if kind is not FailingStatus or state is RESUME]
             return self.draw(st.sampled_from(kinds), "error")("why")
-        if event is Input.FAILING:
+        if event in (Input.FAILING, Input.HEDGE_FAILING):
             error = FailingStatus("why")
             error.nothing_done = self.draw(st.booleans(), "undone")
             error.final = self.draw(st.booleans(), "final")
@@ -244,12 +285,18 @@ class Life:
         return None
 
     def check_attempts(self) -> None:
-        """A try that is over does not change any more; at most the last one is under way."""
-        attempts = self.transaction.attempts
-        over = [attempt.ended for attempt in attempts if attempt.ended]
-        assert over[: len(self.ends)] == self.ends
-        self.ends = over
-        assert all(attempt.ended for attempt in attempts[:-1])
+        """A try that is over does not change any more; one is under way, or two beside each other."""
+        transaction = self.transaction
+        for attempt in transaction.attempts:
+            if attempt in self.ends:
+                assert attempt.ended == self.ends[attempt]
+            elif attempt.ended:
+                self.ends[attempt] = attempt.ended
+        going = [attempt for attempt in transaction.attempts if not attempt.ended]
+        two = transaction.state is HEDGE
+        assert len(going) == 2 if two else len(going) <= 1
+        assert (transaction.beside in going) is two
+        assert not going or transaction.attempt in going
 
 
 @hypothesis_settings(max_examples=300, deadline=None)
@@ -272,15 +319,27 @@ def test_a_life(data: st.DataObject) -> None:
     assert done[-1] is Action.FINISH
 
     # Each try that began ended, was linked at most once, and there were not too many.
-    assert len(attempts) <= life.tries * (1 + life.progress)
-    assert done.count(Action.LINK) == len(attempts) >= done.count(Action.SEND)
+    stale = sum(attempt.outcome is Cause.STALE for attempt in attempts)  # as many again do not count
+    assert len(attempts) <= (life.tries + min(stale, life.tries)) * (1 + life.progress)
+    hedges = done.count(Action.HEDGE)
+    assert hedges <= 1
+    assert done.count(Action.LINK) + hedges == len(attempts) >= done.count(Action.SEND)
+    # The one beside another took its place, or was ended.
+    others = (Action.SWAP, Action.CANCEL, Action.KEEP_HEDGE)
+    assert sum(done.count(action) for action in others) == hedges
+    outrun = [attempt for attempt in attempts if attempt.outcome is Cause.OUTRUN]
+    assert not outrun or Action.PASS in done
     for attempt in attempts:
         assert attempt.outcome is not None
         assert attempt.began <= attempt.ended <= life.now
         assert attempt.reason is not None or attempt.outcome is Cause.OK
     for attempt, following in pairwise(attempts):
-        assert attempt.ended <= following.began
-        assert attempt.reason in list(Replay)[:4]
+        if following is life.beside:
+            assert following.began <= attempt.ended
+            assert attempt.reason in list(Replay)[:5] or attempt is transaction.attempt
+        else:
+            assert attempt.ended <= following.began
+            assert attempt.reason in list(Replay)[:5]
 
     # What must not be repeated was sent once, but for those who proved that they did nothing.
     if life.replay is not Replay.REPLAYABLE:

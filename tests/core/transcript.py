@@ -99,9 +99,9 @@ class Play:
             return "-"
         event = Input[word]
         subject: object = None
-        if event is Input.CHOSEN:
+        if event in (Input.CHOSEN, Input.HEDGED):
             subject = MEMBERS[argument]
-        elif event is Input.LINKED:
+        elif event in (Input.LINKED, Input.HEDGE_LINKED):
             subject = argument == "reused"
         elif argument:
             subject = error(argument)

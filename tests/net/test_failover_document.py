@@ -113,6 +113,14 @@ class TheTable(BrokerCase):
         self.client().sends(GET)
         self.servers[0].link().resets()
 
+    def beside(self) -> tuple[Peer, Peer]:
+        """The request is at two servers."""
+        self.start(servers=2, failover=Failover(hedge=True))
+        self.client(secure=True).sends(GET)
+        first = self.servers[0].link()
+        self.wait(0.05)
+        return first, self.servers[1].link()
+
     def test_each_row_is_what_the_log_says(self) -> None:
         untrue = bytes([CONTENT[904] ^ 1]) + CONTENT[905:]
         large = Storage(per_transaction=3)
@@ -139,6 +147,8 @@ class TheTable(BrokerCase):
             ("mismatch", "resume"): lambda: self.differs(part(904, b'ETag: "v2"\r\n')),
             ("mismatch", "final"): lambda: self.differs(part(904) + untrue),
             ("truncated", "response-begun"): lambda: self.truncated(whole(b'ETag: W/"v1"\r\n')),
+            ("outrun", "hedge"): lambda: self.beside()[1].sends(OK),
+            ("broken", "hedge"): lambda: self.beside()[0].resets(),
             ("broken", "tries"): lambda: self.breaks(failover=Failover(tries=1)),
             ("broken", "budget"): self.spent,
             ("client-gone", "final"): lambda: self.play().resets(),

@@ -44,6 +44,18 @@ class Heard(BrokerCase):
         self.assertEqual((figures.outcomes, figures.statuses), ({"refused": 1}, {}))
         self.assertEqual(figures.server_times.count, 0)
 
+    def test_a_try_that_was_outrun_is_counted_and_is_no_failure(self) -> None:
+        self.start(servers=2, failover=Failover(hedge=True))
+        client = self.client(secure=True)
+        client.sends(GET)
+        self.wait(0.05)
+        self.servers[1].link().sends(OK)
+        self.assertTrue(client.takes().endswith(b"ok"))
+        figures = self.pool.members[0].figures
+        self.assertEqual((figures.outcomes, figures.statuses), ({"outrun": 1}, {}))
+        self.assertEqual((figures.last_failure, figures.last_failure_at), ("", 0.0))
+        self.assertFalse(self.pool.members[0].suspect)
+
 
 @implementer(IResponseClassifier, IRests)
 class Rests:

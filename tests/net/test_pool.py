@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from sslbroker.core.transaction import Attempt
 from sslbroker.errors import NoServer
 from sslbroker.interfaces import Origin
 from sslbroker.protocols.http.message import NONE, Request
-from sslbroker.settings import Sticky
+from sslbroker.settings import Failover, Sticky
 
 from ..memory import BrokerCase, other_end
 
@@ -76,6 +78,37 @@ class Choosing(BrokerCase):
         client.sends(GET.replace(b"\r\n\r\n", b"\r\nCookie: SRV=" + key + b"\r\n\r\n"))
         self.servers[1].link().sends(OK)
         self.assertIn(b"Set-Cookie: SRV=" + self.pool.members[1].key.encode(), client.takes())
+
+    def test_beside_a_try_that_takes_long_another_server_is_chosen_or_none(self) -> None:
+        self.start(servers=2)
+        one, other = self.pool.members
+        first, second = Attempt(one, 0.0), Attempt(other, 0.0)
+        self.assertIs(self.pool.choose_beside([first], REQUEST, Origin("a")), other)
+        self.assertIsNone(self.pool.choose_beside([first, second], REQUEST, Origin("a")))
+
+    def test_by_hash_it_is_the_next_for_that_client(self) -> None:
+        self.start(servers=3, balance="hash")
+        first = Attempt(self.choose([]), 0.0)
+        self.assertIs(self.pool.choose_beside([first], REQUEST, Origin("192.0.2.1")), self.choose([first]))
+
+    def test_a_balancer_that_takes_its_time_is_not_waited_for(self) -> None:
+        self.start(servers=2)
+        slow: Deferred[Any] = Deferred()
+
+        class Thinks:
+            def choose(self, members: Any, origin: Origin, key: bytes, now: float) -> Any:
+                return slow
+
+        self.pool._choosing._balancer = Thinks()
+        self.assertIsNone(self.pool.choose_beside([], REQUEST, Origin("a")))
+        self.assertTrue(slow.called)
+
+    def test_where_second_tries_are_made_no_transaction_is_a_fast_one(self) -> None:
+        for hedge in (False, True):
+            self.start(failover=Failover(hedge=hedge))
+            self.assertIs(self.pool.takes_fast_path, not hedge)
+            self.tearDown()
+            self.setUp()
 
 
 class Operated(BrokerCase):

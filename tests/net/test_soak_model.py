@@ -43,12 +43,13 @@ class Soak(RuleBasedStateMachine):
         self.clients: list[Heard] = []
         self.links: list[Served] = []
         self.requests: dict[int, Sent] = {}
+        self.tried = self.outrun = 0  # tries in the log, and those that were outrun
 
-    @initialize(secure=st.booleans(), small=st.booleans(), places=st.integers(0, 4))
-    def begin(self, secure: bool, small: bool, places: int) -> None:
+    @initialize(secure=st.booleans(), small=st.booleans(), places=st.integers(0, 4), hedge=st.booleans())
+    def begin(self, secure: bool, small: bool, places: int, hedge: bool) -> None:
         self.case.setUp()
         self.case.start(
-            failover=Failover(response_timeout=2.0, connect_timeout=1.0),
+            failover=Failover(response_timeout=2.0, connect_timeout=1.0, hedge=hedge),
             storage=Storage(20_000, 10_000, 100_000, per_transaction=30_000) if small else Storage(),
             queue=Queue(length=3, timeout=3.0),
             continue_secure_link=secure,
@@ -251,6 +252,11 @@ class Soak(RuleBasedStateMachine):
             counted = [attempt for attempt in tries if attempt["outcome"] != "stale"]
             assert len(counted) <= TRIES * (1 + progress), record["tries"]
             assert len(tries) <= 2 * TRIES * (1 + progress), record["tries"]
+            self.tried += len(record["tries"])
+            outrun = sum(attempt["outcome"] == "outrun" for attempt in record["tries"])
+            assert outrun <= 1, record["tries"]
+            self.outrun += outrun
+            self.words["outrun"] += outrun
             self.words.update(attempt.get("next", attempt["outcome"]) for attempt in record["tries"])
             if record["end"] == "ok" and any(one.get("next") == "resume" for one in record["tries"]):
                 self.words["joined"] += 1
@@ -273,6 +279,15 @@ class Soak(RuleBasedStateMachine):
             if client.peer.lost is None and not (client.peer.ended or client.gone):
                 assert client.answered == len(client.sent), "not all that a client asked was answered"
         self.case.tearDown()
+        self.check_records()
+        heard: Counter[str] = Counter()
+        for member in self.case.pool.members:
+            heard.update(member.figures.outcomes)
+        assert sum(heard.values()) == self.tried, "a try was not heard once"
+        figures = self.case.pool.figures
+        assert heard["outrun"] == self.outrun <= figures.hedges
+        assert figures.hedges_won <= figures.hedges
+        self.words["won"] += figures.hedges_won
         self.case.assertEqual(self.case.flushLoggedErrors(), [])
 
     # --- small things ---
@@ -347,5 +362,15 @@ class SoakCase(BrokerCase):
         Soak.case = self
         run_state_machine_as_test(Soak, settings=chosen)
         del self.broker  # it has been looked through
-        for word in ("ok", "replayable", "nothing-sent", "method", "resume", "joined", "response-begun"):
+        for word in (
+            "ok",
+            "replayable",
+            "nothing-sent",
+            "method",
+            "resume",
+            "joined",
+            "response-begun",
+            "outrun",
+            "won",
+        ):
             self.assertIn(word, Soak.words, "nothing of that kind happened")

@@ -95,6 +95,8 @@ def busy_broker() -> BrokerFigures:
     pool.shed = 21
     pool.transactions = 41
     pool.queued = 9
+    pool.hedges = 11
+    pool.hedges_won = 7
     pool.failovers = {"nothing-sent": 4, "replayable": 5}
 
     storage = StorageFigures(size=1000, maximum=2000)

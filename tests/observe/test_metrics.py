@@ -84,6 +84,8 @@ def test_every_figure_appears_with_its_value() -> None:
         "pool_info pool=shop protocol=http": 1,
         "pool_transactions_total pool=shop": 41,
         "pool_queued_transactions pool=shop": 9,
+        "pool_hedges_total pool=shop": 11,
+        "pool_hedges_won_total pool=shop": 7,
         "pool_failovers_total pool=shop reason=nothing-sent": 4,
         "pool_failovers_total pool=shop reason=replayable": 5,
         "pool_plain_share pool=shop": 0.75,

@@ -59,6 +59,8 @@ def test_every_figure_is_shown() -> None:
                     "wait": {"count": 1, "mean": 0.25, "p50": 0.25, "p99": 0.25},
                 }
             ],
+            "hedges": 11,
+            "hedges_won": 7,
             "failovers": {"nothing-sent": 4, "replayable": 5},
             "plain_share": 0.75,
             "held_back": 20,
