@@ -40,11 +40,11 @@ class Seen:
         self.errors["unanswered"] += wanted - len(self.times) - self.errors.total()
 
 
-def due_times(rate: float, seconds: float, *, regular: bool) -> list[float]:
+def due_times(rate: float, seconds: float, *, regular: bool, seed: int = 1) -> list[float]:
     """When requests are due: in even steps, or as independent users come (the same for every proxy)."""
     if regular:
         return [number / rate for number in range(int(rate * seconds))]
-    chance = random.Random(1)
+    chance = random.Random(seed)
     return sorted(chance.uniform(0, seconds) for _ in range(int(rate * seconds)))
 
 

@@ -6,6 +6,7 @@ Refuses to verify certificates: that is no work of a proxy.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Generator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from .turns import READ, WRITE, At, Gone, Ready, Turns
 
+_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen when the other end is known
 _GET = "GET /{file} HTTP/1.1\r\nHost: site.test\r\nUser-Agent: bench\r\nAccept: */*\r\n{more}\r\n"
 
 
@@ -22,6 +24,7 @@ class Target:
     file: str
     context: ssl.SSLContext | None
     small: bool = False  # a small receive buffer: what is not read stays with the proxy
+    source: str = ""  # the client's own address, if it is not the usual one
 
     def request(self, *, close: bool) -> bytes:
         return _GET.format(file=self.file, more="Connection: close\r\n" if close else "").encode()
@@ -39,25 +42,40 @@ def client_context() -> ssl.SSLContext:
 
 
 def connect(target: Target) -> Generator[Ready | At | Gone, None, socket.socket]:
-    """A connection, its handshake done."""
+    """A connection, its handshake done; one that fails is closed."""
     sock = socket.socket()
-    sock.setblocking(False)
-    if target.small:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.connect_ex(("127.0.0.1", target.port))
-    yield Ready(sock.fileno(), WRITE)
-    if failed := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-        raise OSError(failed, "connect")
-    if target.context is None:
+    try:
+        sock.setblocking(False)
+        if target.small:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if target.source:
+            sock.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((target.source, 0))
+        failed = sock.connect_ex(("127.0.0.1", target.port))
+        if failed == errno.EINPROGRESS:
+            yield Ready(sock.fileno(), WRITE)
+            failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failed:
+            raise OSError(failed, "connect")
+        if target.context is None:
+            return sock
+        # It takes the descriptor over.
+        sock = target.context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname="site.test")
+        yield from shake_hands(sock)
         return sock
-    secure = target.context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname="site.test")
+    except OSError:
+        yield Gone(sock.fileno())
+        sock.close()
+        raise
+
+
+def shake_hands(sock: ssl.SSLSocket) -> Turns:
     while True:
         try:
-            secure.do_handshake()
-            return secure
+            return sock.do_handshake()
         except ssl.SSLWantReadError:
-            yield Ready(secure.fileno(), READ)
+            yield Ready(sock.fileno(), READ)
 
 
 def read_some(sock: socket.socket, size: int) -> Generator[Ready | At | Gone, None, bytes]:

@@ -2,7 +2,8 @@
 
 Decides who takes part, and the doors that each one opens (`DOORS`). Invariant: each proxy has the same doors,
 logs each transaction to a file, adds the client's address and scheme to a request, and has like time limits;
-what one of them cannot do is in its `lacks`, and shown. Refuses to tune one for a row.
+what one of them cannot do is in its `lacks`, and shown. A door whose servers the site has not is not opened.
+Refuses to tune one for a row.
 """
 
 from __future__ import annotations
@@ -66,5 +67,7 @@ class Proxy(Protocol):
         """Start it, with its files in `directory`; `CannotRun` when it cannot be, or not so."""
 
 
-def new_doors() -> dict[str, int]:
-    return dict(zip(DOORS, free_ports(len(DOORS)), strict=True))
+def new_doors(site: Site) -> dict[str, int]:
+    """A port for each door that has servers behind it."""
+    there = [name for name, (_, secure_links) in DOORS.items() if site.secure or not secure_links]
+    return dict(zip(there, free_ports(len(there)), strict=True))

@@ -44,7 +44,7 @@ class Broker:
         return done.stdout.strip() + "".join(f", {each}" for each in added if each)
 
     def start(self, site: Site, directory: Path, setting: Setting) -> Running:
-        doors = new_doors()
+        doors = new_doors(site)
         settings = configuration(site, directory, doors, setting.workers)
         for each in self.sets:
             override(settings, each)
@@ -72,22 +72,22 @@ class Broker:
 
 def configuration(site: Site, directory: Path, doors: Mapping[str, int], workers: int) -> dict[str, Any]:
     listeners: dict[str, Any] = {}
-    for name, (kind, secure_links) in DOORS.items():
+    for name, port in doors.items():
+        kind, secure_links = DOORS[name]
         listeners[name] = {
-            "endpoint": f"tcp:{doors[name]}:interface=127.0.0.1",
+            "endpoint": f"tcp:{port}:interface=127.0.0.1",
             "pool": "secure" if secure_links else "servers",
         }
         if kind:
             tls = {"certificates": [str(site.certificate(kind))], "minimum": "TLSv1.3"}
             listeners[name]["tls"] = {**tls, "cipher_suites": SUITE}
-    pools: dict[str, Any] = {
-        "servers": {"servers": [f"127.0.0.1:{port}" for port in site.plain]},
-        "secure": {
+    pools: dict[str, Any] = {"servers": {"servers": [f"127.0.0.1:{port}" for port in site.plain]}}
+    if site.secure:
+        pools["secure"] = {
             "servers": [f"127.0.0.1:{port}" for port in site.secure],
             "continue_secure_link": True,
             "tls": {"ca": str(site.ca), "server_name": NAME, "minimum": "TLSv1.3"},
-        },
-    }
+        }
     return {
         "listeners": listeners,
         "pools": pools,
@@ -112,10 +112,19 @@ def override(settings: dict[str, Any], text: str) -> None:
 
 
 def toml(table: Mapping[str, Any], path: str = "") -> list[str]:
-    """A nested dict as TOML; a text or a list of texts is the same in JSON."""
-    plain = [f"{key} = {json.dumps(value)}\n" for key, value in table.items() if not isinstance(value, dict)]
+    """A nested dict as TOML."""
+    plain = [f"{key} = {written(value)}\n" for key, value in table.items() if not isinstance(value, dict)]
     lines = [f"[{path}]\n", *plain] if path and plain else plain
     for key, value in table.items():
         if isinstance(value, dict):
             lines += toml(value, f"{path}.{key}" if path else key)
     return lines
+
+
+def written(value: Any) -> str:
+    """One value as TOML; a table in a list is written inline, and what is no table or list is as in JSON."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {written(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
+    return json.dumps(value)

@@ -7,6 +7,7 @@ that the load would hit: no limit of requests on a connection, and no temporary 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..programs import Program, find
@@ -31,11 +32,12 @@ http {{
     proxy_set_header X-Forwarded-Host $http_host;
     proxy_ssl_protocols TLSv1.3; proxy_ssl_conf_command Ciphersuites {suite};
     proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_name {name}; proxy_ssl_server_name on;
-    upstream servers {{ least_conn; {plain} keepalive 128; keepalive_requests 100000000; }}
-    upstream secure {{ least_conn; {secure} keepalive 128; keepalive_requests 100000000; }}
+    {plain}
+    {secure}
     {doors}
 }}
 """
+_UPSTREAM = "upstream {name} {{ least_conn; {servers} keepalive 128; keepalive_requests 100000000; }}"
 _DOOR = """
     server {{
         listen 127.0.0.1:{port} {words} backlog=4096;
@@ -49,14 +51,17 @@ class Nginx:
     name = "nginx"
     lacks = "no active health checks (its free edition has none)"
 
+    def __init__(self, server: str = "") -> None:
+        self.server = server  # words for each server
+
     def version(self) -> str:
         done = subprocess.run([find("nginx"), "-v"], capture_output=True, text=True, check=True)
         return done.stderr.strip().rpartition("/")[2]
 
     def start(self, site: Site, directory: Path, setting: Setting) -> Running:
-        doors = new_doors()
+        doors = new_doors(site)
         file = directory / "nginx.conf"
-        file.write_text(configuration(site, directory, doors, setting.workers))
+        file.write_text(configuration(site, directory, doors, setting.workers, self.server))
         cores = setting.cores or site.proxy_cores
         program = Program(
             self.name,
@@ -68,13 +73,16 @@ class Nginx:
         return Running(self.name, program, doors, setting)
 
 
-def configuration(site: Site, directory: Path, doors: dict[str, int], workers: int) -> str:
+def configuration(
+    site: Site, directory: Path, doors: Mapping[str, int], workers: int, server: str = ""
+) -> str:
     blocks = []
-    for name, (kind, secure_links) in DOORS.items():
+    for name, port in doors.items():
+        kind, secure_links = DOORS[name]
         pem = site.certificate(kind)
         tls = f"ssl_certificate {pem}; ssl_certificate_key {pem};" if kind else ""
         to = "https://secure" if secure_links else "http://servers"
-        blocks.append(_DOOR.format(port=doors[name], words="ssl" if kind else "", tls=tls, to=to))
+        blocks.append(_DOOR.format(port=port, words="ssl" if kind else "", tls=tls, to=to))
     return _CONFIGURATION.format(
         workers=workers,
         directory=directory,
@@ -82,7 +90,13 @@ def configuration(site: Site, directory: Path, doors: dict[str, int], workers: i
         group=GROUP,
         ca=site.ca,
         name=NAME,
-        plain=" ".join(f"server 127.0.0.1:{port};" for port in site.plain),
-        secure=" ".join(f"server 127.0.0.1:{port};" for port in site.secure),
+        plain=upstream("servers", site.plain, server),
+        secure=upstream("secure", site.secure, server),
         doors="".join(blocks),
     )
+
+
+def upstream(name: str, ports: Sequence[int], words: str) -> str:
+    """A pool; none where it has no servers."""
+    servers = " ".join(f"server 127.0.0.1:{port} {words};" for port in ports)
+    return _UPSTREAM.format(name=name, servers=servers) if ports else ""

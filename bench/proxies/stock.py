@@ -32,19 +32,19 @@ class Stock:
     def start(self, site: Site, directory: Path, setting: Setting) -> Running:
         if setting.workers > 1:
             raise CannotRun("it has one process")
-        doors = new_doors()
+        doors = new_doors(site)
         settings = {
             "suite": SUITE,
             "ca": str(site.ca),
             "name": NAME,
             "doors": [
                 {
-                    "port": doors[name],
+                    "port": port,
                     "certificate": str(site.certificate(kind)) if kind else "",
                     "servers": site.secure if secure_links else site.plain,
                     "secure": secure_links,
                 }
-                for name, (kind, secure_links) in DOORS.items()
+                for (kind, secure_links), port in ((DOORS[name], port) for name, port in doors.items())
             ],
         }
         argv: list[str | Path] = [self.python, "-m", "bench.proxies.stock_relay", json.dumps(settings)]
