@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from .turns import READ, WRITE, At, Gone, Ready, Turns
@@ -41,9 +41,12 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def connect(target: Target) -> Generator[Ready | At | Gone, None, socket.socket]:
-    """A connection, its handshake done; one that fails is closed."""
+def connect(
+    target: Target, calling: Callable[[socket.socket], object] = lambda sock: None
+) -> Generator[Ready | At | Gone, None, socket.socket]:
+    """A connection, its handshake done; one that fails is closed. `calling` hears of it before it is."""
     sock = socket.socket()
+    calling(sock)
     try:
         sock.setblocking(False)
         if target.small:
@@ -62,6 +65,7 @@ def connect(target: Target) -> Generator[Ready | At | Gone, None, socket.socket]
             return sock
         # It takes the descriptor over.
         sock = target.context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname="site.test")
+        calling(sock)
         yield from shake_hands(sock)
         return sock
     except OSError:

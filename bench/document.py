@@ -1,7 +1,8 @@
 """Put the published figures into the documents: ``python -m bench.document``; ``--check`` only compares.
 
-Decides the tables that README.md, docs/performance.md and docs/failover.md show. Invariant: what stands
-between the marks comes from bench/results and from nothing else; text around them is left alone.
+Decides the tables that README.md, docs/performance.md, docs/failover.md and docs/priorities.md show.
+Invariant: what stands between the marks comes from bench/results and from nothing else; text around them is
+left alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .gains import WAYS, gain, middle
 from .measuring import spread
 from .options import PUBLISHED
 from .plot import NAMES
+from .priorities.table import priorities
 from .programs import ROOT
 from .report import COLUMNS, YARDSTICK, aim_text, proxies, ratio_text, ratios, values
 
@@ -102,6 +104,7 @@ PLACES = (
     ("docs/performance.md", "details", PUBLISHED, details),
     ("docs/performance.md", "offload", PUBLISHED.with_name("offload.json"), offload),
     ("docs/failover.md", "faults", PUBLISHED.with_name("faults.json"), faults),
+    ("docs/priorities.md", "priorities", PUBLISHED.with_name("priorities.json"), priorities),
 )
 
 

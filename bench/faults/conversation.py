@@ -39,6 +39,7 @@ class Conversation:
         self.begin = begin
         self.patience = patience
         self.sock: socket.socket | None = None
+        self.calling: socket.socket | None = None  # what will be `sock` when it is connected
         self.deadline = float("inf")
         self.gone = False  # given up by `watch`
 
@@ -50,10 +51,11 @@ class Conversation:
         digest = hashlib.sha256()
         try:
             if self.sock is None:
-                self.sock = yield from connect(self.target)
+                yield from self.call()
             elif unasked(self.sock):
                 raise ConnectionResetError("closed between two requests")
             stage = "reset"
+            assert self.sock is not None
             self.sock.sendall(request.data)
             reading = answers.read(digest.update)
             next(reading)
@@ -97,7 +99,13 @@ class Conversation:
     def open(self) -> Turns:
         """Connect before there is anything to ask; a failure is left to the first request."""
         with suppress(OSError):
-            self.sock = yield from connect(self.target)
+            yield from self.call()
+
+    def call(self) -> Turns:
+        try:
+            self.sock = yield from connect(self.target, lambda sock: setattr(self, "calling", sock))
+        finally:
+            self.calling = None
 
     def close(self) -> Turns:
         if self.sock is not None:
@@ -125,9 +133,11 @@ def watch(loop: Loop, conversations: list[Conversation], going: Callable[[], boo
             yield At(time.perf_counter() + 0.1)
             now = time.perf_counter()
             for each in conversations:
-                if now > each.deadline and each.sock is not None and not each.gone:
+                sock = each.sock or each.calling
+                if now > each.deadline and sock is not None and not each.gone:
                     each.gone = True
                     # Below TLS: the object above is in use.
-                    socket.socket.shutdown(each.sock, socket.SHUT_RDWR)
+                    with suppress(OSError):
+                        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     loop.start(turns())

@@ -19,7 +19,7 @@ from typing import Any
 from .. import result, site
 from ..options import chosen
 from ..programs import CannotRun, install, open_files
-from . import running
+from . import picture, running
 from .cases import CASES
 from .fronts import fronts, versions
 from .options import CASE_NAMES, FRONT_NAMES, options
@@ -62,7 +62,7 @@ def main() -> None:
                     found["not_run"].setdefault(case.name, {})[name] = str(error)
                     print(f"  NOT RUN: {name}: {error}", flush=True)
                 result.write(found, said.json)
-    print(f"written to {os.path.relpath(said.json)}")
+    result.finish(found, said.json, picture.draw, publish=said.publish)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ from .shares import at, back, seconds_of, served, smooth, turns
 REFUSED = "503"
 
 
-def times(rows: Sequence[Row]) -> dict[str, float]:
-    found = [row.milliseconds for row in rows if row.outcome == OK] or [float("inf")]
+def times(rows: Sequence[Row]) -> dict[str, float | None]:
+    """None where nothing was served."""
+    found = [row.milliseconds for row in rows if row.outcome == OK]
     shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
-    return {name: quantile(found, share) for name, share in shares.items()}
+    return {name: quantile(found, share) if found else None for name, share in shares.items()}
 
 
 def group(rows: Sequence[Row]) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def group(rows: Sequence[Row]) -> dict[str, Any]:
     found: dict[str, Any] = {"requests": len(rows), "served": good, "refused": refused}
     found |= {"failed": sum(outcomes.values()), "kinds": dict(outcomes.most_common())}
     found |= times(rows)
-    found["wait_p99"] = found["p99"] - SERVICE * 1e3
+    found["wait_p99"] = None if found["p99"] is None else found["p99"] - SERVICE * 1e3
     return found
 
 

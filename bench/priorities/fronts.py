@@ -18,6 +18,15 @@ from ..proxies.broker import Broker
 from ..site import Site
 from .cases import PLACES, PRIORITY, THRESHOLD
 
+TITLES = {
+    "broker": "sslbroker",
+    "broker-limits": "sslbroker, limits",
+    "haproxy": "HAProxy",
+    "haproxy-limits": "HAProxy, limits and priorities",
+    "nginx": "nginx",
+    "nginx-limits": "nginx, limits",
+}
+
 SECURE, PLAIN = "ecdsa", "plain"  # the doors
 
 GROUP = (
@@ -28,9 +37,6 @@ GROUP = (
 
 
 class Front(Protocol):
-    @property
-    def title(self) -> str: ...
-
     def version(self) -> str: ...
 
     def start(self, site: Site, directory: Path) -> Running: ...
@@ -40,7 +46,6 @@ class Front(Protocol):
 class Peer:
     """HAProxy or nginx."""
 
-    title: str
     proxy: Proxy
 
     def version(self) -> str:
@@ -52,7 +57,6 @@ class Peer:
 
 @dataclass(frozen=True)
 class Ours:
-    title: str
     python: Path
     sets: Sequence[str] = ()
     limits: bool = False
@@ -74,12 +78,12 @@ def limited(ports: Sequence[int]) -> list[str]:
 def fronts(python: Path, sets: Sequence[str]) -> Mapping[str, Front]:
     first = haproxy.Words(secure="http-request set-priority-class int(-100)", server=f"maxconn {PLACES}")
     return {
-        "broker": Ours("sslbroker", python, sets),
-        "broker-limits": Ours("sslbroker, limits", python, sets, limits=True),
-        "haproxy": Peer("HAProxy", haproxy.HAProxy()),
-        "haproxy-limits": Peer("HAProxy, limits and priorities", haproxy.HAProxy(first)),
-        "nginx": Peer("nginx", nginx.Nginx()),
-        "nginx-limits": Peer("nginx, limits", nginx.Nginx(f"max_conns={PLACES}")),
+        "broker": Ours(python, sets),
+        "broker-limits": Ours(python, sets, limits=True),
+        "haproxy": Peer(haproxy.HAProxy()),
+        "haproxy-limits": Peer(haproxy.HAProxy(first)),
+        "nginx": Peer(nginx.Nginx()),
+        "nginx-limits": Peer(nginx.Nginx(f"max_conns={PLACES}")),
     }
 
 

@@ -1,7 +1,7 @@
 """The options of ``python -m bench.priorities``.
 
-Decides what a run does and where its result goes. Invariant: a name that is not there is told with those that
-are. Refuses to start anything.
+Decides what a run does and where its result goes. Invariant: a name that is not there is told with those
+that are. Refuses to start anything.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ from .arriving import Order, Row
 from .cases import CAPACITY, SETTLED, Case
 from .figures import chosen, figures
 from .fronts import PLAIN, SECURE, Front
+from .windows import figures as window_figures
+from .windows import watched
 
 _SPARE = 60.0  # seconds that a run may take longer than it should
 
@@ -41,11 +43,12 @@ def run(case: Case, front: Front, site: Site, seed: int) -> dict[str, Any]:
                 order = ordered(case, running, ports, seed)
                 before = cost(running.pid)
                 others = Disturbance.begin([running.pid, *(each.pid for each in trio)])
-                told = clients(arriving(order, site), order.seconds + 2 * order.patience + _SPARE)
+                with watched(directory / "broker.toml") as windows:
+                    told = clients(arriving(order, site), order.seconds + 2 * order.patience + _SPARE)
                 spent = cost(running.pid) - before
                 disturbed = others.share()
                 if program.child.poll() is not None:
-                    raise CannotRun(f"{front.title} ended: {program.output()}")
+                    raise CannotRun(f"{running.proxy} ended: {program.output()}")
                 done = servers.done(ports)
         rows = [Row(*each) for each in told["rows"]]
         found = figures(case, rows, done, told["begin"])
@@ -58,6 +61,7 @@ def run(case: Case, front: Front, site: Site, seed: int) -> dict[str, Any]:
         }
         log = entries(directory / "broker.access.log")
         if log:
+            found["windows"] = window_figures(windows[: round(case.seconds)])
             found["choose"] = chosen(log, rows, min(SETTLED, case.seconds / 2))
             found["tracebacks"] = program.log.read_text(errors="replace").count("Traceback")
     return found

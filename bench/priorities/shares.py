@@ -52,17 +52,16 @@ def turns(series: Sequence[float], least: float = TURN) -> int:
     return found
 
 
-def back(series: Sequence[float], ends: Sequence[float], begins: Sequence[float]) -> float | None:
-    """The longest time from the end of a trouble until the share is full, and stays so until the next begins.
+def back(series: Sequence[float], ends: Sequence[float], begins: Sequence[float]) -> list[int | None]:
+    """How many seconds after the end of each trouble the share is full, and stays so until the next begins.
 
-    None: there was no trouble. Infinite: it was not back.
+    None: it is not.
     """
-    found = []
+    found: list[int | None] = []
     for end in ends:
-        until = min([begin for begin in begins if begin >= end], default=float(len(series)))
+        until = min([begin for begin in begins if begin >= end], default=len(series))
         after = series[int(end) : int(until)]
         lacking = [second for second, share in enumerate(after, 1) if share < FULL]
-        found.append(
-            float("inf") if lacking and lacking[-1] == len(after) else float(max(lacking, default=0))
-        )
-    return max(found, default=None)
+        last = max(lacking, default=0)
+        found.append(None if last == len(after) else last)
+    return found

@@ -1,7 +1,7 @@
 """How what was found is shown: lines for a terminal, and tables for docs/priorities.md.
 
-Decides the columns. Invariant: every front that ran is shown, with what it failed, and for the broker whether
-a case reaches what it is to reach.
+Decides the columns. Invariant: every front that ran is shown, with what it failed, and for the broker
+whether a case reaches what it is to reach.
 """
 
 from __future__ import annotations
@@ -9,7 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .aims import Fronts, ratio, told
+from .cases import CASES
+from .fronts import TITLES
+
 Figures = Mapping[str, Any]
+
+PROGRAMS = {"broker": "sslbroker", "haproxy": "HAProxy", "nginx": "nginx"}
+_COLUMNS = (
+    "secure p50 ms",
+    "p99",
+    "p99, from the start",
+    "max",
+    "secure failed",
+    "plain p50 ms",
+    "p99",
+    "plain served",
+    "a second",
+    "÷ HAProxy",
+    "CPU µs",
+)
 
 
 def lines(name: str, figures: Figures) -> Iterator[str]:
@@ -21,32 +40,45 @@ def lines(name: str, figures: Figures) -> Iterator[str]:
     for span in ("later", "whole"):
         secure, plain = figures[span]["secure"], figures[span]["plain"]
         yield (
-            f"    {span}: secure p50 {secure['p50']:.1f}, p95 {secure['p95']:.1f}, p99 {secure['p99']:.1f},"
-            f" max {secure['max']:.0f} ms, waiting p99 {secure['wait_p99']:.1f}, {lost(secure)};"
-            f" plain p50 {plain['p50']:.0f}, p99 {plain['p99']:.0f} ms,"
+            f"    {span}: secure p50 {ms(secure['p50'])}, p95 {ms(secure['p95'])}, p99 {ms(secure['p99'])},"
+            f" max {ms(secure['max'])} ms, waiting p99 {ms(secure['wait_p99'])}, {lost(secure)};"
+            f" plain p50 {ms(plain['p50'])}, p99 {ms(plain['p99'])} ms,"
             f" {plain['served'] / plain['requests']:.1%} served, {lost(plain)}"
         )
-    share = figures["share"]
+    share, series = figures["share"], figures["series"]
     said = f"    plain share: least {share['least']:.2f}"
     if share["turns"] is not None:
         said += f", {share['turns']:.1f} turns a minute"
-    if share["back"] is not None:
-        said += f", back after {share['back']:.0f} s"
-    yield said + "; " + " ".join(f"{each:.2f}" for each in figures["series"]["share"])
-    yield "    secure p99, second by second: " + " ".join(
-        "-" if each is None else f"{each:.0f}" for each in figures["series"]["secure_p99"]
-    )
+    if share["back"]:
+        said += f", back after {after(share['back'])}"
+    yield f"{said}; " + " ".join(f"{each:.2f}" for each in series["share"])
+    yield "    secure p99, second by second: " + " ".join(ms(each, 0) for each in series["secure_p99"])
+    yield "    plain p50, second by second: " + " ".join(ms(each, 0) for each in series["plain_p50"])
+    if windows := figures.get("windows"):
+        yield f"    its windows, {windows['turns']:.1f} turns a minute: " + " ".join(
+            "/".join(str(each) for each in now) for now in zip(*windows["servers"], strict=True)
+        )
+        yield "    its plain share: " + " ".join(f"{each:.2f}" for each in windows["share"])
     if chosen := figures.get("choose"):
         yield f"    its log: secure ones waited p50 {chosen['p50']:.1f}, p99 {chosen['p99']:.1f} ms"
     if figures.get("tracebacks"):
         yield f"    {figures['tracebacks']} TRACEBACKS in the broker's log"
-    late, servers = figures["load_late"], figures["servers_late"]
+    load, servers = figures["load_late"], figures["servers_late"]
     yield (
-        f"    load late p50 {late['p50']:.2f}, p99 {late['p99']:.2f}, max {late['max']:.1f} ms"
+        f"    load late p50 {load['p50']:.2f}, p99 {load['p99']:.2f}, max {load['max']:.1f} ms"
         f" ({figures['load_busy']:.0%} of a core); servers late p50 {servers['p50']:.2f},"
         f" p99 {servers['p99']:.2f}, max {servers['max']:.1f} ms ({figures['servers_busy']:.0%});"
         f" disturbed {figures['others']:.0%}"
     )
+
+
+def ms(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def after(back: list[int | None]) -> str:
+    """As in "0 s, 2 s, not"."""
+    return ", ".join("not" if each is None else f"{each} s" for each in back)
 
 
 def lost(group: Figures) -> str:
@@ -55,3 +87,67 @@ def lost(group: Figures) -> str:
     if group["refused"]:
         found.append(f"{group['refused']} refused with 503")
     return ", ".join(found) or "no failure"
+
+
+def priorities(result: Mapping[str, Any]) -> Iterator[str]:
+    """All cases, for docs/priorities.md."""
+    box = result["machine"]
+    yield f"Measured on {result['date']}: {box['cores']} cores of {box['cpu']}, Linux {box['kernel']}."
+    yield ""
+    for name, version in result["versions"].items():
+        yield f"- {PROGRAMS[name]}: {version}"
+    for case in CASES:
+        if fronts := result["cases"].get(case.name):
+            yield from ("", f"**{case.title[0].upper()}{case.title[1:]}**", "")
+            yield f"| | {' | '.join(_COLUMNS)} |"
+            yield "|---" + "|---:" * len(_COLUMNS) + "|"
+            for name, figures in fronts.items():
+                yield f"| {TITLES[name]} | {' | '.join(cells(fronts, name, figures))} |"
+            said = [f"- {each}." for each in (*told(case, fronts, TITLES), *plain_said(fronts))]
+            yield from ("", *said) if said else ()
+        for name, why in result["not_run"].get(case.name, {}).items():
+            yield from ("", f"{case.title}: not run with {TITLES[name]}: {why}")
+    yield from ("", lateness(result))
+
+
+def cells(fronts: Fronts, name: str, figures: Figures) -> Iterator[str]:
+    secure, plain = (figures["later"][group] for group in ("secure", "plain"))
+    yield ms(secure["p50"])
+    yield ms(secure["p99"])
+    yield ms(figures["whole"]["secure"]["p99"])
+    yield ms(secure["max"], 0)
+    failed = secure["requests"] - secure["served"]
+    yield f"{failed / secure['requests']:.1%}" if failed else "0"
+    yield ms(plain["p50"], 0)
+    yield ms(plain["p99"], 0)
+    yield f"{plain['served'] / plain['requests']:.1%}"
+    yield f"{figures['later']['throughput']:.0f}"
+    found = ratio(fronts, name)
+    yield "-" if found is None else f"{found:.3f}"
+    yield f"{figures['proxy_us']:.0f}"
+
+
+def plain_said(fronts: Fronts) -> Iterator[str]:
+    """How the plain share went, where that is a question."""
+    for word, key in (
+        ("Plain traffic is back after", "back"),
+        ("Turns of the plain share a minute", "turns"),
+    ):
+        found = []
+        for name, figures in fronts.items():
+            value = figures["share"][key]
+            if value is not None and value != []:
+                found.append(f"{TITLES[name]} {after(value) if key == 'back' else f'{value:.1f}'}")
+        if found:
+            yield f"{word}: {'; '.join(found)}"
+
+
+def lateness(result: Mapping[str, Any]) -> str:
+    """How exact all of it is."""
+    runs = [figures for fronts in result["cases"].values() for figures in fronts.values()]
+    load, servers = (sorted(run[what]["p99"] for run in runs) for what in ("load_late", "servers_late"))
+    return (
+        f"In {len(runs)} runs the load sent 99 % of its requests at most {load[len(load) // 2]:.1f} ms late"
+        f" (median; worst {load[-1]:.1f}), and the servers answered so at most"
+        f" {servers[len(servers) // 2]:.1f} ms late (worst {servers[-1]:.1f})."
+    )

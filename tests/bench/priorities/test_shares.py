@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from bench.priorities.arriving import Row
@@ -48,8 +46,8 @@ def test_a_mean_has_as_many_values_as_there_are_whole_spans() -> None:
 
 def test_the_share_is_back_when_it_stays_full_until_the_next_trouble() -> None:
     series = [1.0, 0.5, 0.5, 0.9, 1.0, 0.9, 1.0, 1.0, 0.4]
-    assert back(series, [3.0], [8.0]) == 3.0
-    assert back(series, [6.0], [8.0]) == 0.0
-    assert back(series, [3.0, 6.0], [1.0, 8.0]) == 3.0
-    assert back(series, [3.0], []) == math.inf
-    assert back(series, [], []) is None
+    assert back(series, [3.0], [8.0]) == [3]
+    assert back(series, [6.0], [8.0]) == [0]
+    assert back(series, [3.0, 6.0], [1.0, 8.0]) == [3, 0]
+    assert back(series, [3.0], []) == [None]
+    assert back(series, [], []) == []
