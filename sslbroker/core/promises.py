@@ -107,7 +107,7 @@ class Promises:
         self._lag = lag
         self._watch = watch
         self.thresholds = thresholds
-        #: The state of the broker as a whole, if anybody standings it.
+        #: The state of the broker as a whole, if anybody watches it.
         self.overload: Overload | None = None
         self.plain = 0  # plain transactions under way
         self._servers = {member: _Server(member, settings) for member in members}
