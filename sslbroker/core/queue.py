@@ -29,10 +29,11 @@ class Queued:
 
     __slots__ = ("came", "held", "kind", "number", "priority")
 
-    def __init__(self, priority: int, kind: Hashable) -> None:
+    def __init__(self, priority: int, kind: Hashable, held: bool = False) -> None:
         self.priority = priority  # 1 to 5, which is the highest
-        self.kind = kind  # where one of a kind has no place, no other of that kind has one
-        self.held = False  # it gives way to others, and is counted apart
+        #: Where one of a kind has no place, no other of that kind has one; all of a kind are held, or none.
+        self.kind = kind
+        self.held = held  # it gives way to others, and is counted apart
         self.number = 0  # in the order of their coming; 0: it is not in the queue
         self.came: float | None = None  # when it first was; None: it never had to wait
 
@@ -118,11 +119,12 @@ class PoolQueue(Generic[Waits]):
             if line:
                 yield from self._first((line,), hopeless)
 
-    def last_below(self, priority: int) -> Waits | None:
-        """Who came last of the lowest priority that is below this one."""
+    def last_below(self, priority: int, held: bool = False) -> Waits | None:
+        """Who came last of the lowest priority below this one: of those who are held, or of the others."""
         for line in islice(self._lines, priority - 1):
-            if line:
-                return max((next(reversed(same)) for same in line.values()), key=_number)
+            last = [one for one in map(next, map(reversed, line.values())) if one.held is held]
+            if last:
+                return max(last, key=_number)
         return None
 
     @staticmethod

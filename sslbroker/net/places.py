@@ -38,12 +38,12 @@ class Waiter(Queued):
     timer: IDelayedCall
 
     def __init__(
-        self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes, seconds: float
+        self, used: Sequence[Member], stuck: str, origin: Origin, key: bytes, seconds: float, held: bool
     ) -> None:
         group = origin.group
         # Plain ones need more room than secure ones, and those of a group stay away from some servers.
         sort = group.name if origin.secure and group is not None else origin.secure
-        super().__init__(1 if group is None else group.priority, (sort, stuck, *used))
+        super().__init__(1 if group is None else group.priority, (held, sort, stuck, *used), held)
         self.used = used
         self.stuck = stuck
         self.origin = origin
@@ -106,11 +106,11 @@ class Places:
         seconds = self.patience(origin)
         if until is not None:
             seconds = max(0.0, min(seconds, until - now))
-        waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key, seconds)
         queued = self._serving or (chosen is None and self._choosing.waits)
-        if queued and promises is not None and not origin.secure and promises.holding(now):
-            waiter.held = True
-            waiter.seconds = seconds = min(seconds, self._pacing.timeout)
+        held = queued and promises is not None and not origin.secure and promises.holding(now)
+        if held:
+            seconds = min(seconds, self._pacing.timeout)
+        waiter = Waiter(used, stuck if stuck in self._keys else "", origin, key, seconds, held)
         if queued and not self._has_room(waiter):
             raise self._full(waiter)
         waiter.deferred = Deferred(lambda _: self._over(waiter))
@@ -179,20 +179,23 @@ class Places:
             self._think(waiter, chosen)
 
     def _has_room(self, waiter: Waiter) -> bool:
-        if waiter.held:
-            return self._queue.held < self._pacing.queue
-        return not self._is_full() or self._queue.last_below(waiter.priority) is not None
+        return not self._is_full(waiter) or self._last_below(waiter) is not None
 
-    def _is_full(self) -> bool:
-        return len(self._queue) - self._queue.held >= self._settings.length
+    def _is_full(self, waiter: Waiter) -> bool:
+        """Of those who are held there may be so many, and of others so many beside them."""
+        queue = self._queue
+        if waiter.held:
+            return queue.held >= self._pacing.queue
+        return len(queue) - queue.held >= self._settings.length
+
+    def _last_below(self, waiter: Waiter) -> Waiter | None:
+        return self._queue.last_below(waiter.priority, waiter.held)
 
     def _enter(self, waiter: Waiter, now: float) -> None:
         """It waits in the queue; where that is full, in place of who came last of the lowest priority."""
-        last: Waiter | None = None
         if waiter.held:
             self._figures.held_back += 1
-        elif self._is_full():
-            last = self._queue.last_below(waiter.priority)
+        last = self._last_below(waiter) if self._is_full(waiter) else None
         if last is not None:
             self._over(last)
         self._queue.push(waiter, now)

@@ -115,6 +115,24 @@ def test_who_came_last_of_the_lowest_priority() -> None:
     assert case.queue.last_below(1) is None
 
 
+def test_who_is_held_is_counted_apart_and_gives_way_only_to_others_who_are() -> None:
+    case = Case()
+    held = [Queued(priority, "held", held=True) for priority in (1, 1, 4)]
+    for one in held:
+        case.queue.push(one, 0.0)
+    last = case.comes(2)
+    assert (len(case.queue), case.queue.held) == (4, 3)
+    assert case.queue.last_below(5) is last
+    assert case.queue.last_below(2) is None
+    assert case.queue.last_below(5, held=True) is held[1]
+    case.queue.remove(held[0])
+    case.queue.remove(held[1])
+    assert (len(case.queue), case.queue.held) == (2, 1)
+    assert case.queue.last_below(5, held=True) is held[2]
+    assert case.queue.last_below(4, held=True) is None
+    assert [case.serve() for _ in range(3)] == [held[2], last, None]
+
+
 def crowd(case: Case, now: float) -> None:
     """Always enough of the highest priority."""
     while case.figures.queues[4].length < 2:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
+from sslbroker.core.balancing import RoundRobin
+from sslbroker.core.choosing import Choosing
+from sslbroker.core.promises import Promises
+from sslbroker.errors import HeldBack, QueueFull
 from sslbroker.interfaces import Origin
-from sslbroker.settings import Group, Queue
+from sslbroker.net.places import Places
+from sslbroker.settings import Group, Pacing, Queue
 
 from ..memory import Peer
 from .test_places import GET, Limited
@@ -170,3 +175,59 @@ class ByPriority(Limited):
         self.assertTrue(late.takes().startswith(b"HTTP/1.1 503 "))
         self.assertEqual(self.end, "choose:queue-full")
         self.answer(0)
+
+    def test_who_is_held_back_gives_way_to_others_who_are_and_to_nobody_else(self) -> None:
+        self.begin(servers=1, maximum_transactions=1, queue=Queue(length=1))
+        clock = self.clock
+        places = Places(
+            self.pool.members,
+            Choosing(self.pool.members, RoundRobin()),
+            Queue(length=1),
+            self.pool.figures,
+            clock,
+            cast("Promises", Holding()),
+            Pacing(queue=2, timeout=2.0),
+        )
+        member = self.pool.members[0]
+        member.began(self, clock.seconds())
+        told: list[str] = []
+
+        def comes(name: str, group: Group, secure: bool) -> None:
+            origin = Origin("192.0.2.1", secure=secure)
+            origin.group = group
+            choice = places.choose((), origin, b"", "")
+            assert isinstance(choice, Deferred)
+            choice.addCallbacks(
+                lambda _: told.append(f"{name}: served"),
+                lambda failure: told.append(f"{name}: {failure.value.cause.value}"),
+            )
+
+        comes("low", self.LOW, False)
+        comes("middle", self.MIDDLE, False)
+        comes("secure", self.MIDDLE, True)
+        with self.assertRaises(HeldBack):
+            comes("nobody", self.LOW, False)
+        with self.assertRaises(QueueFull):
+            comes("nobody", self.MIDDLE, True)
+        self.assertEqual((told, self.lengths()), ([], [1, 0, 2, 0, 0]))
+        comes("high", self.HIGH, True)
+        self.assertEqual(told.pop(), "secure: queue-full")
+        comes("plain", self.HIGH, False)
+        self.assertEqual(told.pop(), "low: paced")
+        self.assertEqual((told, self.lengths()), ([], [0, 0, 1, 0, 2]))
+        self.wait(2.1)
+        self.assertEqual(sorted(told), ["middle: paced", "plain: paced"])
+        member.ended(self)
+        places.freed()
+        self.assertEqual(told[2:], ["high: served"])
+        figures = self.pool.figures
+        self.assertEqual((figures.queued, figures.held_back, figures.shed), (0, 3, 4))
+
+
+class Holding:
+    """Plain transactions have to wait for secure ones, always."""
+
+    def arrived(self, now: float) -> None: ...
+
+    def holding(self, now: float) -> bool:
+        return True
