@@ -111,8 +111,8 @@ class GroupFigures:
 
     @property
     def too_low(self) -> bool:
-        """It is promised less than the pool can do even when it is idle."""
-        return self.idle > self.threshold
+        """It is promised less than the pool takes even when it is idle. Clients in no group are not."""
+        return bool(self.name) and self.idle > self.threshold
 
 
 class WatchFigures:

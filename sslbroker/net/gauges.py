@@ -91,7 +91,7 @@ class Gauges:
     def _tell(self, pool: str, watch: Watch) -> None:
         now = self._clock.seconds()
         for name, group in watch.groups.items():
-            if name and group.too_low and now >= self._quiet.get(group, now):
+            if group.too_low and now >= self._quiet.get(group, now):
                 self._quiet[group] = now + QUIET
                 _log.warn(
                     "pool {pool}: group {group} is promised {threshold:.3g} ms, but the pool takes "

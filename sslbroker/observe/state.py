@@ -83,7 +83,11 @@ def state(
 
 
 def _lag(figures: BrokerFigures) -> dict[str, Any]:
-    return {"lag": figures.lag, "lag_worst": figures.lag_worst, "overloaded": figures.overloaded}
+    return {
+        "lag": round(figures.lag, 6),
+        "lag_worst": round(figures.lag_worst, 6),
+        "overloaded": figures.overloaded,
+    }
 
 
 def _listener(listener: ListenerFigures) -> dict[str, Any]:
@@ -130,7 +134,7 @@ def _queue(queue: QueueFigures) -> dict[str, Any]:
 
 def _paced_pool(pool: PoolFigures) -> dict[str, Any]:
     return {
-        "plain_share": pool.plain_share,
+        "plain_share": round(pool.plain_share, 3),
         "held_back": pool.held_back,
         "shed": pool.shed,
         # The clients in no group are the last.
@@ -143,9 +147,9 @@ def _group(group: GroupFigures) -> dict[str, Any]:
     return {
         "name": group.name or None,
         "priority": group.priority,
-        "threshold": group.threshold,
+        "threshold": round(group.threshold, 6),
         "threshold_too_low": group.too_low,
-        "idle": group.idle or None,
+        "idle": round(group.idle, 6) or None,
         "transactions": group.transactions,
         "breaches": group.breaches,
         "client_time": summary(group.client_times),
@@ -166,10 +170,10 @@ def _watch(watch: WatchFigures) -> dict[str, Any]:
     return {
         "group": watch.group or None,
         "count": watch.count,
-        "mean": watch.mean,
-        "p50": watch.p50,
-        "p95": watch.p95,
-        "p99": watch.p99,
+        "mean": round(watch.mean, 6),
+        "p50": round(watch.p50, 6),
+        "p95": round(watch.p95, 6),
+        "p99": round(watch.p99, 6),
     }
 
 

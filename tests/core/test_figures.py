@@ -85,6 +85,9 @@ def test_a_group_may_be_promised_what_the_pool_cannot_do() -> None:
     assert not figures.too_low
     figures.idle = 0.02
     assert figures.too_low
+    nobody = GroupFigures("", 1)
+    nobody.idle = 9.0
+    assert not nobody.too_low
 
 
 def test_every_figure_of_storage_but_its_size_starts_at_nothing() -> None:
