@@ -40,6 +40,7 @@ from .interfaces import (
 )
 from .net import descriptors, heap, ports
 from .net.addresses import Addresses
+from .net.admission import Admission
 from .net.checks import Checks
 from .net.frontend import Frontend
 from .net.grouping import Grouping
@@ -132,6 +133,7 @@ class BrokerService(OperatedService):
         )
         if self.lag is not None:
             self.monitor.gauges.lag(self.lag, self.figures)
+            self.admission = self._admission(self.lag)
         # Whoever steals a ticket key reads the recorded sessions of its day, and no others.
         self._renewals = [LoopingCall(contexts.renew_ticket_keys) for contexts in self.contexts.values()]
         for renewal in self._renewals:
@@ -160,6 +162,12 @@ class BrokerService(OperatedService):
             groups=self.configuration.groups,
             lag=self.lag,
         )
+
+    def _admission(self, lag: Lag) -> Admission:
+        configuration, pools = self.configuration, self.pools.values()
+        promises = [pool.promises for pool in pools if pool.promises is not None]
+        floor = max(pool.pacing.floor for pool in configuration.pools)
+        return Admission(lag, promises, configuration.groups, floor, self.figures, self.reactor)
 
     def _grouping(self) -> Grouping:
         parts = self.prepared.groups
@@ -215,6 +223,7 @@ class BrokerService(OperatedService):
             renewal.start(DAY, now=False)  # those of the start are all workers'
         if self.lag is not None:
             self.lag.start()
+            self.admission.start()
         for pool in self.pools.values():
             pool.start()
         if self._alone:
@@ -311,6 +320,7 @@ class BrokerService(OperatedService):
         self.checks.stop()
         if self.lag is not None:
             self.lag.stop()
+            self.admission.stop()
         if self.regrouping is not None:
             self.regrouping.stop()
         for pool in self.pools.values():

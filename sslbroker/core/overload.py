@@ -52,8 +52,9 @@ class Overload:
     """One broker's. Times are seconds of the clock of `now`."""
 
     def __init__(self, enter: float, floor: float) -> None:
-        """`enter` is the mean lag that begins an overload; `floor` a share of what was in flight then."""
-        self._enter = enter
+        """`floor` is a share of what was in flight when an overload began."""
+        #: The mean lag above which there is overload.
+        self.enter = enter
         self._share = floor
         self._floor = 1.0
         #: Plain transactions that may be in flight.
@@ -86,16 +87,16 @@ class Overload:
         self._noted = now
         before, self._lag = self._lag, lag
         held, self.held = self.held, False
-        if lag > self._enter:
+        if lag > self.enter:
             self._calm_since = inf
             self._lags(before, plain, passed)
             return
         self._lasted = 0.0
         if self.window == inf:
             return
-        if held and 2.0 * lag < self._enter:
+        if held and 2.0 * lag < self.enter:
             self._grow(lag, passed)
-        if held or 2.0 * lag > self._enter:
+        if held or 2.0 * lag > self.enter:
             self._calm_since = inf
         elif self._calm_since == inf:
             self._calm_since = now
@@ -103,7 +104,7 @@ class Overload:
             self.window = inf
 
     def _lags(self, before: float, plain: int, passed: float) -> None:
-        if before <= self._enter:
+        if before <= self.enter:
             if self.window == inf:
                 # Not what there is in a second: by then it has piled up before the loop.
                 self._top = max(1.0, float(plain))
@@ -127,9 +128,9 @@ class Overload:
 
     def _grow(self, lag: float, passed: float) -> None:
         self._grew = True
-        if lag > LITTLE * self._enter:
+        if lag > LITTLE * self.enter:
             self._times = 1.0
         else:
             self._times = min(MOST_TIMES, self._times * 4.0**passed)
-        left = 1.0 - 2.0 * lag / self._enter
+        left = 1.0 - 2.0 * lag / self.enter
         self.window += self._growth * self._times * self._top * left * passed
