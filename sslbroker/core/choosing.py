@@ -132,7 +132,7 @@ class Choosing:
             for member in self._ready
             if member.open and not member.draining and member not in used and member.has_place()
         ]
-        if not members:
+        if not members or (self._limit is not None and self._limit.reached):
             return None
         suitable = members if self._promises is None else self._promises.suitable(members, origin, now, now)
         return self._balancer.choose(suitable, origin, key, now)

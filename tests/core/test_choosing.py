@@ -518,3 +518,10 @@ def test_it_waits_for_no_place() -> None:
     assert beside(case, 1) == "3"
     case.members[2].began(object(), 0.0)
     assert beside(case, 1) == ""
+
+
+def test_nor_for_one_of_the_pools() -> None:
+    case = Case(3, limit=1)
+    assert beside(case, 1) == "2 3"
+    case.members[0].began(object(), 0.0)
+    assert beside(case, 1) == ""
