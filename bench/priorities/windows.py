@@ -21,7 +21,7 @@ EVERY = 1.0
 
 
 @contextmanager
-def watched(settings: Path) -> Iterator[list[Mapping[str, Any]]]:
+def watched(settings: Path, every: float = EVERY) -> Iterator[list[Mapping[str, Any]]]:
     """What the page says of the pool, each second of the block; nothing where there are no settings."""
     found: list[Mapping[str, Any]] = []
     if not settings.exists():
@@ -31,7 +31,7 @@ def watched(settings: Path) -> Iterator[list[Mapping[str, Any]]]:
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(EVERY):
+        while not over.wait(every):
             try:
                 found.append(pool(port))
             except (OSError, http.client.HTTPException, ValueError):
