@@ -1,8 +1,10 @@
 """How long a server takes, by how much it had to do: does load make it slow?
 
 Decides whether a load is to blame for a slow answer. Invariant: a server that takes as long when it has
-little to do is not slow because of what it has to do; where too little is known, the load is to blame, since
-that errs on the side of those who matter most. Memory is constant. Refuses to say what follows.
+little to do is not slow because of what it has to do. Secure transactions are compared with each other where
+enough of them are known, since plain ones may be much heavier, and hide how long others wait for them; else
+all are. Where too little is known, the load is to blame, since that errs on the side of those who matter
+most. Memory is constant. Refuses to say what follows.
 """
 
 from __future__ import annotations
@@ -34,41 +36,63 @@ def row(load: int) -> int:
     return (power << 4) + (load >> power)
 
 
-class Loads:
-    """The server times of one server by its load: the tries that it had under way when one began."""
+class _Means:
+    """By load: the mean of server times, of how many lately, and when the last one came."""
 
-    __slots__ = ("_at", "_counts", "_means")
+    __slots__ = ("at", "counts", "means")
 
     def __init__(self) -> None:
         rows = row(MOST) + 1
-        self._means = [0.0] * rows
-        self._counts = [0] * rows
-        self._at = [-inf] * rows
+        self.means = [0.0] * rows
+        self.counts = [0] * rows
+        self.at = [-inf] * rows
 
-    def add(self, load: int, seconds: float, now: float) -> None:
-        """An answer that took so long."""
-        at = load if load < FINE else row(load)
-        count = self._counts[at]
-        if now - self._at[at] > FRESH:
+    def add(self, row: int, seconds: float, now: float) -> None:
+        count = self.counts[row]
+        if now - self.at[row] > FRESH:
             count = 0
         if count < REMEMBERED:
-            self._counts[at] = count = count + 1
-        self._means[at] += (seconds - self._means[at]) / count
-        self._at[at] = now
+            self.counts[row] = count = count + 1
+        self.means[row] += (seconds - self.means[row]) / count
+        self.at[row] = now
 
-    def blames(self, load: int, now: float) -> bool:
-        """Is a slow answer that found this load slow because of it?"""
-        if load == 0:
-            return False
+    def slower(self, load: int, now: float) -> bool | None:
+        """Do answers take longer with this load than with half of it? None: too little is known."""
         calm, known = self._mean(0, load // 2, now)
         busy, seen = self._mean(-(-3 * load // 4), load, now)
-        return known < ENOUGH or seen < ENOUGH or busy >= SLOWER * calm
+        return None if known < ENOUGH or seen < ENOUGH else busy >= SLOWER * calm
 
     def _mean(self, least: int, most: int, now: float) -> tuple[float, int]:
         """Of the loads from `least` to `most`: the mean of answers, and of how many."""
         total, count = 0.0, 0
         for at in range(row(least), row(most) + 1):
-            if now - self._at[at] <= FRESH:
-                total += self._means[at] * self._counts[at]
-                count += self._counts[at]
+            if now - self.at[at] <= FRESH:
+                total += self.means[at] * self.counts[at]
+                count += self.counts[at]
         return (total / count if count else 0.0), count
+
+
+class Loads:
+    """The server times of one server by its load: the tries that it had under way when one began."""
+
+    __slots__ = ("_all", "_secure")
+
+    def __init__(self) -> None:
+        self._all = _Means()
+        self._secure = _Means()
+
+    def add(self, load: int, seconds: float, now: float, plain: bool) -> None:
+        """An answer that took so long."""
+        at = load if load < FINE else row(load)
+        self._all.add(at, seconds, now)
+        if not plain:
+            self._secure.add(at, seconds, now)
+
+    def blames(self, load: int, now: float) -> bool:
+        """Is a slow answer that found this load slow because of it?"""
+        if load == 0:
+            return False
+        slower = self._secure.slower(load, now)
+        if slower is None:
+            slower = self._all.slower(load, now)
+        return slower is not False

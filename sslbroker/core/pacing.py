@@ -57,6 +57,7 @@ class Pace:
         "_counted_from",
         "_credit",
         "_fine_at",
+        "_grant",
         "_grown",
         "_held",
         "_heard_of",
@@ -85,12 +86,14 @@ class Pace:
         self._grown = -inf
         self._held = -inf  # when somebody was last held back
         self._last_breach = -inf  # of those that speak against a larger window
-        self._fine_at = -inf  # when an answer last spoke for a larger window
+        self._fine_at = -inf  # when a try began whose answer spoke for a larger window
         self._breaches = 0  # lately
         self._counted_from = -inf
         self._tight = inf  # the window to which growth was punished
         self._hold = FIRST_HOLD
-        self._credit = 0.0  # what the floor has granted so far
+        #: What the floor grants plain transactions for each secure one, and has granted so far.
+        self._grant = settings.floor / (1.0 - settings.floor) if settings.floor < 1.0 else inf
+        self._credit = 0.0 if self._grant < inf else inf
         self._mean = 0.0  # since the last reduction: what part of the promised time secure ones take
         self._heard_of = 0  # of so many of them
         self._before = 0.0  # that of before the first reduction in this row
@@ -120,12 +123,11 @@ class Pace:
             if under_way + 1 > self.window:
                 self._credit = max(0.0, self._credit - 1.0)
         else:
-            floor = self._settings.floor
-            self._credit = min(1.0, self._credit + floor / (1.0 - floor)) if floor < 1.0 else 1.0
+            self._credit = min(max(1.0, self._grant), self._credit + self._grant)
 
     def kept(self, part: float, began: float, now: float) -> None:
         """A secure transaction that began then was as fast as promised: it took this part of that time."""
-        self._fine_at = now
+        self._fine_at = began
         self._heard(part, began)
 
     def breached(self, part: float, began: float, load: int, now: float) -> bool:
@@ -138,7 +140,7 @@ class Pace:
         self._heard(part, began)
         if self._loads is not None and not self._loads.blames(load, now):
             if load + 1 >= self.window:
-                self._fine_at = now  # slow it is, but no more window makes it slower
+                self._fine_at = began  # slow it is, but no more window makes it slower
             return False
         if now < self._paused_until:
             return False
@@ -193,7 +195,6 @@ class Pace:
         self.window = self._tight = inf
         self._hold = FIRST_HOLD
         self._row = 0
-        self._credit = 0.0
 
     def _step(self) -> float:
         return max(1.0, MORE * self.window)

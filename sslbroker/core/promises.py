@@ -27,8 +27,16 @@ from .thresholds import Thresholds
 from .transaction import Attempt, Transaction
 from .watch import Watch
 
-#: Seconds without a secure transaction of a group after which nothing is held back.
-SECURE_LATELY = 1.0
+#: Nothing is held back any more when no secure transaction of a group has come for so many of the times that
+#: usually pass between two, in these bounds: seconds. Else all that waits would flood a server in each gap.
+GAPS, LATELY = 8.0, (1.0, 8.0)
+
+#: The weight of the last such time in its mean.
+GAP_WEIGHT = 1 / 16
+
+#: Who is faster than others is rather chosen while it has less than so many times its window under way: where
+#: most are too slow, the few others would be flooded one after the other.
+CROWD = 1.5
 
 #: A sample is no breach when the broker's own event loop was busy for this part of the threshold, unless it
 #: is slower than promised by so many times that: then the server is slow, too.
@@ -77,14 +85,17 @@ class Promises:
         "_counted",
         "_due",
         "_figures",
+        "_gap",
         "_lag",
         "_looked",
         "_offered",
         "_pool",
         "_queued",
         "_secure_at",
+        "_secure_until",
         "_servers",
         "_settings",
+        "_slow",
         "_watch",
         "overload",
         "plain",
@@ -113,8 +124,12 @@ class Promises:
         self._servers = {member: _Server(member, settings) for member in members}
         self._pool = Pace(settings)  # of all servers together, where the queue is the cause
         self._due: dict[str, deque[tuple[float, Attempt]]] = {}  # by group: when tries will be too slow
+        #: By group: the servers that were too slow for it when they were last looked at.
+        self._slow: dict[str, dict[Member, Standing]] = {}
         self._queued: dict[str, float] = {}  # by group: the part of those that the queue made too slow
-        self._secure_at = -inf
+        self._secure_at = 0.0  # when one last began
+        self._gap = 0.0  # seconds between two, on average
+        self._secure_until = -inf  # nothing is held back from then on
         self._looked = -inf
         self._offered = self._begun = 0.0  # plain transactions lately, fading
         self._counted = 0.0
@@ -132,18 +147,25 @@ class Promises:
         if not origin.secure:
             return self._roomy(members, now) if self.pacing(now) else members
         group = origin.group
-        if group is None or now - since > self.thresholds.of(group):
+        slow = self._slow.get(group.name) if group is not None else None
+        if not slow or now - since > self.thresholds.of(group):
             return members  # any server is better than to wait for longer
-        servers, name = self._servers, group.name
-        for member in members:
-            standing = servers[member].standings.get((name, False))
-            if standing is not None and standing.over(now):
-                return [one for one in members if not self._over(one, name, now)] or members
-        return members
+        return self._faster(members, slow, now)
 
-    def _over(self, member: Member, name: str, now: float) -> bool:
-        standing = self._servers[member].standings.get((name, False))
-        return standing is not None and standing.over(now)
+    def _faster(
+        self, members: Sequence[Member], slow: dict[Member, Standing], now: float
+    ) -> Sequence[Member]:
+        """Those that are not too slow, and would not become so if all came to them."""
+        for member, standing in list(slow.items()):
+            if not standing.over(now):
+                del slow[member]
+        servers = self._servers
+        found = [
+            member
+            for member in members
+            if member not in slow and member.figures.outstanding < CROWD * servers[member].pace.window
+        ]
+        return found if found and len(found) < len(members) else members
 
     def _roomy(self, members: Sequence[Member], now: float) -> Sequence[Member]:
         if self.overload is not None and not self.overload.has_room():
@@ -171,7 +193,7 @@ class Promises:
 
     def pacing(self, now: float) -> bool:
         """Are there secure transactions that plain ones may have to wait for?"""
-        return now - self._secure_at < SECURE_LATELY
+        return now < self._secure_until
 
     def _under_way(self) -> int:
         return sum(member.outstanding for member in self._servers)
@@ -196,17 +218,25 @@ class Promises:
                 standing.times = self._watch.times(member, group)
         attempt.standing = standing
         server.pace.began(plain, load)
-        self._pool.began(plain, load)
+        if self._pool.window != inf:
+            self._pool.began(plain, self._under_way() - 1)
         if plain:
             self.plain += 1
             self._fade(now)
             self._begun += 1.0
         elif group is not None:
-            self._secure_at = now
+            self._comes(now)
             due = self._due.get(group.name)
             if due is None:
                 self._due[group.name] = due = deque()
             due.append((now + self.thresholds.of(group), attempt))
+
+    def _comes(self, now: float) -> None:
+        """A secure transaction of a group begins."""
+        least, most = LATELY
+        self._gap += (min(now - self._secure_at, most) - self._gap) * GAP_WEIGHT
+        self._secure_at = now
+        self._secure_until = now + min(max(least, GAPS * self._gap), most)
 
     def answered(self, attempt: Attempt, now: float, good: bool) -> None:
         """The try has an answer. What failed tells nothing of how fast its server is."""
@@ -224,7 +254,7 @@ class Promises:
             standing.times.add(seconds, now)
         if not self.thresholds.heard(attempt.member, seconds, attempt.load, now):
             return
-        server.loads.add(attempt.load, seconds, now)
+        server.loads.add(attempt.load, seconds, now, standing.plain)
         if standing.plain:
             self._canary(server, attempt, seconds, now)
         elif standing.group is not None:
@@ -234,6 +264,7 @@ class Promises:
                 standing.answered(seconds, threshold, now)
             elif not self._ours(seconds, threshold, now):
                 standing.answered(seconds, threshold, now)
+                self._doubted(attempt.member, standing)
                 if was != LATE:
                     self._breached(server, attempt, seconds / threshold, now)
 
@@ -287,6 +318,10 @@ class Promises:
         elif share > QUEUED_SHARE:
             self._pool.breached(client_time / threshold, now - client_time, self._under_way(), now)
 
+    def _doubted(self, member: Member, standing: Standing) -> None:
+        assert standing.group is not None
+        self._slow.setdefault(standing.group.name, {})[member] = standing
+
     def _canary(self, server: _Server, attempt: Attempt, seconds: float, now: float) -> None:
         """While a group keeps away from a server, plain transactions show how it does."""
         for standing in server.standings.values():
@@ -326,13 +361,15 @@ class Promises:
         server, threshold = self._servers[attempt.member], self.thresholds.of(standing.group)
         seconds = now - attempt.sent
         if (
-            attempt.member.waits_for(attempt)
+            attempt.sent
+            and attempt.member.waits_for(attempt)
             and seconds >= threshold
             and self.thresholds.warm(attempt.member)
             and not self._ours(seconds, threshold, now)
         ):
             attempt.stage = LATE
             standing.late += 1
+            self._doubted(attempt.member, standing)
             self._breached(server, attempt, seconds / threshold, now)
         else:  # it waits for a link, its client, a server that has just begun, or for us
             due.append((now + threshold, attempt))
