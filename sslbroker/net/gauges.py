@@ -21,7 +21,7 @@ from .lag import Lag
 #: Seconds for all of them.
 INTERVAL = 1.0
 
-#: How many are written in one turn: about half a millisecond.
+#: How many are written in one turn: about a millisecond.
 TURN = 64
 
 #: Seconds of which the worst lag is shown.
