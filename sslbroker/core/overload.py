@@ -2,10 +2,10 @@
 
 Decides by the lag of its loop, and only by lag that lasts: one that goes as fast as a mean forgets is the
 tail of a stall. While there is overload, plain transactions in flight in the whole broker are bounded by a
-window. Lag that lasts cuts it, once a second; with less than half of that lag it grows, the slower the more
-there is; in between it is left alone, so it comes to rest where the loop is hardly ever idle and lags a
-little. Invariant: the window never falls below its floor, which is at least one transaction, and there is
-none any more when for `CALM` seconds it held nobody back and there was no such lag. Refuses to hold back
+window. Lag that lasts cuts it, once a second at most; with less than half of that lag it grows, the slower
+the more there is; in between it is left alone, so it comes to rest where the loop is hardly ever idle and
+lags a little. Invariant: the window never falls below its floor, which is at least one transaction, and there
+is none any more when for `CALM` seconds it held nobody back and there was no such lag. Refuses to hold back
 secure transactions, and to blame a server.
 """
 
@@ -110,7 +110,7 @@ class Overload:
                 self._top = max(1.0, float(plain))
         elif self._lag > before * GOING**passed:
             self._lasted += min(passed, ONE_NOTE)
-        if self._lasted >= LASTS:
+        if self._lasted >= LASTS and plain < self.window + 1.0:  # what the last cut left has been reached
             self._lasted = 0.0
             self._cut(plain)
 

@@ -82,7 +82,13 @@ def test_further_cuts_are_of_what_is_in_flight_once_a_second_down_to_the_floor()
     assert case.overload.window == 70
     assert case.told(2 * ENTER, 60, 0.8) == 70
     assert case.told(2 * ENTER, 60, 0.3) == pytest.approx(42)
-    assert case.told(2 * ENTER, 60, 30.0) == 10
+    assert case.told(2 * ENTER, 5, 30.0) == 10
+
+
+def test_it_is_not_cut_again_before_the_last_cut_is_reached() -> None:
+    case = Case().overloaded(100)  # nobody is held back where there are no secure ones
+    assert case.told(2 * ENTER, 300, 30.0) == 70
+    assert case.told(2 * ENTER, 70, 0.1) == pytest.approx(49)
 
 
 def test_a_floor_is_one_transaction_at_least() -> None:
@@ -132,9 +138,9 @@ def test_growth_that_led_into_lag_again_is_half_as_fast_up_to_a_least() -> None:
     grown = []
     for _ in range(6):
         before = case.overload.window
-        case.told(0.25 * ENTER, 10_000, 1.0, held=True)
-        grown.append((case.overload.window - before) / before)
-        case.told(2 * ENTER, 10_000, 1.2)
+        window = case.told(0.25 * ENTER, 1000, 1.0, held=True)
+        grown.append((window - before) / before)
+        case.told(2 * ENTER, int(window) + 1, 1.2)
     assert grown == pytest.approx(sorted(grown, reverse=True))
     assert grown[0] == pytest.approx(0.5 * GROWTH / CUT)
     assert grown[-1] == pytest.approx(0.5 * LEAST_GROWTH / CUT)
@@ -160,7 +166,7 @@ def test_another_overload_begins_anew() -> None:
     case = Case(floor=0.5).overloaded(1000)
     case.told(0.0, 0, CALM + 1.0)
     assert case.overloaded(10).overload.window == 10 * CUT
-    assert case.told(2 * ENTER, 10, 10.0) == 5
+    assert case.told(2 * ENTER, 7, 10.0) == 5
 
 
 # --- against a loop of a known capacity ---

@@ -78,6 +78,8 @@ class Overloads(AnAdmission):
 
     def test_it_is_told_once_and_its_end_too(self) -> None:
         self.under_way(30, 70)
+        self.busy(0.03, 2.0)
+        self.under_way(4, 5)
         self.busy(0.03, 10.0)
         (line,) = self.said
         self.assertIn("the broker is overloaded: its event loop was busy for ", line)
