@@ -12,6 +12,7 @@ from sslbroker.core.figures import BrokerFigures, PoolFigures, StorageFigures
 from sslbroker.core.members import Member
 from sslbroker.core.promises import Promises
 from sslbroker.core.thresholds import Thresholds
+from sslbroker.core.transaction import Attempt
 from sslbroker.interfaces import Origin
 from sslbroker.net.admission import Admission
 from sslbroker.net.lag import TICK, Lag
@@ -29,13 +30,13 @@ class AnAdmission(SynchronousTestCase):
         self.lag = Lag(self.clock)
         self.lag.start()
         self.figures = BrokerFigures([], [], StorageFigures(1, 1), 0.0)
-        self.promises = [self.pool() for _ in range(2)]
+        self.members = [[Member(Server("a:1"))] for _ in range(2)]
+        self.promises = [self.pool(members) for members in self.members]
         self.admission = Admission(self.lag, self.promises, self.groups, 0.1, self.figures, self.clock)
         self.admission.start()
         self.said: list[Any] = []
 
-    def pool(self) -> Promises:
-        members = [Member(Server("a:1"))]
+    def pool(self, members: list[Member]) -> Promises:
         figures = PoolFigures("shop", "http", [member.figures for member in members])
         return Promises(members, Pacing(), Thresholds(self.groups, members), figures, self.lag.worst)
 
@@ -91,15 +92,21 @@ class Overloads(AnAdmission):
         self.assertIn(" held to 10 at the narrowest", self.said[1])
         self.assertEqual(self.figures.overloaded, 0)
 
-    def test_pools_are_told_to_ask_it(self) -> None:
-        origin = Origin("192.0.2.1", secure=False)
+    def test_pools_ask_it_for_plain_ones_beside_secure_ones(self) -> None:
         promises = self.promises[0]
-        promises._secure_at = 1e9  # there is secure traffic
-        members = [server.member for server in promises._servers.values()]
+        members = self.members[0]
+
+        def suitable() -> object:
+            secure = Origin("192.0.2.1", secure=True)
+            secure.group = GOLD
+            now = self.clock.seconds()
+            promises.began(Attempt(members[0], now), secure, now)
+            return promises.suitable(members, Origin("192.0.2.2", secure=False), now, now)
+
         self.under_way(30, 70)
-        self.assertEqual(promises.suitable(members, origin, self.clock.seconds(), 0.0), members)
+        self.assertEqual(suitable(), members)
         self.busy(0.03, 2.0)
-        self.assertEqual(promises.suitable(members, origin, self.clock.seconds(), 0.0), ())
+        self.assertEqual(suitable(), ())
 
 
 class OfGenerousGroups(AnAdmission):
