@@ -3,8 +3,7 @@
 Decides whether a load is to blame for a slow answer. Invariant: a server that takes as long when it has
 little to do is not slow because of what it has to do. Secure transactions are compared with each other where
 enough of them are known, since plain ones may be much heavier, and hide how long others wait for them; else
-all are. Where too little is known, the load is to blame, since that errs on the side of those who matter
-most. Memory is constant. Refuses to say what follows.
+all are. Memory is constant. Refuses to guess where too little is known, and to say what follows.
 """
 
 from __future__ import annotations
@@ -88,11 +87,9 @@ class Loads:
         if not plain:
             self._secure.add(at, seconds, now)
 
-    def blames(self, load: int, now: float) -> bool:
-        """Is a slow answer that found this load slow because of it?"""
+    def blames(self, load: int, now: float) -> bool | None:
+        """Is a slow answer that found this load slow because of it? None: too little is known."""
         if load == 0:
             return False
         slower = self._secure.slower(load, now)
-        if slower is None:
-            slower = self._all.slower(load, now)
-        return slower is not False
+        return self._all.slower(load, now) if slower is None else slower

@@ -9,9 +9,9 @@ Without breaches it grows again, step by step, but slowly beyond where growth wa
 (hysteresis); it ends when nobody was held back by it for a while. Who took as long with little under way is
 not slow because of load (`loads`), and reduces nothing. Where reductions in a row do not make secure
 transactions faster, plain ones were not the cause: nothing is reduced for a time, and the window returns
-("ineffective"), but for what load would make even slower. Invariant: a plain transaction may always begin
-where nothing is under way, and of those that begin at a server the share `floor` may be plain. Refuses to
-know servers, groups, and who waits. Times are seconds of the clock that `now` is of.
+("ineffective"), but for what load is known to make even slower. Invariant: a plain transaction may always
+begin where nothing is under way, and of those that begin at a server the share `floor` may be plain. Refuses
+to know servers, groups, and who waits. Times are seconds of the clock that `now` is of.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Pace:
         "_heard_of",
         "_hold",
         "_last_breach",
+        "_less",
         "_loads",
         "_mean",
         "_pause",
@@ -75,8 +76,9 @@ class Pace:
         "window",
     )
 
-    def __init__(self, settings: PacingSettings, loads: Loads | None = None) -> None:
-        """Without `loads`, load is always to blame."""
+    def __init__(self, settings: PacingSettings, loads: Loads | None = None, less: float = LESS) -> None:
+        """Without `loads` it is not known whether load is to blame. `less` is as `LESS`."""
+        self._less = less
         self._settings = settings
         self._loads = loads
         #: Plain transactions begin while fewer than so many are under way.
@@ -123,7 +125,7 @@ class Pace:
             if under_way + 1 > self.window:
                 self._credit = max(0.0, self._credit - 1.0)
         else:
-            self._credit = min(max(1.0, self._grant), self._credit + self._grant)
+            self._credit = min(1.0, self._credit) + self._grant
 
     def kept(self, part: float, began: float, now: float) -> None:
         """A secure transaction that began then was as fast as promised: it took this part of that time."""
@@ -138,13 +140,15 @@ class Pace:
         it, so a burst of breaches reduces once.
         """
         self._heard(part, began)
-        if self._loads is not None and not self._loads.blames(load, now):
+        given_up = now < self._paused_until
+        blamed = self._loads.blames(load, now) if self._loads is not None else None
+        if not (blamed or (blamed is None and not given_up)):
             if load + 1 >= self.window:
                 self._fine_at = began  # slow it is, but no more window makes it slower
             return False
-        if now < self._paused_until:
+        if given_up:
             return False
-        window = max(1.0, min(float(int(LESS * (load + 1))), load - 1.0))
+        window = max(1.0, min(float(int(self._less * (load + 1))), load - 1.0))
         if window <= self.window + self._step():
             self._last_breach = now
         if began < self._reduced:
@@ -169,6 +173,7 @@ class Pace:
         elif self._not_better():
             self._give_up(now)
             return False
+        self._row += 1  # also where nothing is left to reduce
         if window >= self.window:
             return False
         if self._grown > self._reduced:
@@ -176,7 +181,6 @@ class Pace:
             self._hold = min(LONGEST_HOLD, 2.0 * self._hold)
         self.window = window
         self.reductions += 1
-        self._row += 1
         self._reduced, self._mean, self._heard_of = now, 0.0, 0
         return True
 

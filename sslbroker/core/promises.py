@@ -45,6 +45,9 @@ OWN_SHARE, OWN_TIMES = 0.25, 4.0
 #: The queue is to blame when so many of a group's transactions are too slow only because they waited.
 QUEUED_SHARE, QUEUED_WEIGHT = 0.1, 1 / 32
 
+#: What is then left of the transactions under way: places are left free, of which each is idle for a time.
+PLACES_LESS = 0.9
+
 #: What is known of a try: no answer yet, none though one was promised by now, one.
 WAITS, LATE, HEARD = range(3)
 
@@ -70,10 +73,9 @@ class _Server:
         self.standings: dict[tuple[str, bool], Standing] = {}
 
     def standing(self, group: Group | None, plain: bool) -> Standing:
+        """A new one."""
         name = group.name if group is not None else ""
-        standing = self.standings.get((name, plain))
-        if standing is None:
-            self.standings[name, plain] = standing = Standing(group, plain)
+        self.standings[name, plain] = standing = Standing(group, plain)
         return standing
 
 
@@ -122,7 +124,7 @@ class Promises:
         self.overload: Overload | None = None
         self.plain = 0  # plain transactions under way
         self._servers = {member: _Server(member, settings) for member in members}
-        self._pool = Pace(settings)  # of all servers together, where the queue is the cause
+        self._pool = Pace(settings, less=PLACES_LESS)  # of all servers together, where the queue is the cause
         self._due: dict[str, deque[tuple[float, Attempt]]] = {}  # by group: when tries will be too slow
         #: By group: the servers that were too slow for it when they were last looked at.
         self._slow: dict[str, dict[Member, Standing]] = {}

@@ -13,6 +13,7 @@ from sslbroker.core.balancing import BALANCERS, RoundRobin
 from sslbroker.core.choosing import Choosing
 from sslbroker.core.members import EJECTED, Member
 from sslbroker.core.pool_limit import PoolLimit
+from sslbroker.core.promises import Promises
 from sslbroker.errors import NoServer
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Server
@@ -525,3 +526,66 @@ def test_nor_for_one_of_the_pools() -> None:
     assert beside(case, 1) == "2 3"
     case.members[0].began(object(), 0.0)
     assert beside(case, 1) == ""
+
+
+# --- what is promised to groups ---
+
+
+class Promised(Promises):
+    """Promises by which only some are suitable; it keeps what it was asked."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.suits: Sequence[Member] = members
+        self.asked: list[tuple[str, float, float]] = []
+
+    def suitable(
+        self, members: Sequence[Member], origin: Origin, now: float, since: float
+    ) -> Sequence[Member]:
+        self.asked.append((names(members), now, since))
+        return [member for member in members if member in self.suits]
+
+
+class PromisedCase(Case):
+    def __init__(self, count: int, **settings: int) -> None:
+        super().__init__(count, **settings)
+        self.promised = Promised(self.members)
+        self.choosing = Choosing(self.members, self.asked, self.promised)
+
+
+def test_the_law_is_asked_about_those_that_are_suitable() -> None:
+    case = PromisedCase(3)
+    case.promised.suits = case.members[1:]
+    assert case.about() == "2 3"
+    assert case.about(2) == "3"
+    assert [asked[0] for asked in case.promised.asked] == ["1 2 3", "1 3"]
+
+
+def test_it_is_known_since_when_a_transaction_waits() -> None:
+    case = PromisedCase(1)
+    case.choose()
+    case.choosing.choose((), ORIGIN, b"key", "", 1.0, 0.25)
+    assert case.promised.asked == [("1", 1.0, 1.0), ("1", 1.0, 0.25)]
+
+
+def test_where_nobody_is_suitable_or_has_a_place_waiting_helps() -> None:
+    case = PromisedCase(2, maximum_transactions=1)
+    assert case.choosing.waits
+    case.promised.suits = ()
+    assert case.choose() is None
+    case.promised.suits = case.members[:1]
+    assert case.choose() is case.members[0]
+    case.members[0].began("other", 0.0)
+    assert case.choose() is None
+    assert PromisedCase(2).choosing.waits, "also without limits"
+
+
+def test_a_plain_client_waits_for_room_at_the_member_that_it_is_stuck_to_and_a_secure_one_does_not() -> None:
+    case = PromisedCase(2)
+    own = case.members[1]
+    case.promised.suits = ()
+    assert case.choose(stuck=own.key) is None
+    assert case.asked.about == ""
+    secure = Origin("203.0.113.7", secure=True)
+    assert case.choosing.choose((), secure, b"key", own.key, 1.0) is own
+    case.promised.suits = [own]
+    assert case.choose(stuck=own.key) is own

@@ -3,6 +3,8 @@ oscillate, wastes nothing, and gives back what it has taken (R17)."""
 
 from __future__ import annotations
 
+from sslbroker.settings import Pacing
+
 from .paced import play, turns
 
 
@@ -95,6 +97,82 @@ def test_without_secure_traffic_nothing_is_held_back() -> None:
 def test_secure_traffic_alone_is_never_held_back() -> None:
     played = play([(10.0, 0.6)], secure_share=1.0)
     assert played.quantile(0.99) < 0.04
+
+
+def test_of_many_servers_none_is_flooded_by_those_that_flee_from_others() -> None:
+    played = play([(3.0, 1.5)], servers=40)
+    assert played.quantile(0.99, since=1.5) < 0.07
+    assert played.throughput(1.5, 3.0) > 0.98
+
+
+def test_what_waits_does_not_flood_a_server_between_two_secure_transactions() -> None:
+    """Two of these come in a second."""
+    played = play(
+        [(200.0, 1.5)],
+        servers=1,
+        places=1,
+        service=lambda server, now: 0.2,
+        usual=0.2,
+        threshold=0.4,
+        patience=20.0,
+    )
+    assert played.quantile(0.99, since=5.0) < 1.0
+    assert played.throughput(5.0, 200.0) > 0.98
+
+
+def test_a_long_threshold_is_held_too_once_the_first_flood_is_over() -> None:
+    played = play(
+        [(120.0, 1.5)],
+        service=lambda server, now: 1.0,
+        usual=1.0,
+        threshold=5.0,
+        patience=60.0,
+    )
+    assert played.quantile(0.99, since=30.0) < 1.5 * 5.0
+    assert played.throughput(30.0, 120.0) > 0.95
+
+
+def test_plain_transactions_that_are_much_heavier_are_told_from_slow_servers() -> None:
+    """One place that becomes free late is half of what is promised: nobody could keep that."""
+    played = play([(60.0, 1.5)], heavier=10.0)
+    assert played.quantile(0.99, since=5.0) < 0.13
+    assert played.throughput(5.0, 60.0) > 0.9
+
+
+def test_answers_that_are_seldom_very_slow_by_themselves_waste_little() -> None:
+    played = play([(40.0, 1.5)], varies=lambda random: 0.5 if random.random() < 0.9 else 5.5)
+    assert played.throughput(5.0, 40.0) > 0.9
+
+
+def test_pauses_of_a_server_waste_little() -> None:
+    """Each does nothing for 100 ms in every 2 s, and can do 95 % of what it could else."""
+
+    def service(server: int, now: float) -> float:
+        phase = (now + 0.6 * server) % 2.0
+        return 0.12 - phase if phase < 0.1 else 0.12 if phase > 1.98 else 0.02
+
+    played = play([(40.0, 1.5)], service=service)
+    assert played.throughput(5.0, 40.0) > 0.87
+
+
+def test_each_of_several_groups_is_served_as_the_most_demanding_one() -> None:
+    played = play([(40.0, 1.5)], threshold=(0.03, 0.1, 0.4))
+    for times in played.groups:
+        later = sorted(took for when, took in times if when > 2.0)
+        assert later[int(0.99 * len(later))] < 0.045
+    assert played.throughput(5.0, 40.0) > 0.98
+
+
+def test_a_promise_that_the_queue_can_hardly_keep_wastes_little() -> None:
+    played = play([(40.0, 1.5)], limit=4, threshold=0.025)
+    assert played.quantile(0.99, since=5.0) < 0.03
+    assert played.throughput(5.0, 40.0) > 0.9
+
+
+def test_a_floor_above_a_half_is_held_too() -> None:
+    played = play([(20.0, 1.5)], secure_share=0.4, settings=Pacing(floor=0.7), patience=60.0, queue=10_000)
+    begun = played.begun[len(played.begun) // 4 :]
+    assert begun.count(False) / len(begun) > 0.58, "three in five come, and all are below the floor"
 
 
 def test_without_the_law_secure_transactions_would_wait_for_seconds() -> None:
