@@ -4,9 +4,10 @@ Decides by the lag of its loop, and only by lag that lasts: one that goes as fas
 tail of a stall. While there is overload, plain transactions in flight in the whole broker are bounded by a
 window. Lag that lasts cuts it, once a second at most; with less than half of that lag it grows, the slower
 the more there is; in between it is left alone, so it comes to rest where the loop is hardly ever idle and
-lags a little. Invariant: the window never falls below its floor, which is at least one transaction, and there
-is none any more when for `CALM` seconds it held nobody back and there was no such lag. Refuses to hold back
-secure transactions, and to blame a server.
+lags a little. Where cuts in a row do not make the lag less, plain traffic is not its cause, and the window is
+given up for a time. Invariant: the window never falls below its floor, which is at least one transaction, and
+there is none any more when for `CALM` seconds it held nobody back and there was no such lag. Refuses to hold
+back secure transactions, and to blame a server.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ LITTLE, MOST_TIMES = 0.1, 32.0
 #: Seconds without lag and without anybody held back, after which there is no window any more.
 CALM = 5.0
 
+#: So many cuts in a row are in vain if the lag is still this part of what it was at the first; the window is
+#: then given up for so many seconds: each time twice as long, until an overload ends by itself.
+VAIN, BETTER = 5, 0.9
+FIRST_PAUSE, LONGEST_PAUSE = 30.0, 600.0
+
 
 def enters_at(thresholds: Iterable[float]) -> float:
     """The mean lag in seconds above which the broker is overloaded, by what its groups are promised."""
@@ -69,6 +75,11 @@ class Overload:
         self._lasted = 0.0  # seconds of lag that was not going, since there is some, or since the last cut
         self._calm_since = inf
         self._noted = 0.0
+        self._cuts = 0  # in a row
+        self._first = 0.0  # the lag at the first of them
+        self._pause = FIRST_PAUSE
+        #: Until then nothing is cut, since that was in vain.
+        self.given_up_until = -inf
 
     @property
     def overloaded(self) -> bool:
@@ -87,6 +98,8 @@ class Overload:
         self._noted = now
         before, self._lag = self._lag, lag
         held, self.held = self.held, False
+        if now < self.given_up_until:
+            return
         if lag > self.enter:
             self._calm_since = inf
             self._lags(before, plain, passed)
@@ -101,7 +114,7 @@ class Overload:
         elif self._calm_since == inf:
             self._calm_since = now
         elif now - self._calm_since >= CALM:
-            self.window = inf
+            self.window, self._pause = inf, FIRST_PAUSE
 
     def _lags(self, before: float, plain: int, passed: float) -> None:
         if before <= self.enter:
@@ -119,15 +132,26 @@ class Overload:
             self._floor = max(1.0, self._share * self._top)
             self._growth = GROWTH
             self.window = self._top
+            self._cuts, self._first = 0, self._lag
+        elif self._cuts >= VAIN and self._lag >= BETTER * self._first:
+            self._give_up()
+            return
         elif self._grew:
             self._top = max(1.0, min(self.window, plain))
             self._growth = max(LEAST_GROWTH, self._growth / 2.0)
         self._grew = False
         self._times = 1.0
+        self._cuts += 1
         self.window = max(self._floor, min(self.window, plain) * CUT)
+
+    def _give_up(self) -> None:
+        self.window = inf
+        self.given_up_until = self._noted + self._pause
+        self._pause = min(LONGEST_PAUSE, 2.0 * self._pause)
 
     def _grow(self, lag: float, passed: float) -> None:
         self._grew = True
+        self._cuts, self._first = 0, self.enter
         if lag > LITTLE * self.enter:
             self._times = 1.0
         else:

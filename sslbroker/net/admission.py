@@ -101,6 +101,17 @@ class Admission:
 
     def _ended(self, now: float) -> None:
         self._figures.overloaded = 0
+        pause = self.overload.given_up_until - now
+        if pause > 0.0:
+            _log.warn(
+                "the broker is overloaded, and holding plain transactions back to {window:.0f} did not help: "
+                "its event loop was busy for {lag:.1f} ms at a time at most, so for {pause:.0f} s they are "
+                "let in again; others may take its processor, or secure transactions alone be too many",
+                window=self._narrowest,
+                lag=self._worst * 1e3,
+                pause=pause,
+            )
+            return
         _log.info(
             "the broker's overload is over after {seconds:.1f} s: its event loop was busy for {lag:.1f} ms "
             "at a time at most, and plain transactions were held to {window:.0f} at the narrowest",

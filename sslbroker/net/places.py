@@ -97,8 +97,10 @@ class Places:
         if promises is not None and not (origin.secure or used):
             promises.arrived(self._clock.seconds())
         chosen: Any = None
-        if not self._serving:  # it would get ahead of those who wait
-            # They have got the places that suit them, so a place that is free suits none of them.
+        # It would get ahead of those who wait: of all, while they are served, and of those that give way.
+        behind = self._serving or (promises is not None and not origin.secure and self._queue.held > 0)
+        if not behind:
+            # The others have got the places that suit them, so a place that is free suits none of them.
             chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
             if type(chosen) is Member:
                 return chosen
@@ -106,7 +108,7 @@ class Places:
         seconds = self.patience(origin)
         if until is not None:
             seconds = max(0.0, min(seconds, until - now))
-        queued = self._serving or (chosen is None and self._choosing.waits)
+        queued = behind or (chosen is None and self._choosing.waits)
         held = queued and promises is not None and not origin.secure and promises.holding(now)
         if held:
             seconds = min(seconds, self._pacing.timeout)

@@ -6,7 +6,16 @@ from math import inf
 
 import pytest
 
-from sslbroker.core.overload import CALM, CUT, GROWTH, LEAST, LEAST_GROWTH, Overload, enters_at
+from sslbroker.core.overload import (
+    CALM,
+    CUT,
+    FIRST_PAUSE,
+    GROWTH,
+    LEAST,
+    LEAST_GROWTH,
+    Overload,
+    enters_at,
+)
 
 from .loop_model import CAPACITY, Loop
 
@@ -82,7 +91,7 @@ def test_further_cuts_are_of_what_is_in_flight_once_a_second_down_to_the_floor()
     assert case.overload.window == 70
     assert case.told(2 * ENTER, 60, 0.8) == 70
     assert case.told(2 * ENTER, 60, 0.3) == pytest.approx(42)
-    assert case.told(2 * ENTER, 5, 30.0) == 10
+    assert case.told(2 * ENTER, 5, 2.0) == 10
 
 
 def test_it_is_not_cut_again_before_the_last_cut_is_reached() -> None:
@@ -94,7 +103,7 @@ def test_it_is_not_cut_again_before_the_last_cut_is_reached() -> None:
 def test_a_floor_is_one_transaction_at_least() -> None:
     case = Case(floor=0.0).overloaded(0)
     assert case.overload.window == 1
-    assert case.told(2 * ENTER, 0, 10.0) == 1
+    assert case.told(2 * ENTER, 0, 3.0) == 1
 
 
 def test_lag_that_falls_after_a_cut_is_going_by_itself() -> None:
@@ -104,6 +113,22 @@ def test_lag_that_falls_after_a_cut_is_going_by_itself() -> None:
     while lag > ENTER:
         lag *= 0.92
         assert case.told(lag) == 40 * CUT
+
+
+def test_cuts_that_do_not_help_are_given_up_for_a_time_each_time_longer() -> None:
+    case = Case().overloaded()
+    assert case.told(2 * ENTER, 0, 3.5) < inf
+    assert case.told(2 * ENTER, 0, 2.0) == inf
+    assert case.overload.given_up_until == pytest.approx(case.now, abs=FIRST_PAUSE)
+    assert case.told(2 * ENTER, 40, FIRST_PAUSE - 2.5) == inf
+    assert case.told(2 * ENTER, 40, 3.0) < inf
+    assert case.told(2 * ENTER, 0, 6.0) == inf
+    assert case.overload.given_up_until - case.now > FIRST_PAUSE
+
+
+def test_cuts_that_help_are_not_given_up() -> None:
+    case = Case().overloaded()
+    assert case.told(1.7 * ENTER, 0, 30.0) == 2
 
 
 def test_with_some_lag_the_window_stays() -> None:

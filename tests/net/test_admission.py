@@ -77,11 +77,19 @@ class Overloads(AnAdmission):
         self.under_way(0, 0)
         self.assertTrue(self.admission.has_room())
 
+    def test_it_is_told_when_it_does_not_help(self) -> None:
+        self.under_way(0, 0)
+        self.busy(0.03, 9.0)
+        self.assertEqual(self.figures.overloaded, 0)
+        self.assertTrue(self.admission.has_room())
+        self.assertIn("holding plain transactions back to 1 did not help", self.said[-1])
+        self.busy(0.0, 40.0)
+
     def test_it_is_told_once_and_its_end_too(self) -> None:
         self.under_way(30, 70)
         self.busy(0.03, 2.0)
         self.under_way(4, 5)
-        self.busy(0.03, 10.0)
+        self.busy(0.02, 10.0)
         (line,) = self.said
         self.assertIn("the broker is overloaded: its event loop was busy for ", line)
         self.assertIn("(overload is above 5.0 ms), so of 100 plain transactions ", line)
