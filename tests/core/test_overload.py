@@ -121,7 +121,7 @@ def test_cuts_that_do_not_help_are_given_up_for_a_time_each_time_longer() -> Non
     assert case.told(2 * ENTER, 0, 2.0) == inf
     assert case.overload.given_up_until == pytest.approx(case.now, abs=FIRST_PAUSE)
     assert case.told(2 * ENTER, 40, FIRST_PAUSE - 2.5) == inf
-    assert case.told(2 * ENTER, 40, 3.0) < inf
+    assert case.told(2 * ENTER, 40, 4.0) < inf
     assert case.told(2 * ENTER, 0, 6.0) == inf
     assert case.overload.given_up_until - case.now > FIRST_PAUSE
 
