@@ -220,7 +220,7 @@ class GroupHeader(HeaderName):
         super().hold(value, at)
         assert isinstance(value, str)
         if value.lower() in _MEANT or value.lower().startswith("x-forwarded-"):
-            raise Unfit(f"{self.expected} without a meaning of its own", f"{value} means something else")
+            raise Unfit('a field such as "X-Client-Group" that has no other meaning', f"{value} has one")
 
 
 class CertificateEntry(Kind):

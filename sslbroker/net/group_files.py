@@ -101,7 +101,7 @@ class _Reading:
                 except Unfit as unfit:
                     wrong += 1
                     if wrong <= MOST:
-                        self._refuse(f"{place}:{number}", word, _EXPECTED, unfit.suggestion)
+                        self._refuse(f"{place}:{number}", shown(word), _EXPECTED, unfit.suggestion)
             if number % SLICE == 0:
                 yield sorted(chunk)
                 chunk = []
@@ -135,7 +135,7 @@ class _Reading:
         return f"{place}:{one[2]}" if one[2] else place
 
     def _refuse(self, place: str, found: str, expected: str, hint: str) -> None:
-        self.problems.append(f"{place}: found {shown(found)}, expected {expected}{hint and f' ({hint})'}")
+        self.problems.append(f"{place}: found {found}, expected {expected}{hint and f' ({hint})'}")
 
 
 def _content(path: Path) -> bytes:

@@ -161,6 +161,30 @@ class OfGroups(Both):
         self.assertEqual(watch["count"], 12)
         self.assertLess(abs(watch["p99"] - 0.03), 0.0015)
 
+    def test_each_client_of_a_proxy_has_its_own_group_on_one_connection(self) -> None:
+        fields = [
+            (b"X-Forwarded-For: 192.0.2.1", "gold"),
+            (b"X-Forwarded-For: 198.51.100.1", None),
+            (b"X-Client-Group: gold", "gold"),
+            (b"X-Forwarded-For: 192.0.2.1\r\nX-Client-Group: iron", "iron"),
+            (b"Accept: a", None),
+        ]
+        said = [*(one for one in fields for _ in range(3)), *fields]  # what repeats is remembered
+        proxy = ip_network("10.9.9.9")
+
+        def script() -> None:
+            client = self.client(peer="10.9.9.9")
+            for field, _ in said:
+                self.transaction(client, GET.replace(b"\r\n\r\n", b"\r\n" + field + b"\r\n\r\n"))
+
+        saw = self.both(
+            script,
+            len(said) - 1,
+            groups=(self.group, Group("iron")),
+            listeners={"trusted": (proxy,), "group_header": "X-Client-Group"},
+        )
+        self.assertEqual([record["group"] for record in saw["records"]], [group for _, group in said])
+
 
 class Whole(Both):
     """Scripts on which transactions are fast from their beginning to their end."""

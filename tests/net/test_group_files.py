@@ -84,11 +84,11 @@ def test_a_network_in_two_groups_is_told_with_both_places(tmp_path: Path) -> Non
     one = Group("one", (ip_network("192.0.2.0/24"),), 1)
     found = problems(one, gold(path), Group("silver", (), 3, files=(other,)))
     assert found == [
-        f"groups.gold.files[0]: {path}:{line}: found 'a network of another group', "
+        f"groups.gold.files[0]: {path}:{line}: found a network of another group, "
         "expected each in one group (groups.one.networks[0] has it)"
         for line in (1, 2)
     ] + [
-        f"groups.silver.files[0]: {other}:1: found 'a network of another group', "
+        f"groups.silver.files[0]: {other}:1: found a network of another group, "
         f"expected each in one group (groups.gold.files[0]: {path}:3 has it)"
     ]
 
