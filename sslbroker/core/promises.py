@@ -90,6 +90,7 @@ class Promises:
         "_gap",
         "_lag",
         "_looked",
+        "_narrow",
         "_offered",
         "_pool",
         "_queued",
@@ -133,6 +134,7 @@ class Promises:
         self._gap = 0.0  # seconds between two, on average
         self._secure_until = -inf  # nothing is held back from then on
         self._looked = -inf
+        self._narrow = False  # a server has a window
         self._offered = self._begun = 0.0  # plain transactions lately, fading
         self._counted = 0.0
 
@@ -176,8 +178,15 @@ class Promises:
         if pool.window != inf and not pool.has_room(self._under_way()):
             pool.held(now)
             return ()
+        if not self._narrow:
+            return members
         servers = self._servers
-        found = [member for member in members if servers[member].pace.has_room(member.outstanding)]
+        found = [
+            member
+            for member in members
+            if member.figures.outstanding + 1 <= servers[member].pace.window
+            or servers[member].pace.has_room(member.outstanding)
+        ]
         if len(found) == len(members):
             return members
         if not found:
@@ -190,7 +199,7 @@ class Promises:
         return self.pacing(now) and (
             self._pool.window != inf
             or (self.overload is not None and not self.overload.has_room())
-            or any(server.pace.window != inf for server in self._servers.values())
+            or self._narrow
         )
 
     def pacing(self, now: float) -> bool:
@@ -236,9 +245,11 @@ class Promises:
     def _comes(self, now: float) -> None:
         """A secure transaction of a group begins."""
         least, most = LATELY
-        self._gap += (min(now - self._secure_at, most) - self._gap) * GAP_WEIGHT
+        gap = now - self._secure_at
+        self._gap += ((gap if gap < most else most) - self._gap) * GAP_WEIGHT
+        lately = GAPS * self._gap
         self._secure_at = now
-        self._secure_until = now + min(max(least, GAPS * self._gap), most)
+        self._secure_until = now + (least if lately < least else lately if lately < most else most)
 
     def answered(self, attempt: Attempt, now: float, good: bool) -> None:
         """The try has an answer. What failed tells nothing of how fast its server is."""
@@ -336,6 +347,7 @@ class Promises:
     def _breached(self, server: _Server, attempt: Attempt, part: float, now: float) -> None:
         if server.pace.breached(part, attempt.sent, attempt.load, now):
             server.member.figures.reductions += 1
+            self._narrow = True
 
     # --- what time does ---
 
@@ -348,8 +360,10 @@ class Promises:
             return False
         self._looked = now
         more = self._pool.look(now)
+        self._narrow = False
         for server in self._servers.values():
             more = server.pace.look(now) or more
+            self._narrow = self._narrow or server.pace.window != inf
         self._tell(now)
         return more
 

@@ -163,6 +163,7 @@ def test_plain_ones_go_where_there_is_room_and_else_wait() -> None:
     case.whole(SECURE, 0.05, 1, others=4)
     assert case.window() == 3.0
     assert case.members[0].figures.reductions == 1
+    assert case.promises.suitable(case.members, PLAIN, case.now, case.now) is case.members
     held = [case.begin(PLAIN, 1) for _ in range(3)]
     assert case.about(PLAIN) == "2"
     case.whole(SECURE, 0.05, 2, others=4)
@@ -344,6 +345,19 @@ def test_an_answer_in_time_lets_the_window_grow_again() -> None:
             case.end(attempt)
     assert case.window() > 6.0
     assert case.figures.servers[0].window == int(case.window())
+
+
+def test_who_is_outrun_counts_as_slow_where_it_was_late_by_then() -> None:
+    case = Case(2)
+    for seconds, about in ((0.03, "1 2"), (0.05, "2")):
+        attempt = case.begin(SECURE)
+        case.now += seconds
+        case.promises.outrun(attempt, case.now)
+        case.end(attempt)
+        assert case.about(SECURE) == about
+    case.promises.outrun(attempt, case.now)  # what is over is not heard of
+    case.now += 0.3
+    assert case.about(SECURE) == "1 2"
 
 
 # --- the queue ---
