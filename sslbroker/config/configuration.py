@@ -14,7 +14,7 @@ from ..settings import Configuration
 from .files import read
 from .report import Extensions, Form, Place, Reading
 from .rules import RULES
-from .schema import CONFIGURATION, NOT_BUILT, homes
+from .schema import CONFIGURATION, homes
 
 _HOMES = homes()
 _NO_PLUGIN = Extensions()
@@ -40,14 +40,14 @@ def from_dict(data: object, *, base: Path, source: str, extensions: Extensions =
 
     `base` is the folder of relative paths, `source` the file's name for messages.
     """
-    return _read(data, Reading(Form.TOML, base, extensions, NOT_BUILT, _HOMES), source)
+    return _read(data, Reading(Form.TOML, base, extensions, _HOMES), source)
 
 
 def check(configuration: Configuration, *, extensions: Extensions = _NO_PLUGIN) -> Configuration:
     """`configuration` itself, built in Python, when it keeps the rules. Raises `ConfigurationError`."""
     source = getattr(configuration, "source", None)
     source = source if isinstance(source, str) else "configuration"
-    _read(configuration, Reading(Form.PYTHON, Path(), extensions, NOT_BUILT, _HOMES), source)
+    _read(configuration, Reading(Form.PYTHON, Path(), extensions, _HOMES), source)
     return configuration
 
 

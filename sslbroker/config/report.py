@@ -52,17 +52,6 @@ class Form(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class NotBuilt:
-    """A part of the schema that does not work yet, and which of its values ask for it."""
-
-    what: str  # a sentence goes on with "is not built yet"
-    built: tuple[object, ...] = ()  # the values that work; none: the key itself asks for it
-
-    def refuses(self, found: object) -> bool:
-        return not same(found, self.built)
-
-
-@dataclass(frozen=True, slots=True)
 class Extensions:
     """The names that a configuration may use for what can be extended: built-in ones, then plugins'."""
 
@@ -80,7 +69,6 @@ class Reading:
     form: Form
     base: Path  # the folder of relative paths
     extensions: Extensions
-    not_built: Mapping[str, NotBuilt]
     homes: Mapping[str, Collection[str]]  # a key → the patterns of the tables that have it
     problems: list[Problem] = field(default_factory=list)
     _doubted: set[str] = field(default_factory=set)
@@ -130,10 +118,6 @@ class Place:
     @property
     def in_toml(self) -> bool:
         return self.reading.form is Form.TOML
-
-    @property
-    def not_built(self) -> NotBuilt | None:
-        return self.reading.not_built.get(self.pattern)
 
     def sound(self) -> bool:
         return self.reading.sound(self.path)

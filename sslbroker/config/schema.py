@@ -1,13 +1,13 @@
 """Every setting, and the kind of value that it has: the only place that lists them.
 
-Decides which keys a configuration has, what is plausible for each, and what of it does not work
-yet. Invariant: the names and the defaults are those of `sslbroker.settings`; a default always fits
-its own kind. Refuses to compare settings with each other: `rules` does.
+Decides which keys a configuration has, and what is plausible for each. Invariant: the names and the
+defaults are those of `sslbroker.settings`; a default always fits its own kind. Refuses to compare
+settings with each other: `rules` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from .. import settings
 from .outside import (
@@ -27,7 +27,6 @@ from .outside import (
     Network,
     Statuses,
 )
-from .report import NotBuilt
 from .tables import Items, Named, Table
 from .text import TOKEN
 from .values import Choice, Count, Duration, DurationOr, Flag, Kind, Number, Size, Word
@@ -275,11 +274,6 @@ CONFIGURATION = Table(
     broker=BROKER,
     names=NAMES,
 )
-
-#: What the schema has and the broker does not do yet. Building a part removes its line here.
-NOT_BUILT: Mapping[str, NotBuilt] = {
-    "pools.*.pacing": NotBuilt("pacing plain traffic"),
-}
 
 
 def homes(kind: Kind = CONFIGURATION, pattern: str = "") -> dict[str, Collection[str]]:

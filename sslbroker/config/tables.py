@@ -1,6 +1,6 @@
 """The kinds of values that hold others: tables, tables named by the operator, lists.
 
-Decides what a key that nobody knows may have meant, what is missing, and what is not built yet.
+Decides what a key that nobody knows may have meant, and what is missing.
 Invariant: a table always gives an object of its class, with holes where something was wrong, so
 that reading goes on. In TOML a key's presence counts; in an object, a value other than the default.
 Refuses to know any key: `schema` has them.
@@ -13,7 +13,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from .report import Place, meant, shown
-from .values import Kind, either, written
+from .values import Kind, either
 
 
 class Items(Kind):
@@ -69,23 +69,13 @@ class Table(Kind):
             at.reading.doubt(at.path)
         else:
             written = self._from_toml(found, at) if at.in_toml else self._from_object(found)
-            values = {key: self._read_one(key, value, at.key(key)) for key, value in written}
+            values = {key: self.kinds[key].read(value, at.key(key)) for key, value in written}
         for key in self.kinds:
             if key not in values and self.default(key) is MISSING:
                 values[key] = self.kinds[key].hole
                 if at.key(key).sound():
                     at.key(key).missing(self.kinds[key].expectation(at))
         return self.made(**known, **values)
-
-    def _read_one(self, key: str, value: object, at: Place) -> object:
-        result = self.kinds[key].read(value, at)
-        unfinished = at.not_built
-        # A single value that is wrong in itself has been told; what is inside a table has not.
-        if unfinished and unfinished.refuses(value) and (at.sound() or not unfinished.built):
-            works = either([written(value, at) for value in unfinished.built])
-            expected = works or "this to be left out"
-            at.refuse(value, f"{expected}: {unfinished.what} is not built yet")
-        return result
 
     def _from_object(self, found: object) -> Iterator[tuple[str, object]]:
         for key in self.kinds:

@@ -145,18 +145,12 @@ class Choice(Kind):
             self.other.hold(value, at)
             return
         texts = [choice for choice in self.choices if isinstance(choice, str)]
-        unquoted = _unquotable(value, self._offered(at), at)
+        unquoted = _unquotable(value, self.choices, at)
         raise Unfit(suggestion=self.advice or unquoted or did_you_mean(value, texts))
 
     def expectation(self, at: Place) -> str:
-        words = [written(choice, at) for choice in self._offered(at)]
+        words = [written(choice, at) for choice in self.choices]
         return either(words if self.other is None else [*words, self.other.expectation(at)])
-
-    def _offered(self, at: Place) -> Sequence[object]:
-        """The choices that work already; all of them where none does."""
-        unfinished = at.not_built
-        works = [one for one in self.choices if unfinished is None or not unfinished.refuses(one)]
-        return works or self.choices
 
 
 class Flag(Choice):

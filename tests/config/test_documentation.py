@@ -1,4 +1,4 @@
-"""docs/configuration.md agrees with the program: every setting, its default, its bounds, what works."""
+"""docs/configuration.md agrees with the program: every setting, its default, its bounds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from sslbroker import config, settings
-from sslbroker.config.report import Extensions, Form, NotBuilt, Place, Reading
-from sslbroker.config.schema import CONFIGURATION, NOT_BUILT
+from sslbroker.config.report import Extensions, Form, Place, Reading
+from sslbroker.config.schema import CONFIGURATION
 from sslbroker.config.tables import Items, Named, Table
-from sslbroker.config.values import Kind, either, written
+from sslbroker.config.values import Kind
 from tests.config.support import MINIMAL, refused
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
@@ -29,7 +29,6 @@ class Row(NamedTuple):
     meaning: str
     form: str
     default: str
-    works: str
 
 
 def documented() -> dict[str, Row]:
@@ -63,7 +62,7 @@ def settings_of(kind: Kind = CONFIGURATION, pattern: str = "") -> Iterator[tuple
 
 SETTINGS = {pattern: (kind, default) for pattern, kind, default in settings_of()}
 ROWS = documented()
-TOML = Place(Reading(Form.TOML, Path("/"), Extensions(), {}, {})).key("it")
+TOML = Place(Reading(Form.TOML, Path("/"), Extensions(), {})).key("it")
 
 
 def test_the_document_has_every_setting_and_no_other() -> None:
@@ -94,29 +93,6 @@ def test_the_bounds_in_the_document_are_those_of_the_program(pattern: str) -> No
         assert ROWS[pattern].form.endswith(bounds[0])
 
 
-def works(pattern: str) -> str:
-    """What the document has to say of what works."""
-    exact = NOT_BUILT.get(pattern)
-    around = (NOT_BUILT[outer] for outer in NOT_BUILT if re.match(re.escape(outer) + r"[.\[]", pattern))
-    if any(not one.built for one in (exact or NotBuilt("", built=(None,)), *around)):
-        return "not yet"
-    names = either([f"`{written(value, TOML)}`" for value in exact.built]) if exact else ""
-    return f"only {names}" if exact else "yes"
-
-
-@pytest.mark.parametrize("pattern", SETTINGS)
-def test_the_document_says_what_works(pattern: str) -> None:
-    assert ROWS[pattern].works == works(pattern)
-
-
-def test_the_document_says_of_which_tables_nothing_works() -> None:
-    for section in re.split(r"^## ", DOCUMENT, flags=re.MULTILINE):
-        columns = [line.rsplit(" | ", 1)[-1] for line in section.splitlines() if line.startswith("| `")]
-        if columns and section.startswith("`["):
-            nothing = all(column == "not yet |" for column in columns)
-            assert nothing == ("Not built yet:" in section), section.splitlines()[0]
-
-
 def test_the_document_has_every_class_of_objects() -> None:
     classes = [name for name, value in vars(settings).items() if hasattr(value, "__dataclass_fields__")]
     assert [name for name in classes if f"| `{name}`" not in DOCUMENT] == []
@@ -135,10 +111,8 @@ def test_every_toml_example_is_toml_with_known_keys() -> None:
             )
         data = tomllib.loads(example)
         for problem in refused(partial(config.from_dict, data, base=Path("/"), source="example")):
-            known = problem.found == "nothing" or "not built yet" in problem.expected
-            assert (
-                known or "that can be read" in problem.expected or "a folder that exists" in problem.expected
-            )
+            known = problem.found == "nothing" or "that can be read" in problem.expected
+            assert known or "a folder that exists" in problem.expected
 
 
 def test_the_python_example_is_python_that_knows_its_names() -> None:

@@ -41,7 +41,7 @@ def read(
     extensions: Extensions = NO_PLUGIN,
 ) -> object:
     """The value that is read, or what is told."""
-    reading = Reading(form, base, extensions, {}, {})
+    reading = Reading(form, base, extensions, {})
     value = kind.read(found, Place(reading).key("it"))
     return "\n".join(map(str, reading.problems)) if reading.problems else value
 

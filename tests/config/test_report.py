@@ -11,7 +11,6 @@ from sslbroker.config.report import (
     FOUND_LENGTH,
     Extensions,
     Form,
-    NotBuilt,
     Place,
     Reading,
     did_you_mean,
@@ -21,7 +20,7 @@ from sslbroker.config.report import (
 
 
 def reading() -> Reading:
-    return Reading(Form.TOML, Path(), Extensions(), {}, {})
+    return Reading(Form.TOML, Path(), Extensions(), {})
 
 
 def test_a_path_has_keys_and_indexes_as_in_the_file() -> None:
@@ -78,10 +77,3 @@ def test_a_mistyped_word_is_guessed_whatever_its_case() -> None:
     assert did_you_mean("pool", words) == ""
     assert did_you_mean(3, words) == ""
     assert did_you_mean("certificates" * 1000, words) == ""
-
-
-def test_a_part_that_is_not_built_is_asked_for_by_some_values_only() -> None:
-    assert NotBuilt("probing").refuses({})
-    assert NotBuilt("weights", built=(1,)).refuses(2)
-    assert not NotBuilt("weights", built=(1,)).refuses(1)
-    assert NotBuilt("weights", built=(1,)).refuses(True)

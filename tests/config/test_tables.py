@@ -1,4 +1,4 @@
-"""What is told of a table's keys: unknown ones, misplaced ones, missing ones, unfinished ones."""
+"""What is told of a table's keys: unknown ones, misplaced ones, missing ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
-
 from sslbroker import config
-from sslbroker.config import configuration
-from sslbroker.config.report import NotBuilt
 from sslbroker.settings import Admin, Listener, ListenerTLS, Pool, Server
 from tests.config.support import LISTENER, MINIMAL, OBJECTS, POOL, only, problems, refused, told
 
@@ -156,28 +152,13 @@ def test_a_server_may_be_a_text_or_a_table() -> None:
     assert told(LISTENER + '[pools.shop]\nservers = ["a:1", { address = "b:1" }]') == []
 
 
-def test_a_part_that_is_not_built_is_refused_and_its_inside_is_checked_too() -> None:
+def test_what_is_wrong_inside_a_table_is_told_with_its_own_path() -> None:
     assert told(MINIMAL + '[pools.shop.pacing]\nfloor = "2"\nqueue = 1') == [
         "pools.shop.pacing.floor: found '2', expected a number from 0 to 1 (write 2, without quotes)",
-        "pools.shop.pacing: found {'floor': '2', 'queue': 1}, "
-        "expected this to be left out: pacing plain traffic is not built yet",
     ]
 
 
-def test_a_value_that_is_wrong_in_itself_is_not_told_as_unfinished_too() -> None:
-    (problem,) = told(MINIMAL + "[broker]\nworkers = 0")
-    assert "not built" not in problem
-
-
-def test_a_value_that_works_already_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    unfinished = {"pools.*.failover.replay": NotBuilt("replaying", built=(False,))}
-    monkeypatch.setattr(configuration, "NOT_BUILT", unfinished)
-    (problem,) = told(MINIMAL + "[pools.shop.failover]\nreplay = true")
-    assert problem == "pools.shop.failover.replay: found True, expected false: replaying is not built yet"
-
-
-def test_in_python_a_default_is_no_wish_for_something_unfinished() -> None:
-    assert OBJECTS.pools[0].failover.resume
+def test_in_python_the_defaults_are_right() -> None:
     assert objects() == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sslbroker.config.report import Extensions, Form, NotBuilt, Place, Reading
+from sslbroker.config.report import Extensions, Form, Place, Reading
 from sslbroker.config.values import (
     Choice,
     Count,
@@ -21,9 +21,9 @@ from sslbroker.config.values import (
 )
 
 
-def read(kind: Kind, found: object, form: Form = Form.TOML, not_built: NotBuilt | None = None) -> object:
+def read(kind: Kind, found: object, form: Form = Form.TOML) -> object:
     """The value that is read, or what is told."""
-    reading = Reading(form, Path(), Extensions(), {"it": not_built} if not_built else {}, {})
+    reading = Reading(form, Path(), Extensions(), {})
     value = kind.read(found, Place(reading).key("it"))
     if not reading.problems:
         return value
@@ -117,17 +117,6 @@ def test_a_choice_tells_what_there_is_and_what_was_meant() -> None:
 def test_a_choice_can_say_something_better_than_a_guess() -> None:
     kind = Choice("TLSv1.2", "TLSv1.3", advice="older ones are deprecated")
     assert "(older ones are deprecated)" in str(read(kind, "TLSv1.1"))
-
-
-def test_a_choice_offers_only_what_is_built() -> None:
-    not_built = NotBuilt("choosing by time", built=("round-robin",))
-    kind = Choice("round-robin", "least-time")
-    assert read(kind, "wrong", not_built=not_built) == "it: found 'wrong', expected \"round-robin\""
-
-
-def test_a_choice_of_which_nothing_is_built_offers_all() -> None:
-    kind = Choice("a", "b")
-    assert read(kind, "c", not_built=NotBuilt("this")) == 'it: found \'c\', expected "a" or "b"'
 
 
 def test_a_choice_has_truth_values_without_quotes() -> None:
