@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -108,9 +109,9 @@ class Recorded(BrokerCase):
 class OfGroups(BrokerCase):
     """What the client's group is promised, and whether it was kept."""
 
-    def golden(self, secure: bool = True) -> Peer:
+    def golden(self, secure: bool = True, threshold: str | None = None) -> Peer:
         """A client of the group."""
-        self.start(servers=1, groups=(GOLD,))
+        self.start(servers=1, groups=(replace(GOLD, threshold=threshold),))
         return self.client(secure)
 
     def told(self) -> tuple[float, bool]:
@@ -129,6 +130,22 @@ class OfGroups(BrokerCase):
         (gold, others) = self.pool.figures.groups
         self.assertEqual((gold.transactions, gold.breaches, gold.client_times.count), (4, 1, 4))
         self.assertEqual(others.transactions, 0)
+
+    def test_a_threshold_that_is_learnt_fits_what_the_server_takes(self) -> None:
+        client = self.golden(threshold="auto")
+        told: list[tuple[float, bool]] = []
+        link: Peer | None = None
+        for _ in range(40):
+            client.sends(GET)
+            self.settle()
+            self.clock.advance(0.03)
+            link = link or self.servers[0].link()
+            link.sends(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            self.clock.advance(1.0)
+            told.append(self.told())
+        self.assertEqual(told[0], (20.0, True))
+        self.assertEqual(told[-1], (60.0, False))
+        self.assertEqual([breach for _, breach in told].index(False), 29)
 
     def test_a_client_that_does_not_wait_any_longer_had_no_answer_in_time(self) -> None:
         client = self.golden()
