@@ -36,9 +36,8 @@ SECURE_LINK = Choice(False, True, "auto")
 VERSION = Choice("TLSv1.2", "TLSv1.3", advice="older versions are deprecated, see RFC 8996")
 NETWORKS = Items(Network(), 'networks such as "192.0.2.0/24"')
 STATUSES = Items(Statuses(), 'statuses such as 503, "5xx" or "500-503"')
-_PATH = r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"'
-PATH = Word(*_PATH)
-CHECKED_PATH = Word(*_PATH, empty=True)
+CHECKED_PATH = Word(r"/[!-\"$-~]{0,1023}", 'a path such as "/healthz"', empty=True)
+MEASURED_PATH = Word(r"/[!-\"$->@-~]{0,1023}", 'a path such as "/events", without a query')
 
 NAMED_CLIENTS = Table(
     settings.NamedClients,
@@ -182,7 +181,7 @@ PACING = Table(
     floor=Number(0, 1),
     queue=Count(0, 1_000_000),
     timeout=Duration(high="1h"),
-    exclude=Items(PATH, "paths"),
+    exclude=Items(MEASURED_PATH, "paths"),
 )
 
 POOL = Table(

@@ -70,11 +70,12 @@ def _listener(listener: Listener, workers: int) -> Listener:
 
 
 def _pool(pool: Pool, workers: int) -> Pool:
-    links, queue = pool.links, pool.queue
+    links, queue, pacing = pool.links, pool.queue, pool.pacing
     return replace(
         pool,
         links=replace(links, idle=-(-links.idle // workers)),
         queue=replace(queue, length=-(-queue.length // workers)),
+        pacing=replace(pacing, queue=-(-pacing.queue // workers)),
     )
 
 

@@ -13,6 +13,7 @@ from sslbroker.config.report import Extensions, Form, Place, Reading
 from sslbroker.config.schema import CONFIGURATION, homes
 from sslbroker.config.tables import Items, Named, Table
 from sslbroker.config.values import Kind
+from tests.config.support import MINIMAL, problems
 
 
 def tables(kind: Kind = CONFIGURATION) -> Iterator[Table]:
@@ -56,3 +57,10 @@ def test_a_key_is_known_by_its_tables() -> None:
     assert homes()["verify"] == ("pools.*.servers[*].tls", "pools.*.tls")
     assert homes()["names"] == ("listeners.*.tls", "")
     assert homes()["pools"] == ("",)
+
+
+def test_a_path_that_is_not_measured_has_no_query() -> None:
+    text = MINIMAL + '[pools.shop.pacing]\nexclude = ["/", "/events", "/events?all"]'
+    assert [(problem.path, problem.expected) for problem in problems(text)] == [
+        ("pools.shop.pacing.exclude[2]", 'a path such as "/events", without a query')
+    ]

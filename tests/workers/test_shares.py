@@ -17,6 +17,7 @@ from sslbroker.settings import (
     LinkLimits,
     Listener,
     MiB,
+    Pacing,
     Pool,
     Queue,
     Server,
@@ -29,7 +30,13 @@ def configuration(workers: int | str, *servers: Server, **changes: Any) -> Confi
     return Configuration(
         listeners=(Listener("http", "tcp:0", "shop", limits=Limits(connections=1001)),),
         pools=(
-            Pool("shop", servers or (Server("a:1"),), links=LinkLimits(idle=9), queue=Queue(length=1000)),
+            Pool(
+                "shop",
+                servers or (Server("a:1"),),
+                links=LinkLimits(idle=9),
+                queue=Queue(length=1000),
+                pacing=Pacing(queue=11),
+            ),
         ),
         admin=Admin("tcp:0"),
         broker=Broker(workers=workers),
@@ -54,6 +61,7 @@ def test_what_each_worker_has_adds_up_to_the_whole() -> None:
     mine = shares.of_worker(whole, 2)
     assert mine.listeners[0].limits.connections == 500
     assert (mine.pools[0].links.idle, mine.pools[0].queue.length) == (5, 500)
+    assert mine.pools[0].pacing == Pacing(queue=6)
     assert mine.storage == replace(Storage(), initial=2 * MiB, minimum=MiB // 2, maximum=128 * MiB)
     assert mine.admin is None
     assert mine.pools[0].servers == whole.pools[0].servers
