@@ -47,6 +47,7 @@ _WORDS = {
     Cause.MALFORMED: "the server sent an answer that cannot be understood",
     Cause.TRUNCATED: "the server's answer broke off",
     Cause.SILENT: "the server did not answer in time",
+    Cause.OUTRUN: "the server did not answer in time",
     Cause.STATUS: "the server failed",
     Cause.MISMATCH: "the rest of the server's answer could not be had",
     Cause.NO_SERVER: "no server is available at present",
