@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import exp, inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..interfaces import Origin
 from ..settings import Group
@@ -61,6 +61,15 @@ class Overload(Protocol):
     def has_room(self) -> bool: ...
 
 
+class Breach(NamedTuple):
+    """A promise that was broken, and for which a window was made smaller."""
+
+    group: str
+    threshold: float
+    seconds: float  # that it took at least
+    server: str  # which was too slow; "": none, it had waited
+
+
 class _Server:
     """What is known of one member."""
 
@@ -102,6 +111,7 @@ class Promises:
         "_watch",
         "overload",
         "plain",
+        "reduced_for",
         "thresholds",
     )
 
@@ -124,6 +134,7 @@ class Promises:
         #: The state of the broker as a whole, if anybody watches it.
         self.overload: Overload | None = None
         self.plain = 0  # plain transactions under way
+        self.reduced_for: Breach | None = None  # lately
         self._servers = {member: _Server(member, settings) for member in members}
         self._pool = Pace(settings, less=PLACES_LESS)  # of all servers together, where the queue is the cause
         self._due: dict[str, deque[tuple[float, Attempt]]] = {}  # by group: when tries will be too slow
@@ -202,6 +213,11 @@ class Promises:
             or self._narrow
         )
 
+    @property
+    def whole(self) -> Pace:
+        """The window of all servers together."""
+        return self._pool
+
     def pacing(self, now: float) -> bool:
         """Are there secure transactions that plain ones may have to wait for?"""
         return now < self._secure_until
@@ -279,7 +295,7 @@ class Promises:
                 standing.answered(seconds, threshold, now)
                 self._doubted(attempt.member, standing)
                 if was != LATE:
-                    self._breached(server, attempt, seconds / threshold, now)
+                    self._breached(server, attempt, standing.group, seconds, now)
 
     def outrun(self, attempt: Attempt, now: float) -> None:
         """The try is given up, because another server has answered: what is known is that it took longer.
@@ -329,7 +345,9 @@ class Promises:
         if not guilty:
             self._pool.kept(client_time / threshold, now - client_time, now)
         elif share > QUEUED_SHARE:
-            self._pool.breached(client_time / threshold, now - client_time, self._under_way(), now)
+            part, under_way = client_time / threshold, self._under_way()
+            if self._pool.breached(part, now - client_time, under_way, now):
+                self.reduced_for = Breach(name, threshold, client_time, "")
 
     def _doubted(self, member: Member, standing: Standing) -> None:
         assert standing.group is not None
@@ -339,15 +357,16 @@ class Promises:
         """While a group keeps away from a server, plain transactions show how it does."""
         for standing in server.standings.values():
             if not standing.plain and standing.group is not None and standing.over(now):
-                part = seconds / self.thresholds.of(standing.group)
-                if part > 1.0:
-                    self._breached(server, attempt, part, now)
+                if seconds > self.thresholds.of(standing.group):
+                    self._breached(server, attempt, standing.group, seconds, now)
                 return
 
-    def _breached(self, server: _Server, attempt: Attempt, part: float, now: float) -> None:
-        if server.pace.breached(part, attempt.sent, attempt.load, now):
+    def _breached(self, server: _Server, attempt: Attempt, group: Group, seconds: float, now: float) -> None:
+        threshold = self.thresholds.of(group)
+        if server.pace.breached(seconds / threshold, attempt.sent, attempt.load, now):
             server.member.figures.reductions += 1
             self._narrow = True
+            self.reduced_for = Breach(group.name, threshold, seconds, server.member.address)
 
     # --- what time does ---
 
@@ -386,7 +405,7 @@ class Promises:
             attempt.stage = LATE
             standing.late += 1
             self._doubted(attempt.member, standing)
-            self._breached(server, attempt, seconds / threshold, now)
+            self._breached(server, attempt, standing.group, seconds, now)
         else:  # it waits for a link, its client, a server that has just begun, or for us
             due.append((now + threshold, attempt))
 

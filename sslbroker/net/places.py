@@ -124,6 +124,11 @@ class Places:
             self._think(waiter, chosen)
         return waiter.deferred
 
+    @property
+    def held(self) -> int:
+        """Plain transactions that wait for the sake of secure ones."""
+        return self._queue.held
+
     def patience(self, origin: Origin) -> float:
         """For how many seconds a transaction of this client may wait."""
         group = origin.group

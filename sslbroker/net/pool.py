@@ -59,6 +59,7 @@ from .link_tls import LinkContexts
 from .links import Links
 from .monitor import MonitorService
 from .names import Names
+from .pacing_log import PacingLog
 from .pins import Pins
 from .places import Places
 from .probing import Found
@@ -138,8 +139,6 @@ class Pool:
             monitor.gauges.watch(settings.name, watch)
         watched = self.promises is not None or self.hedges
         self.measured = rules if watched and IMeasured.providedBy(rules) else None
-        self._looking = LoopingCall(self._look)
-        self._looking.clock = clock
         most = settings.maximum_transactions
         #: Of all its servers together; None: there is none.
         self.limit = PoolLimit(self.members, most) if most else None
@@ -148,6 +147,11 @@ class Pool:
         self.places = Places(
             self.members, choosing, settings.queue, self.figures, clock, self.promises, settings.pacing
         )
+        self._looking: LoopingCall | None = None
+        if self.promises is not None:
+            pacing_log = PacingLog(self.figures, self.promises, lambda: self.places.held)
+            self._looking = LoopingCall(self._look, self.promises, pacing_log)
+            self._looking.clock = clock
         self.links = {
             member: Links(
                 member,
@@ -191,22 +195,23 @@ class Pool:
         for links in self.links.values():
             links.start()
             links.mode.start()
-        if self.promises is not None:
+        if self._looking is not None:
             self._looking.start(STEP, now=False)
 
     def close(self) -> None:
         """Close the links that serve nobody; nothing is looked up or probed any more."""
-        if self._looking.running:
+        if self._looking is not None and self._looking.running:
             self._looking.stop()
         for links in self.links.values():
             links.mode.stop()
             links.close()
 
-    def _look(self) -> None:
+    def _look(self, promises: Promises, pacing_log: PacingLog) -> None:
         """Time has passed: who waits may have room now."""
-        assert self.promises is not None
-        self.promises.look(self.now())
+        now = self.now()
+        promises.look(now)
         self.places.freed()
+        pacing_log.look(now)
 
     # --- the choice of a server ---
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sslbroker.core.figures import PoolFigures
 from sslbroker.core.members import Member
-from sslbroker.core.promises import GAPS, HEARD, LATE, LATELY, WAITS, Promises
+from sslbroker.core.promises import GAPS, HEARD, LATE, LATELY, WAITS, Breach, Promises
 from sslbroker.core.thresholds import Thresholds
 from sslbroker.core.transaction import Attempt, Transaction
 from sslbroker.core.warming import FIRST
@@ -383,6 +383,8 @@ def test_where_the_queue_is_often_the_cause_the_pool_as_a_whole_gives_way() -> N
     assert case.promises.holding(case.now)
     assert case.window() == case.window(2) == inf
     assert [member.figures.reductions for member in case.members] == [0, 0]
+    assert case.promises.reduced_for == Breach("gold", 0.04, 0.05, "")
+    assert case.promises.whole.window == 10.0
 
 
 def test_the_floor_of_the_pool_is_paid_for() -> None:
