@@ -22,6 +22,7 @@ from ..settings import (
     NamedClients,
     Names,
     Network,
+    Pacing,
     Pool,
     Storage,
 )
@@ -260,6 +261,19 @@ def checks_ask_something(configuration: Configuration, reading: Reading) -> Iter
             yield Problem(f"{path}.statuses", "statuses", expected, suggestion)
 
 
+def pacing_is_for_somebody(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
+    """Plain traffic gives way to groups; a second try asks `exclude` without them, too."""
+    if configuration.groups or not reading.sound("groups"):
+        return
+    for pool in configuration.pools:
+        path = steps("pools", pool.name, "pacing")
+        usual = Pacing(exclude=pool.pacing.exclude) if pool.failover.hedge else Pacing()
+        if pool.pacing != usual and reading.sound(path, steps("pools", pool.name, "failover")):
+            expected = "at least one table [groups.NAME]"
+            yield Problem("groups", "nothing", expected, f"without groups {path} has no effect")
+            return
+
+
 def keys_have_a_use(configuration: Configuration, reading: Reading) -> Iterator[Problem]:
     """A cookie to hash by is for `hash`."""
     for pool in configuration.pools:
@@ -291,6 +305,7 @@ def _without_use(pool: Pool) -> Iterator[tuple[str, object, object, str]]:
             why = "a stream has no requests: failover.replay says whether its bytes may be repeated"
             yield f"failover.{key}", getattr(failover, key), getattr(default, key), why
         yield "headers", pool.headers, HeaderRules(), "a stream has no header fields"
+        yield "pacing.exclude", pool.pacing.exclude, (), "a stream has no paths, and is not measured"
         yield (
             "hash_cookie",
             pool.hash_cookie,
@@ -315,6 +330,7 @@ RULES: tuple[Rule, ...] = (
     findings_are_kept,
     trusted_peers_can_tell,
     checks_ask_something,
+    pacing_is_for_somebody,
     keys_have_a_use,
     protocols_know_their_settings,
 )

@@ -402,3 +402,34 @@ def test_objects_keep_the_same_rules() -> None:
 def test_a_pool_object_that_is_none_is_not_missed_by_its_listeners() -> None:
     wrong = replace(OBJECTS, pools=(cast(Pool, "shop"),))
     assert [problem.path for problem in refused(lambda: config.check(wrong))] == ["pools[0]"]
+
+
+GROUP = "[groups.gold]\nnetworks = ['192.0.2.0/24']\n"
+HEDGE = "[pools.shop.failover]\nhedge = true\n"
+EXCLUDE = "[pools.shop.pacing]\nexclude = ['/events']\n"
+FLOOR = "[pools.shop.pacing]\nfloor = 0.1\n"
+
+
+@pytest.mark.parametrize("more", ["", "[pools.shop.pacing]\n", GROUP + FLOOR, HEDGE + EXCLUDE])
+def test_pacing_that_has_an_effect_or_is_as_usual_is_right(more: str) -> None:
+    assert told(MINIMAL + more) == []
+
+
+@pytest.mark.parametrize("more", [FLOOR, EXCLUDE, HEDGE + FLOOR])
+def test_pacing_without_groups_is_refused(more: str) -> None:
+    assert told(MINIMAL + more) == [
+        "groups: found nothing, expected at least one table [groups.NAME] "
+        "(without groups pools.shop.pacing has no effect)"
+    ]
+
+
+def test_what_is_wrong_itself_has_no_effect_for_no_other_reason() -> None:
+    assert [problem.split(":")[0] for problem in told(MINIMAL + "[pools.shop.pacing]\nfloor = 2\n")] == [
+        "pools.shop.pacing.floor"
+    ]
+    assert [problem.split(":")[0] for problem in told("groups = 3\n" + MINIMAL + FLOOR)] == ["groups"]
+
+
+def test_a_stream_has_no_paths_that_are_not_measured() -> None:
+    (problem,) = told(MINIMAL + 'protocol = "tcp"\n' + EXCLUDE + GROUP)
+    assert problem.startswith("pools.shop.pacing.exclude: found ('/events',), expected this to be left out ")
