@@ -823,6 +823,20 @@ class BrokerCase(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [], "timers are left")
         for end in self.network.ends:
             self.assertFalse(end.connected and isinstance(end.protocol, Link), "a link is not closed")
+        self.check_promises()
+
+    def check_promises(self) -> None:
+        """Nothing is known any more of transactions that are over, where groups are promised anything."""
+        promises = self.pool.promises
+        if promises is None:
+            return
+        self.assertEqual(promises.plain, 0, "plain transactions are under way for the promises")
+        for member, server in promises._servers.items():
+            for standing in server.standings.values():
+                self.assertEqual(standing.late, 0, f"tries are late at {member.address}")
+        due = max((promises.thresholds.of(group) for group in self.configuration.groups), default=0.0)
+        promises.look(self.clock.seconds() + due)
+        self.assertFalse(any(promises._due.values()), "tries are waited for")
 
 
 @cache

@@ -489,7 +489,7 @@ class Relay:
             self.download.begin(self.tunnel, self.transaction.tries, "")
         else:
             key = attempt.member.key
-            if self.promises is not None:
+            if self.promises is not None and self.measured:
                 self.promises.passed(self.transaction, self.origin)
             self.download.begin(self.tunnel, 0, "" if key == self.way.stuck else key)
         if self.tunnel:
