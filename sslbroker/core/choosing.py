@@ -145,6 +145,13 @@ class Choosing:
         return self._outage
 
     @property
+    def limited(self) -> bool:
+        """Does anybody wait here because all have as much to do as they may?"""
+        if self._stale:
+            self._look()
+        return self._limited or self._limit is not None
+
+    @property
     def waits(self) -> bool:
         """May `choose` say that waiting helps?"""
         if self._stale:

@@ -73,19 +73,24 @@ class Breach(NamedTuple):
 class _Server:
     """What is known of one member."""
 
-    __slots__ = ("loads", "member", "pace", "standings")
+    __slots__ = ("loads", "member", "pace", "standings", "under_way")
 
     def __init__(self, member: Member, settings: PacingSettings) -> None:
         self.member = member
         self.loads = Loads()
         self.pace = Pace(settings, self.loads)
         self.standings: dict[tuple[str, bool], Standing] = {}
+        self.under_way = 0  # tries that are measured: a tunnel that is open for hours is no load
 
     def standing(self, group: Group | None, plain: bool) -> Standing:
         """A new one."""
         name = group.name if group is not None else ""
         self.standings[name, plain] = standing = Standing(group, plain)
         return standing
+
+    def has_room(self) -> bool:
+        """May another plain transaction begin there?"""
+        return self.under_way + 1 <= self.pace.window or self.pace.has_room(self.under_way)
 
 
 class Promises:
@@ -178,7 +183,7 @@ class Promises:
         found = [
             member
             for member in members
-            if member not in slow and member.figures.outstanding < CROWD * servers[member].pace.window
+            if member not in slow and servers[member].under_way < CROWD * servers[member].pace.window
         ]
         return found if found and len(found) < len(members) else members
 
@@ -192,12 +197,7 @@ class Promises:
         if not self._narrow:
             return members
         servers = self._servers
-        found = [
-            member
-            for member in members
-            if member.figures.outstanding + 1 <= servers[member].pace.window
-            or servers[member].pace.has_room(member.outstanding)
-        ]
+        found = [member for member in members if servers[member].has_room()]
         if len(found) == len(members):
             return members
         if not found:
@@ -223,7 +223,7 @@ class Promises:
         return now < self._secure_until
 
     def _under_way(self) -> int:
-        return sum(member.outstanding for member in self._servers)
+        return sum(server.under_way for server in self._servers.values())
 
     # --- what becomes of transactions ---
 
@@ -236,7 +236,8 @@ class Promises:
         """A try begins that is to be measured; its server knows of it already."""
         member, group = attempt.member, origin.group
         server = self._servers[member]
-        attempt.load = load = member.outstanding - 1
+        attempt.load = load = server.under_way
+        server.under_way = load + 1
         plain = not origin.secure
         standing = server.standings.get((group.name if group is not None else "", plain))
         if standing is None:
@@ -322,6 +323,7 @@ class Promises:
         if standing is None:
             return
         attempt.standing = None
+        self._servers[attempt.member].under_way -= 1
         if attempt.stage == LATE:
             standing.late -= 1
         if standing.plain:

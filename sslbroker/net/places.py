@@ -22,6 +22,7 @@ from ..core.figures import PoolFigures
 from ..core.members import Member
 from ..core.promises import Promises
 from ..core.queue import PoolQueue, Queued
+from ..core.spreading import Spreading
 from ..errors import HeldBack, NoServer, QueueFull, QueueTimeout
 from ..interfaces import Origin
 from ..settings import Pacing, Queue
@@ -71,6 +72,8 @@ class Places:
         self._settings = queue
         self._pacing = pacing
         self._promises = promises
+        self._spreading = Spreading()
+        self._woken: IDelayedCall | None = None  # when the next plain one may begin
         self._figures = figures
         self._clock = clock
         #: Called when a place may have become free, before who waits is served.
@@ -98,11 +101,13 @@ class Places:
             promises.arrived(self._clock.seconds())
         chosen: Any = None
         # It would get ahead of those who wait: of all, while they are served, and of those that give way.
-        behind = self._serving or (promises is not None and not origin.secure and self._queue.held > 0)
+        behind = self._serving or (promises is not None and not origin.secure and len(self._queue) > 0)
         if not behind:
             # The others have got the places that suit them, so a place that is free suits none of them.
             chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
             if type(chosen) is Member:
+                if self._queue:
+                    self._spreading.began(True, self._clock.seconds())
                 return chosen
         now = self._clock.seconds()
         seconds = self.patience(origin)
@@ -155,7 +160,8 @@ class Places:
         while self._worth_asking():
             now = self._clock.seconds()
             for waiter in self._queue.turns(hopeless, now):
-                self._serve_one(waiter, now)
+                if not self._must_wait(waiter, now):
+                    self._serve_one(waiter, now)
                 if self._again or not waiter.number:
                     break  # somebody else's turn may have come
                 hopeless.add(waiter.kind)
@@ -164,6 +170,28 @@ class Places:
             if self._again:
                 self._again = False
                 hopeless.clear()
+
+    def _must_wait(self, waiter: Waiter, now: float) -> bool:
+        """Plain ones begin one after the other while there are secure ones: then it is asked again."""
+        promises = self._promises
+        if promises is None or waiter.origin.secure or not (self._choosing.limited and promises.pacing(now)):
+            return False
+        seconds = self._spreading.wait(now)
+        if seconds <= 0.0:
+            return False
+        if self._woken is None:
+            self._woken = self._clock.callLater(seconds, self._wake)
+        return True
+
+    def _wake(self) -> None:
+        self._woken = None
+        self.freed()
+
+    def stop(self) -> None:
+        """Nobody is woken any more."""
+        if self._woken is not None:
+            self._woken.cancel()
+            self._woken = None
 
     def _worth_asking(self) -> bool:
         """First it must be known which place is taken, where a balancer thinks about one."""
@@ -237,6 +265,7 @@ class Places:
 
     def _served(self, waiter: Waiter, member: Member, now: float) -> None:
         self._queue.served(waiter, now)
+        self._spreading.began(len(self._queue) > 0, now)
         self._over(waiter)
         waiter.deferred.callback(member)
 

@@ -202,6 +202,7 @@ class Pool:
         """Close the links that serve nobody; nothing is looked up or probed any more."""
         if self._looking is not None and self._looking.running:
             self._looking.stop()
+        self.places.stop()
         for links in self.links.values():
             links.mode.stop()
             links.close()
