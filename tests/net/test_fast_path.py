@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from sslbroker.core.balancing import RoundRobin
+from sslbroker.core.promises import Promises
 from sslbroker.interfaces import Body, Event, Reply
 from sslbroker.net.fast_path import FastTransaction
 from sslbroker.net.frontend import Frontend
@@ -52,7 +53,22 @@ def seen(case: BrokerCase, links: list[Peer]) -> dict[str, Any]:
         "pool": figures(case.pool.figures),
         "times": [member.response_time(case.clock.seconds()) for member in case.pool.members],
         "storage": figures(case.broker.storage.figures),
+        "promises": promised(case.pool.promises),
     }
+
+
+def promised(promises: Promises | None) -> Any:
+    """What is known of how promises are kept, and what follows from it."""
+    if promises is None:
+        return None
+    servers = [
+        (
+            server.pace.window,
+            {name: (one.late, one._mean, one._until) for name, one in server.standings.items()},
+        )
+        for server in promises._servers.values()
+    ]
+    return promises.plain, promises._pool.window, promises._queued, servers
 
 
 def figures(of: Any) -> Any:
@@ -674,17 +690,30 @@ class Later(Both):
 class Fuzz(Fuzzed):
     """Whatever happens, with the fast path and without it the same comes of it."""
 
+    groups: Sequence[Group] = ()
+    servers_of_pool, places = 2, 0
+    moves: Sequence[Callable[[World, int, int], None]] = ()
+
     def sees(self, way: bool, secure: bool, moves: list[tuple[int, int, int, bool]]) -> dict[str, Any]:
         self.setUp()
+        self.clock.advance(1000.0)
         self.begin(
-            2, False, secure, 0, limits=Limits(connections=50), failover=Failover(response_timeout=2.0)
+            self.servers_of_pool,
+            False,
+            secure,
+            self.places,
+            limits=Limits(connections=50),
+            failover=Failover(response_timeout=2.0),
+            groups=self.groups,
         )
         self.pool.takes_fast_path &= way
+        self.is_ready()
         world = World(self)
-        world.connect(0, 1)
-        world.connect(1, 1)
+        for who in range(2):
+            world.connect(who, 1)
+        known = (*self.moves, *MOVES)
         for move, who, what, settle in moves:
-            MOVES[move % len(MOVES)](world, who, what)
+            known[move % len(known)](world, who, what)
             if settle:
                 self.settle()
         self.settle()
@@ -694,15 +723,36 @@ class Fuzz(Fuzzed):
         self.flushLoggedErrors()
         return saw
 
+    def is_ready(self) -> None:
+        """What more there is to do before clients come."""
+
     @given(
         secure=st.booleans(),
         moves=st.lists(
-            st.tuples(st.integers(0, 20), st.integers(0, 12), st.integers(0, 255), st.booleans()), max_size=40
+            st.tuples(st.integers(0, 28), st.integers(0, 12), st.integers(0, 255), st.booleans()),
+            max_size=40,
         ),
     )
     @examples(150)
     def test_same_as_relays(self, secure: bool, moves: list[tuple[int, int, int, bool]]) -> None:
         self.assertEqual(self.sees(True, secure, moves), self.sees(False, secure, moves))
+
+
+class FuzzOfGroups(Fuzz):
+    """Also where some are promised a time that others keep from them: they come by both listeners."""
+
+    groups = (Group("gold", (ip_network("192.0.2.0/24"),), 5, 0.025),)
+    servers_of_pool = 1
+
+    def is_ready(self) -> None:
+        self.moves = (time_is_short,) * 8
+        for member in self.pool.members:
+            self.pool.thresholds._idle[member].warming._warm = True
+
+
+def time_is_short(world: World, who: int, what: int) -> None:
+    """For some it is over the time that they are promised."""
+    world.case.wait((0.005, 0.02, 0.03, 0.3)[what % 4])
 
 
 def asks_shortly(world: World, who: int, what: int) -> None:
