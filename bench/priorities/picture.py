@@ -7,6 +7,7 @@ environment of `make bench-priorities` only; without it there is a reason and no
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,13 @@ def draw(result: Mapping[str, Any], file: Path) -> None:
             axes = grid[row][column]
             panel(axes, case, result["cases"][case.name], series)
             axes.set_ylabel(label if column == 0 else "")
-        grid[0][column].set_title(case.title.replace(", one", ",\none"), fontsize=9)
+        grid[0][column].set_title(textwrap.fill(case.title, 40), fontsize=9)
         grid[0][column].axhline(float(THRESHOLD.removesuffix("ms")), color="#888888", lw=1)
         grid[-1][column].set_xlabel("seconds")
-    lines, names = grid[0][0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="lower center", ncols=4, fontsize=8, frameon=False)
+    known = {
+        name: line for axes in grid[0] for line, name in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(known.values(), known, loc="lower center", ncols=4, fontsize=8, frameon=False)
     figure.suptitle(
         f"Who is served first ({result['date']}); grey: what the group is promised, and when a server is slow"
         " or too much comes",
@@ -72,6 +75,7 @@ def panel(axes: Any, case: Case, fronts: Mapping[str, Any], series: str) -> None
         axes.set_ylim(0, 1.05)
     else:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -1,9 +1,14 @@
-"""When troubles begin and end."""
+"""When troubles begin and end, and what is drawn of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from bench.priorities.cases import CAPACITY, CASES
-from bench.priorities.picture import troubles
+from bench.priorities.picture import draw, troubles
+from bench.programs import CannotRun
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -27,3 +32,8 @@ def test_a_picture_shows_when_a_server_was_slow_and_when_too_much_came() -> None
     assert troubles(BY_NAME["slow"]) == [(4.0, 8.0), (16.0, 20.0)]
     assert troubles(BY_NAME["back"]) == [(0.0, 10.0)]
     assert troubles(BY_NAME["150"]) == []
+
+
+def test_without_a_case_in_which_something_happens_there_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(CannotRun, match="none of the cases 150, slow, back"):
+        draw({"cases": {"60": {}}}, tmp_path / "no.png")
