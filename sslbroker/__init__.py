@@ -5,7 +5,7 @@ shakes hands (`net.client`, `net.tls`); a codec frames its request (`protocols`)
 storage keeps what it sent (`core.storage`); the pool's balancer chooses a server (`core.balancing`); its
 links give a connection (`net.links`); the relay sends the request on (`net.relay`); the monitor judges
 what comes back (`net.monitor`); failover decides whether another server is tried (`core.failover`); and
-the observers hear how it ended (`observe`). `core.transaction` has the table of these steps.
+the observers hear how it ended (`observe`). `core.transitions` has the table of these steps.
 """
 
 from __future__ import annotations

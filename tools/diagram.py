@@ -1,6 +1,6 @@
 """``python -m tools.diagram``: draw the transaction's states into ARCHITECTURE.md, from its table.
 
-Decides how `sslbroker.core.transaction.TRANSITIONS` looks as a Mermaid diagram with a legend. Invariant:
+Decides how `sslbroker.core.transitions.TRANSITIONS` looks as a Mermaid diagram with a legend. Invariant:
 each way out of each row is in the drawing once, and nothing outside the two markers is touched. With
 ``--check`` it changes nothing and exits 1 when the drawing is not what the table says. Refuses to guess
 where the section goes: the markers are the document's own.
@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 
-from sslbroker.core.transaction import CHOOSE, DONE, TRANSITIONS, Action, Input, State
+from sslbroker.core.states import CHOOSE, DONE, Action, Input, State
+from sslbroker.core.transitions import TRANSITIONS
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "ARCHITECTURE.md"
 BEGIN = "<!-- generated: transaction -->"
@@ -46,7 +47,7 @@ def section() -> str:
     """Everything between the markers, the markers included."""
     parts = [
         BEGIN,
-        f"<!-- Made from sslbroker/core/transaction.py by `{HOW}`: do not edit. -->",
+        f"<!-- Made from sslbroker/core/transitions.py by `{HOW}`: do not edit. -->",
         f"```mermaid\n{diagram()}\n```",
         legend("what happens", Input),
         legend("what is done", Action),

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from ..outcome import Cause, Replay
 from ..settings import Ejection
+from .attempt import Attempt
 from .members import EJECTED, RESTING, Member
-from .transaction import Attempt
 
 #: Seconds of the longest ejection, unless `ejection.base` is longer.
 LONGEST_EJECTION = 300.0

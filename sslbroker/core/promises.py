@@ -18,13 +18,14 @@ from typing import NamedTuple, Protocol
 from ..interfaces import Origin
 from ..settings import Group
 from ..settings import Pacing as PacingSettings
+from .attempt import Attempt
 from .figures import PoolFigures
 from .loads import Loads
 from .members import Member
 from .pacing import STEP, Pace
 from .standing import Standing
 from .thresholds import Thresholds
-from .transaction import Attempt, Transaction
+from .transaction import Transaction
 from .watch import Watch
 
 #: Nothing is held back any more when no secure transaction of a group has come for so many of the times that

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..core.attempt import Attempt
 from ..core.members import Member
-from ..core.transaction import Attempt
 from ..interfaces import Body, End, Event, Head, Origin
 from ..outcome import Cause
 from .relay import Relay

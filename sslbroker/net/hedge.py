@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from ..core.attempt import Attempt
 from ..core.members import Member
 from ..core.promises import OWN_SHARE
-from ..core.transaction import Attempt, Input
+from ..core.states import Input
 from ..errors import AttemptError
 from ..interfaces import End, Event, Head, Upgraded
 

@@ -17,10 +17,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from ..core.attempt import Attempt
 from ..core.figures import count, count_status
 from ..core.health import Health, Verdict
 from ..core.members import Member
-from ..core.transaction import Attempt
 from ..outcome import Cause
 from .gauges import Gauges
 

@@ -17,6 +17,7 @@ from twisted.internet.task import LoopingCall
 from txaio.tx import as_future
 
 from ..config.report import same
+from ..core.attempt import Attempt
 from ..core.balancing import BALANCERS
 from ..core.budget import Budget
 from ..core.choosing import Choosing
@@ -30,7 +31,6 @@ from ..core.promises import Promises
 from ..core.steps import Steps
 from ..core.storage import Storage
 from ..core.thresholds import Thresholds
-from ..core.transaction import Attempt
 from ..core.watch import Watch
 from ..interfaces import (
     IAnswerTimes,

@@ -1,6 +1,6 @@
 """One transaction's way through the broker: does what its state machine says.
 
-Decides nothing: `core.transaction` does. Invariant: a client that is full pauses its server. Every entry
+Decides nothing: `core.transitions` does. Invariant: a client that is full pauses its server. Every entry
 point (a method without underscore that handles input) ends in `flush`, so that all bytes of one turn leave in
 one write for each side. What a plugin raises ends this transaction, by 502 or visibly, and comes no further.
 A stream is over when both directions have ended. Refuses to know HTTP, timers of connections, and the
@@ -16,8 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..core.attempt import Attempt
 from ..core.members import Member
-from ..core.transaction import DONE, RELAY, RESUME, Action, Attempt, Input, Transaction
+from ..core.states import DONE, RELAY, RESUME, Action, Input
+from ..core.transaction import Transaction
 from ..errors import (
     AttemptError,
     BrokerError,

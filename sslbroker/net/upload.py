@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall
 
+from ..core.attempt import Attempt
 from ..core.storage import Stored
-from ..core.transaction import Attempt
 from ..interfaces import Body, End
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from ..core.attempt import Attempt
 from ..core.members import Member
-from ..core.transaction import Attempt, Input
+from ..core.states import Input
 from ..errors import AttemptError, NoServer
 from ..outcome import Cause, Replay
 

@@ -15,13 +15,13 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
+from sslbroker.core.attempt import Attempt
 from sslbroker.core.balancing import LeastTime
 from sslbroker.core.choosing import Choosing
 from sslbroker.core.figures import PoolFigures
 from sslbroker.core.members import Member
 from sslbroker.core.promises import Promises
 from sslbroker.core.thresholds import Thresholds
-from sslbroker.core.transaction import Attempt
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Group, Pacing, Server
 

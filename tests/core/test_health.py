@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sslbroker.core.attempt import Attempt
 from sslbroker.core.health import LONGEST_EJECTION, LONGEST_REST, Health, Verdict
 from sslbroker.core.members import Member
-from sslbroker.core.transaction import Attempt
 from sslbroker.outcome import Cause, Replay
 from sslbroker.settings import Ejection, Server
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sslbroker.core.attempt import Attempt
 from sslbroker.core.figures import PoolFigures
 from sslbroker.core.members import Member
 from sslbroker.core.promises import LATE, Promises
 from sslbroker.core.thresholds import Thresholds
-from sslbroker.core.transaction import Attempt
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Group, Pacing, Server
 

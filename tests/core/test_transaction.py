@@ -1,14 +1,14 @@
 """Lives of transactions as transcripts: nothing fails, tries fail, the response breaks off.
 
 Clients that fail: test_transaction_client.py. That no row of the table is forgotten, and what holds for
-any life: test_transaction_table.py. How to read a transcript: transcript.py.
+any life: test_transitions.py. How to read a transcript: transcript.py.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from sslbroker.core.transaction import DONE, RELAY
+from sslbroker.core.states import DONE, RELAY
 from sslbroker.outcome import Replay
 
 from .transcript import Play, error, play

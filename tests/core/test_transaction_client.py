@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sslbroker.core.transaction import CHOOSE, LINK, WATCH, Input, State
+from sslbroker.core.states import CHOOSE, LINK, WATCH, Input, State
 from sslbroker.errors import ClientGone
 
 from .transcript import Play, play

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sslbroker.core.transaction import PROGRESS, RELAY, WATCH
+from sslbroker.core.states import RELAY, WATCH
+from sslbroker.core.transitions import PROGRESS
 from sslbroker.outcome import Replay
 
 from .transcript import MEMBERS, Play, play

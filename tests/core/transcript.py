@@ -15,8 +15,9 @@ from sslbroker import errors
 from sslbroker.core.budget import Budget
 from sslbroker.core.failover import Allowance
 from sslbroker.core.members import Member
+from sslbroker.core.states import WATCH, Action, Input
 from sslbroker.core.storage import Storage
-from sslbroker.core.transaction import WATCH, Action, Input, Transaction
+from sslbroker.core.transaction import Transaction
 from sslbroker.errors import BrokerError
 from sslbroker.outcome import Replay
 from sslbroker.settings import RetryBudget, Server

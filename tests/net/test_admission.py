@@ -8,11 +8,11 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from sslbroker.core.attempt import Attempt
 from sslbroker.core.figures import BrokerFigures, PoolFigures, StorageFigures
 from sslbroker.core.members import Member
 from sslbroker.core.promises import Promises
 from sslbroker.core.thresholds import Thresholds
-from sslbroker.core.transaction import Attempt
 from sslbroker.interfaces import Origin
 from sslbroker.net.admission import Admission
 from sslbroker.net.lag import TICK, Lag

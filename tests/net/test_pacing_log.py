@@ -9,11 +9,11 @@ from typing import Any
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from sslbroker.core.attempt import Attempt
 from sslbroker.core.figures import INEFFECTIVE, OPEN, PoolFigures
 from sslbroker.core.members import Member
 from sslbroker.core.promises import Breach, Promises
 from sslbroker.core.thresholds import Thresholds
-from sslbroker.core.transaction import Attempt
 from sslbroker.net.pacing_log import QUIET, PacingLog
 from sslbroker.settings import Group, Pacing, Server
 

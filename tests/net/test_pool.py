@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from sslbroker.core.transaction import Attempt
+from sslbroker.core.attempt import Attempt
 from sslbroker.errors import NoServer
 from sslbroker.interfaces import Origin
 from sslbroker.protocols.http.message import NONE, Request

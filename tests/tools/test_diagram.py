@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sslbroker.core.transaction import DONE, TRANSITIONS, Action, Input, State
+from sslbroker.core.states import DONE, Action, Input, State
+from sslbroker.core.transitions import TRANSITIONS
 from tools.diagram import BEGIN, DOCUMENT, END, diagram, main, renewed, section
 
 EDGE = re.compile(r"^    (\w+) --> (\w+): (.+)$", re.MULTILINE)

@@ -12,26 +12,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sslbroker import errors
+from sslbroker.core.attempt import Attempt
 from sslbroker.core.budget import Budget
 from sslbroker.core.failover import Allowance
 from sslbroker.core.members import Member
+from sslbroker.core.states import CHOOSE, DONE, HEDGE, LINK, RELAY, RESUME, WATCH, Action, Input, State
 from sslbroker.core.storage import Storage
-from sslbroker.core.transaction import (
-    CHOOSE,
-    DONE,
-    HEDGE,
-    LINK,
-    PROGRESS,
-    RELAY,
-    RESUME,
-    TRANSITIONS,
-    WATCH,
-    Action,
-    Attempt,
-    Input,
-    State,
-    Transaction,
-)
+from sslbroker.core.transaction import Transaction
+from sslbroker.core.transitions import PROGRESS, TRANSITIONS
 from sslbroker.errors import AttemptError, BrokerError, FailingStatus
 from sslbroker.outcome import Cause, Replay
 from sslbroker.settings import RetryBudget, Server
