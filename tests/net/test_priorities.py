@@ -483,15 +483,17 @@ class Floor(Prioritized):
     def begins(self, floor: float) -> int:
         """How many plain transactions begin beside 100 secure ones that are all too slow."""
         self.begin(1, pacing=Pacing(floor=floor, queue=10_000, timeout=60.0), queue=Queue(timeout=60.0))
+        (shop,) = self.shops
         self.too_slow()
         self.plain(20)
-        before = self.promises.plain
+        before = shop.came
         for _ in range(100):
             self.secure()
             self.plain()
             self.wait(0.01)
-        begun = self.promises.plain - before
-        self.shops[0].is_well()
+            shop.answer()
+        begun = shop.came - before - 100
+        shop.is_well()
         self.wait(1)
         return begun
 
