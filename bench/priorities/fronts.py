@@ -76,7 +76,11 @@ def limited(ports: Sequence[int]) -> list[str]:
 
 
 def fronts(python: Path, sets: Sequence[str]) -> Mapping[str, Front]:
-    first = haproxy.Words(secure="http-request set-priority-class int(-100)", server=f"maxconn {PLACES}")
+    first = haproxy.Words(
+        secure="http-request set-priority-class int(-100)",
+        back="timeout queue 2500ms",  # with more it served clients who had given up
+        server=f"maxconn {PLACES}",
+    )
     return {
         "broker": Ours(python, sets),
         "broker-limits": Ours(python, sets, limits=True),
