@@ -21,6 +21,7 @@ from ..core.promises import OWN_SHARE
 from ..core.states import Input
 from ..errors import AttemptError
 from ..interfaces import End, Event, Head, Upgraded
+from . import tries
 
 if TYPE_CHECKING:
     from .link import Link
@@ -79,7 +80,7 @@ class Hedge:
         relay = self._relay
         self._attempt = attempt
         relay.pool.figures.hedges += 1
-        relay.begins(attempt)
+        tries.begins(relay, attempt)
         self._way = relay.way.beside(self)
         self._way.link(attempt)
 
@@ -126,7 +127,7 @@ class Hedge:
             way.give_up()
             way.close()
         if attempt is not None:
-            self._relay.is_over(attempt)
+            tries.is_over(self._relay, attempt)
 
     def close(self) -> None:
         """There is none any more, and nothing is left in the reactor."""
@@ -188,7 +189,7 @@ class Hedge:
     def _judge(self, link: Link, message: Any, upgraded: bool) -> None:
         relay, attempt = self._relay, self._attempt
         assert attempt is not None
-        error = relay.judged(attempt, link, message, upgraded)
+        error = tries.judged(relay, attempt, link, message, upgraded)
         if error is None:
             relay.outrun(message, upgraded)
         else:

@@ -33,6 +33,7 @@ from ..errors import (
 )
 from ..interfaces import Body, End, Event, Head, Interim, Origin, Upgraded
 from ..outcome import Cause, Replay
+from . import tries
 from .download import Download
 from .hedge import Hedge
 from .kept import KeptAnswer
@@ -49,7 +50,7 @@ _log = Logger("sslbroker.relay")
 _REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
 _NO_SERVER, _LINKED, _FAILED = Input.NO_SERVER, Input.LINKED, Input.FAILED
 _ANSWERED, _ENDED, _REFUSED, _LOST = Input.ANSWERED, Input.ENDED, Input.REFUSED, Input.LOST
-_OWN, _OK, _FAILING, _OUTRUN = Input.OWN, Cause.OK, Input.FAILING, Cause.OUTRUN
+_OWN, _OK, _FAILING = Input.OWN, Cause.OK, Input.FAILING
 
 _MISDIRECTED = 421  # RFC 9110 §§7.4, 15.5.20
 
@@ -64,7 +65,6 @@ class Relay:
         "_left",
         "_link_exchange",
         "_over",
-        "_told",
         "answer_time",
         "connection",
         "download",
@@ -78,6 +78,7 @@ class Relay:
         "promises",
         "request",
         "stream",
+        "told",
         "transaction",
         "tunnel",
         "upload",
@@ -130,7 +131,8 @@ class Relay:
         #: What makes a try beside one that takes long; None: nothing does, or no more.
         self.hedge = Hedge(self) if hedged else None
         self._kept: KeptAnswer | None = None  # the failing answer of an earlier try
-        self._told = 0  # of the tries: how many the monitor knows together with how it went on
+        #: Of the tries: how many the monitor knows together with how it went on.
+        self.told = 0
         self._over = False
         self._left: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
 
@@ -294,58 +296,13 @@ class Relay:
 
     # --- from the hedge ---
 
-    def begins(self, attempt: Attempt) -> None:
-        """A try begins, this one's or the other."""
-        attempt.member.began(attempt, attempt.began)
-        if self.promises is not None:
-            self.promises.began(attempt, self.origin, attempt.began)
-
-    def judged(self, attempt: Attempt, link: Link, message: Any, upgraded: bool) -> AttemptError | None:
-        """The head of the answer to a try has come: why it is a failing one; None: it is good."""
-        pool = self.pool
-        judge = pool.judge
-        attempt.first_byte = now = pool.now()
-        attempt.status = judge.status(message)
-        error = None
-        if not upgraded and judge.failing(message):
-            error = judge.failure(message, attempt.status)
-            attempt.rest = judge.rest(message)
-            self.transaction.elsewhere += judge.tried_elsewhere(message, link.peer)
-        if error is not None and error.final:
-            attempt.member.excuse(attempt)  # what no server could mend is no server's fault
-        else:
-            attempt.member.answered(attempt, now - attempt.sent, error is None)
-            if self.promises is not None:
-                self._answered(attempt, message, now, error is None)
-        return error
-
     def outrun(self, message: Any, upgraded: bool) -> None:
         """The try beside this one has a good answer."""
         self.download.response = message
         self.tunnel = upgraded
         self.step(Input.OUTRUN)
 
-    def is_over(self, attempt: Attempt) -> None:
-        """A try has ended, this one's or the other."""
-        member, pool, promises = attempt.member, self.pool, self.promises
-        if attempt.outcome is _OUTRUN:
-            if promises is not None:
-                promises.outrun(attempt, attempt.ended)
-            member.outrun(attempt, attempt.ended - (attempt.sent or attempt.began))
-        member.ended(attempt)
-        if promises is not None:
-            promises.ended(attempt)
-        pool.monitor.heard(attempt)
-        pool.places.freed()
-
     # --- from the upload ---
-
-    def request_sent(self) -> None:
-        """All of the request went to the link: from here on the server's time counts."""
-        attempt = self.transaction.attempt
-        if not attempt.first_byte:  # it may answer earlier
-            attempt.sent = now = self.pool.now()
-            attempt.member.asked(attempt, now)
 
     def stream_sent(self) -> None:
         """The client of a stream sends no more, and the link has had all of it."""
@@ -418,11 +375,9 @@ class Relay:
 
     def _get_link(self) -> None:
         self._attempt = attempt = self.transaction.attempt
-        self.begins(attempt)
+        tries.begins(self, attempt)
         if self.hedge is not None:
             self.hedge.watch()
-        if len(self.transaction.attempts) == 1:
-            self.pool.budget.first_tries += 1
         self.way.link(attempt)
 
     def _use(self, link: Link) -> None:
@@ -456,7 +411,7 @@ class Relay:
         resumes = self.transaction.state is RESUME
         if not resumes:
             self.download.response = message
-        error = self.judged(self.transaction.attempt, self.link, message, upgraded)
+        error = tries.judged(self, self.transaction.attempt, self.link, message, upgraded)
         if error is not None:
             self.step(_FAILED if resumes else _FAILING, error)
         elif resumes:
@@ -471,28 +426,15 @@ class Relay:
             self.measured = self.measured and not upgraded
             self.step(_ANSWERED)
 
-    def _answered(self, attempt: Attempt, message: Any, now: float, good: bool) -> None:
-        """Tell those who watch over response times."""
-        promises, measured = self.promises, self.pool.measured
-        assert promises is not None
-        if measured is None or measured.measured_answer(message):
-            promises.answered(attempt, now, good)
-        else:
-            promises.ended(attempt)
-            self.measured = not good
-
     def _pass(self) -> None:
         self._forget_kept()
         self._forget_hedge()
         attempt = self.transaction.attempt
-        if len(self.transaction.attempts) > 1:
-            self._tell_tries()
+        tries.passed(self)
         if attempt.outcome is not _OK:
             self.download.begin(self.tunnel, self.transaction.tries, "")
         else:
             key = attempt.member.key
-            if self.promises is not None and self.measured:
-                self.promises.passed(self.transaction, self.origin)
             self.download.begin(self.tunnel, 0, "" if key == self.way.stuck else key)
         if self.tunnel:
             assert self.link is not None
@@ -502,12 +444,6 @@ class Relay:
             self.connection.tunnel()
         else:
             self.upload.answered()
-
-    def _tell_tries(self) -> None:
-        """The client has an answer, or gets none: what do the tries since the last one tell together?"""
-        attempts = self.transaction.attempts
-        self.pool.monitor.judged(attempts[self._told :])
-        self._told = len(attempts)
 
     def _answer(self) -> None:
         error = self.transaction.error
@@ -611,8 +547,7 @@ class Relay:
         self._over = True
         self._forget_kept()
         self._forget_hedge()
-        if len(self.transaction.attempts) > self._told + 1:
-            self._tell_tries()
+        tries.all_over(self)
         self.upload.close()
         self.way.close()
         self.connection.exchange_over(self)
@@ -620,7 +555,7 @@ class Relay:
     def _attempt_over(self) -> None:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            self.is_over(attempt)
+            tries.is_over(self, attempt)
 
 
 _DO = {

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from ..core.attempt import Attempt
 from ..core.storage import Stored
 from ..interfaces import Body, End
+from . import tries
 
 if TYPE_CHECKING:
     from .link import Link
@@ -208,7 +209,7 @@ class Upload:
                 link.end_writing()
                 relay.stream_sent()
             else:
-                relay.request_sent()
+                tries.request_sent(relay)
                 link.progress()
 
     def _waited(self) -> None:

@@ -293,19 +293,6 @@ class FailingOver(BrokerCase):
         self.servers[1].link().sends(OK)
         self.assertTrue(client.takes().startswith(b"HTTP/1.1 200 "))
 
-    def test_no_server_is_blamed_for_a_circle(self) -> None:
-        """A client can make one up, by the name of a broker behind this one in its Via."""
-        self.start(servers=1, failover=Failover(tries=1))
-        [member] = self.pool.members
-        client = self.client()
-        client.sends(GET)
-        link = self.servers[0].link()
-        for answer, load in ((CIRCLE, 0.0), (ERROR, 1.0)):
-            link.sends(answer)
-            self.assertIn(answer[8:13], client.takes())
-            self.assertEqual(member.load(self.clock.seconds()), load)
-            client.sends(GET)
-
     def test_a_failing_status_of_a_post_reaches_the_client(self) -> None:
         self.start()
         client = self.client()
