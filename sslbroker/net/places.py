@@ -99,9 +99,11 @@ class Places:
         promises = self._promises
         if promises is not None and not (origin.secure or used):
             promises.arrived(self._clock.seconds())
+        behind = self._serving  # it would get ahead of those who wait
+        if promises is not None and not origin.secure and self._queue and not behind:
+            self.freed()  # time alone may have made room, which is for those who have waited for it
+            behind = len(self._queue) > 0 and self._must_wait(origin, self._clock.seconds())
         chosen: Any = None
-        # It would get ahead of those who wait: of all, while they are served, and of those that give way.
-        behind = self._serving or (promises is not None and not origin.secure and len(self._queue) > 0)
         if not behind:
             # The others have got the places that suit them, so a place that is free suits none of them.
             chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
@@ -160,7 +162,7 @@ class Places:
         while self._worth_asking():
             now = self._clock.seconds()
             for waiter in self._queue.turns(hopeless, now):
-                if not self._must_wait(waiter, now):
+                if not self._must_wait(waiter.origin, now):
                     self._serve_one(waiter, now)
                 if self._again or not waiter.number:
                     break  # somebody else's turn may have come
@@ -171,10 +173,10 @@ class Places:
                 self._again = False
                 hopeless.clear()
 
-    def _must_wait(self, waiter: Waiter, now: float) -> bool:
+    def _must_wait(self, origin: Origin, now: float) -> bool:
         """Plain ones begin one after the other while there are secure ones: then it is asked again."""
         promises = self._promises
-        if promises is None or waiter.origin.secure or not (self._choosing.limited and promises.pacing(now)):
+        if promises is None or origin.secure or not (self._choosing.limited and promises.pacing(now)):
             return False
         seconds = self._spreading.wait(now)
         if seconds <= 0.0:

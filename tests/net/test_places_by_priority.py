@@ -231,3 +231,6 @@ class Holding:
 
     def holding(self, now: float) -> bool:
         return True
+
+    def pacing(self, now: float) -> bool:
+        return True

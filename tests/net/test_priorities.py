@@ -404,6 +404,21 @@ class Breaches(Prioritized):
         shop.is_well()
         self.wait(0)
 
+    def test_answers_that_fail_do_not_say_how_fast_a_server_is(self) -> None:
+        self.begin(1)
+        self.shops[0].answers = NO
+        self.secure()
+        standing = self.promises._servers[self.pool.members[0]].standings["gold", False]
+        assert standing.times is not None
+        self.assertEqual((self.tries()[-1], standing.times.count(self.clock.seconds())), (("1", "status"), 0))
+
+    def test_what_is_not_measured_is_not_known_of_either(self) -> None:
+        self.begin(1, pacing=Pacing(exclude=("/reports",)))
+        standings = self.promises._servers[self.pool.members[0]].standings
+        for data, known in ((GET.replace(b"/a", b"/reports"), False), (GET, True)):
+            client = self.secure(data=data)  # on a link that is idle
+            self.assertEqual((client.received[-2:], ("gold", False) in standings), (b"ok", known))
+
     def test_streams_of_tcp_pools_are_not_measured(self) -> None:
         self.begin(1, warm=False, protocol="tcp")
         (shop,) = self.shops
@@ -472,6 +487,21 @@ class Steering(Prioritized):
         for _ in range(4):
             self.secure()
         self.assertEqual([now - was for now, was in zip(self.outstanding(), before, strict=True)], [2, 2])
+        for shop in self.shops:
+            shop.is_well()
+        self.wait(0)
+
+    def test_who_has_waited_for_longer_than_promised_goes_where_there_is_a_place(self) -> None:
+        self.begin(2, limits_of_servers={"maximum_transactions": 2})
+        self.too_slow(0, others=0)
+        self.shops[1].stalls()
+        self.pool.members[0].bar("test")
+        self.plain(2)
+        self.pool.members[0].unbar("test", self.clock.seconds(), slowly=False)
+        self.secure()
+        self.assertEqual((self.outstanding(), self.pool.figures.queued), ([1, 2], 1))
+        self.wait(2 * STEP)
+        self.assertEqual((self.outstanding(), self.pool.figures.queued), ([2, 2], 0))
         for shop in self.shops:
             shop.is_well()
         self.wait(0)
@@ -609,6 +639,23 @@ class Waiting(Prioritized):
             shop.answer(1)
             self.assertEqual(waiting[name].received[-2:], b"ok", name)
 
+    def test_a_plain_one_that_came_before_keeps_no_secure_one_waiting(self) -> None:
+        self.begin(1, limits_of_servers={"maximum_transactions": 8}, pacing=Pacing(floor=0.0))
+        (shop,) = self.shops
+        shop.stalls()
+        self.plain(7)
+        self.secure()
+        (plain,) = self.plain(peer=GOLD)
+        secure = self.secure()
+        self.assertEqual((self.outstanding(), self.pool.figures.queued), ([8], 2))
+        self.wait(0.041)
+        self.promises.look(self.clock.seconds())
+        shop.answer(1)
+        self.assertEqual((self.outstanding(), self.pool.figures.queued), ([8], 1))
+        shop.is_well()
+        self.wait(0)
+        self.assertEqual(self.answered([plain, secure]), 2)
+
     def test_a_group_waits_as_long_as_it_may(self) -> None:
         self.begin(1, limits_of_servers={"maximum_transactions": 1}, queue=Queue(timeout=2.0))
         self.shops[0].stalls()
@@ -634,6 +681,31 @@ class Waiting(Prioritized):
         self.shops[number].is_well()
         self.wait(0)
         self.assertEqual((client.takes()[-2:], self.shops[number].came), (b"ok", came + 1))
+
+    def test_who_waits_for_its_own_server_keeps_nobody_from_others(self) -> None:
+        self.begin(2, sticky=Sticky("server"), pacing=Pacing(floor=0.0))
+        (client,) = self.plain()
+        cookie = client.takes().partition(b"Set-Cookie: ")[2].partition(b";")[0]
+        number = next(at for at, member in enumerate(self.pool.members) if member.key.encode() in cookie)
+        self.too_slow(number)
+        client.sends(GET.replace(b"\r\n\r\n", b"\r\nCookie: " + cookie + b"\r\n\r\n"))
+        others = self.plain(3)
+        self.assertEqual((self.held, self.answered(others)), (1, 3))
+        self.shops[number].is_well()
+        self.wait(0)
+
+    def test_who_comes_does_not_overtake_who_waits(self) -> None:
+        self.begin(1, pacing=Pacing(floor=0.0))
+        (shop,) = self.shops
+        self.too_slow()
+        held = self.plain(2)
+        came = shop.came
+        self.promises._secure_until = self.clock.seconds()  # there is room, and nobody has looked yet
+        (last,) = self.plain()
+        self.assertEqual((self.held, shop.came, len(shop.waiting)), (0, came + 3, 11))
+        shop.answer(10)
+        self.assertEqual((self.answered(held), last.received), (2, b""))
+        shop.answer(1)
 
 
 class Proxied(Prioritized):
