@@ -15,7 +15,7 @@ from ..measuring import quantile
 from .arriving import OK, Row
 from .cases import SERVICE, SETTLED, Case
 from .servers import Done
-from .shares import at, back, seconds_of, served, smooth, turns
+from .shares import FAST, FULL, at, back, seconds_of, served, smooth, turns
 
 REFUSED = "503"
 
@@ -60,6 +60,8 @@ def figures(case: Case, rows: Sequence[Row], done: Done, begin: float) -> dict[s
     plain = seconds_of((row for row in rows if not row.secure), seconds)
     secure = seconds_of((row for row in rows if row.secure), seconds)
     share = [served(each) for each in plain]
+    plain_p50 = [at(each, 0.5) for each in plain]
+    begins = [start for start, _ in case.slow]
     minutes = len(smooth(share)) / 60
     return {
         "seconds": seconds,
@@ -68,14 +70,15 @@ def figures(case: Case, rows: Sequence[Row], done: Done, begin: float) -> dict[s
         "share": {
             "least": min(share),
             "turns": turns(smooth(share)) / minutes if minutes >= 0.5 else None,
-            "back": back(share, case.ends, [start for start, _ in case.slow]),
+            "back": back([each >= FULL for each in share], case.ends, begins),
+            "fast": back([each is not None and each <= FAST for each in plain_p50], case.ends, begins),
         },
         "load_late": lateness(row.late for row in rows),
         "servers_late": lateness(done.late),
         "series": {
             "secure_p50": [at(each, 0.5) for each in secure],
             "secure_p99": [at(each, 0.99) for each in secure],
-            "plain_p50": [at(each, 0.5) for each in plain],
+            "plain_p50": plain_p50,
             "share": [round(each, 3) for each in share],
         },
     }

@@ -14,6 +14,7 @@ from .arriving import OK, Row
 
 TURN = 0.05
 FULL = 0.98
+FAST = 40.0  # milliseconds: twice what a request takes
 MEAN = 5  # seconds
 
 
@@ -52,16 +53,16 @@ def turns(series: Sequence[float], least: float = TURN) -> int:
     return found
 
 
-def back(series: Sequence[float], ends: Sequence[float], begins: Sequence[float]) -> list[int | None]:
-    """How many seconds after the end of each trouble the share is full, and stays so until the next begins.
+def back(good: Sequence[bool], ends: Sequence[float], begins: Sequence[float]) -> list[int | None]:
+    """How many seconds after the end of each trouble all is good, and stays so until the next begins.
 
     None: it is not.
     """
     found: list[int | None] = []
     for end in ends:
-        until = min([begin for begin in begins if begin >= end], default=len(series))
-        after = series[int(end) : int(until)]
-        lacking = [second for second, share in enumerate(after, 1) if share < FULL]
+        until = min([begin for begin in begins if begin >= end], default=len(good))
+        after = good[int(end) : int(until)]
+        lacking = [second for second, each in enumerate(after, 1) if not each]
         last = max(lacking, default=0)
         found.append(None if last == len(after) else last)
     return found

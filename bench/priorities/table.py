@@ -10,12 +10,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .aims import Fronts, ratio, told
-from .cases import CASES
+from .cases import CASES, Case
 from .fronts import TITLES
 
 Figures = Mapping[str, Any]
 
 PROGRAMS = {"broker": "sslbroker", "haproxy": "HAProxy", "nginx": "nginx"}
+_BACK = {
+    "Plain requests are all served again after": "back",
+    "Their median is below 40 ms again after": "fast",
+}
 _COLUMNS = (
     "secure p50 ms",
     "p99",
@@ -94,23 +98,26 @@ def priorities(result: Mapping[str, Any]) -> Iterator[str]:
     box = result["machine"]
     yield f"Measured on {result['date']}: {box['cores']} cores of {box['cpu']}, Linux {box['kernel']}."
     yield ""
-    for name, version in result["versions"].items():
-        yield f"- {PROGRAMS[name]}: {version}"
+    for name, title in PROGRAMS.items():
+        if version := result["versions"].get(name):
+            yield f"- {title}: {version}"
     for case in CASES:
         if fronts := result["cases"].get(case.name):
             yield from ("", f"**{case.title[0].upper()}{case.title[1:]}**", "")
             yield f"| | {' | '.join(_COLUMNS)} |"
             yield "|---" + "|---:" * len(_COLUMNS) + "|"
-            for name, figures in fronts.items():
-                yield f"| {TITLES[name]} | {' | '.join(cells(fronts, name, figures))} |"
-            said = [f"- {each}." for each in (*told(case, fronts, TITLES), *plain_said(fronts))]
+            for name in (each for each in TITLES if each in fronts):
+                yield f"| {TITLES[name]} | {' | '.join(cells(case, fronts, name))} |"
+            said = [f"- {each}." for each in (*told(case, fronts, TITLES), *more_said(fronts))]
             yield from ("", *said) if said else ()
         for name, why in result["not_run"].get(case.name, {}).items():
             yield from ("", f"{case.title}: not run with {TITLES[name]}: {why}")
     yield from ("", lateness(result))
 
 
-def cells(fronts: Fronts, name: str, figures: Figures) -> Iterator[str]:
+def cells(case: Case, fronts: Fronts, name: str) -> Iterator[str]:
+    """Throughput is compared where the load is steady: else it tells who has put off most."""
+    figures = fronts[name]
     secure, plain = (figures["later"][group] for group in ("secure", "plain"))
     yield ms(secure["p50"])
     yield ms(secure["p99"])
@@ -122,24 +129,23 @@ def cells(fronts: Fronts, name: str, figures: Figures) -> Iterator[str]:
     yield ms(plain["p99"], 0)
     yield f"{plain['served'] / plain['requests']:.1%}"
     yield f"{figures['later']['throughput']:.0f}"
-    found = ratio(fronts, name)
+    found = ratio(fronts, name) if len(case.phases) == 1 else None
     yield "-" if found is None else f"{found:.3f}"
     yield f"{figures['proxy_us']:.0f}"
 
 
-def plain_said(fronts: Fronts) -> Iterator[str]:
-    """How the plain share went, where that is a question."""
-    for word, key in (
-        ("Plain traffic is back after", "back"),
-        ("Turns of the plain share a minute", "turns"),
-    ):
-        found = []
-        for name, figures in fronts.items():
-            value = figures["share"][key]
-            if value is not None and value != []:
-                found.append(f"{TITLES[name]} {after(value) if key == 'back' else f'{value:.1f}'}")
-        if found:
-            yield f"{word}: {'; '.join(found)}"
+def more_said(fronts: Fronts) -> Iterator[str]:
+    """How the plain traffic went, where that is a question, and what the broker says of waiting."""
+    there = [(TITLES[name], fronts[name]) for name in TITLES if name in fronts]
+    for words, key in _BACK.items():
+        if found := [f"{title} {after(each['share'][key])}" for title, each in there if each["share"][key]]:
+            yield f"{words}: {'; '.join(found)}"
+    turned = [(title, each["share"]["turns"]) for title, each in there]
+    if found := [f"{title} {value:.1f}" for title, value in turned if value is not None]:
+        yield f"Turns of the plain share a minute: {'; '.join(found)}"
+    waited = [(title, each.get("choose")) for title, each in there]
+    if found := [f"{title} {value['p99']:.1f} ms" for title, value in waited if value]:
+        yield f"Waiting of secure ones by the broker's own log, p99: {'; '.join(found)}"
 
 
 def lateness(result: Mapping[str, Any]) -> str:

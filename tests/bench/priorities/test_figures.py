@@ -38,7 +38,7 @@ def test_the_start_is_left_out_of_what_is_later() -> None:
     assert found["later"]["secure"]["requests"] == 4
     assert found["series"]["share"] == [0.5] * 4
     assert found["series"]["secure_p99"] == [25.0] * 4
-    assert found["share"] == {"least": 0.5, "turns": None, "back": [None]}
+    assert found["share"] == {"least": 0.5, "turns": None, "back": [None], "fast": [None]}
     assert found["load_late"] == {"p50": 0.2, "p99": 0.3, "max": 0.3}
 
 

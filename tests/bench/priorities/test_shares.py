@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.priorities.arriving import Row
-from bench.priorities.shares import at, back, seconds_of, served, smooth, turns
+from bench.priorities.shares import FULL, at, back, seconds_of, served, smooth, turns
 
 
 def row(due: float, outcome: str = "", milliseconds: float = 20.0) -> Row:
@@ -45,7 +45,7 @@ def test_a_mean_has_as_many_values_as_there_are_whole_spans() -> None:
 
 
 def test_the_share_is_back_when_it_stays_full_until_the_next_trouble() -> None:
-    series = [1.0, 0.5, 0.5, 0.9, 1.0, 0.9, 1.0, 1.0, 0.4]
+    series = [each >= FULL for each in (1.0, 0.5, 0.5, 0.9, 1.0, 0.9, 1.0, 1.0, 0.4)]
     assert back(series, [3.0], [8.0]) == [3]
     assert back(series, [6.0], [8.0]) == [0]
     assert back(series, [3.0, 6.0], [1.0, 8.0]) == [3, 0]

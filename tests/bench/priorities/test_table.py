@@ -29,7 +29,7 @@ def test_what_is_to_be_reached_is_held_against_what_was() -> None:
     assert "- sslbroker, limits: waiting of secure at most 14 ms (p99): 15, not reached." in said
     assert "- sslbroker: throughput at least 95 % of HAProxy's with limits: 0.8, not reached." in said
     back = "sslbroker not; sslbroker, limits not; HAProxy, limits and priorities not."
-    assert f"- Plain traffic is back after: {back}" in said
+    assert f"- Plain requests are all served again after: {back}" in said
 
 
 def test_a_figure_that_is_missing_reaches_nothing() -> None:
