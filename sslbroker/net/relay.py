@@ -1,11 +1,11 @@
-"""One transaction's way through the broker: does what its state machine says.
+"""One transaction's way through the broker: hears what happens to it, and has done what follows.
 
-Decides nothing: `core.transitions` does. Invariant: a client that is full pauses its server. Every entry
-point (a method without underscore that handles input) ends in `flush`, so that all bytes of one turn leave in
-one write for each side. What a plugin raises ends this transaction, by 502 or visibly, and comes no further.
-A stream is over when both directions have ended. Refuses to know HTTP, timers of connections, and the
-choice of servers; `way` gets a link to one, `upload` moves the request, `download` the answer, and `hedge`
-makes a try beside one that takes long.
+Decides nothing: `core.transitions` does, and `actions` does what it says. Invariant: a client that is full
+pauses its server. Every entry point (a method without underscore that handles input) ends in `flush`, so that
+all bytes of one turn leave in one write for each side. What a plugin raises ends this transaction, by 502 or
+visibly, and comes no further. A stream is over when both directions have ended. Refuses to know HTTP, timers
+of connections, and the choice of servers; `way` gets a link to one, `upload` moves the request, `download`
+the answer, and `hedge` makes a try beside one that takes long.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from ..core.attempt import Attempt
 from ..core.members import Member
-from ..core.states import DONE, RELAY, RESUME, Action, Input
+from ..core.states import DONE, RELAY, RESUME, Input
 from ..core.transaction import Transaction
 from ..errors import (
     AttemptError,
@@ -33,7 +33,7 @@ from ..errors import (
 )
 from ..interfaces import Body, End, Event, Head, Interim, Origin, Upgraded
 from ..outcome import Cause, Replay
-from . import tries
+from . import actions, tries
 from .download import Download
 from .hedge import Hedge
 from .kept import KeptAnswer
@@ -50,7 +50,8 @@ _log = Logger("sslbroker.relay")
 _REPLAYABLE, _PINNED = Replay.REPLAYABLE, Replay.PINNED
 _NO_SERVER, _LINKED, _FAILED = Input.NO_SERVER, Input.LINKED, Input.FAILED
 _ANSWERED, _ENDED, _REFUSED, _LOST = Input.ANSWERED, Input.ENDED, Input.REFUSED, Input.LOST
-_OWN, _OK, _FAILING = Input.OWN, Cause.OK, Input.FAILING
+_OWN, _FAILING = Input.OWN, Input.FAILING
+_DO = actions.DO
 
 _MISDIRECTED = 421  # RFC 9110 §§7.4, 15.5.20
 
@@ -60,20 +61,20 @@ class Relay:
 
     __slots__ = (
         "_answer_ended",
-        "_attempt",
-        "_kept",
-        "_left",
-        "_link_exchange",
-        "_over",
         "answer_time",
+        "begun",
         "connection",
         "download",
         "exchange",
+        "gone",
         "hedge",
+        "kept",
         "link",
+        "link_exchange",
         "link_kind",
         "measured",
         "origin",
+        "over",
         "pool",
         "promises",
         "request",
@@ -120,8 +121,8 @@ class Relay:
         self._answer_ended = False  # a stream's server sends no more
         self.link: Link | None = None
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
-        self._link_exchange = 0
-        self._attempt: Attempt | None = None  # the one that counts as outstanding
+        self.link_exchange = 0
+        self.begun: Attempt | None = None  # the one that counts as outstanding
         hedged = (
             pool.hedges
             and self.origin.secure
@@ -130,11 +131,11 @@ class Relay:
         )
         #: What makes a try beside one that takes long; None: nothing does, or no more.
         self.hedge = Hedge(self) if hedged else None
-        self._kept: KeptAnswer | None = None  # the failing answer of an earlier try
+        self.kept: KeptAnswer | None = None  # the failing answer of an earlier try
         #: Of the tries: how many the monitor knows together with how it went on.
         self.told = 0
-        self._over = False
-        self._left: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
+        self.over = False
+        self.gone: BrokerError | None = None  # a stream's client has gone, and nobody has heard it yet
 
     def step(self, event: Input, subject: object = None) -> None:
         """Something has happened: do what is to be done then."""
@@ -145,7 +146,7 @@ class Relay:
 
     def begin(self) -> None:
         """The request's head has come: refuse it, or set out for a server, if it has not failed already."""
-        if self._over:
+        if self.over:
             return
         try:
             origin = self.origin
@@ -154,7 +155,7 @@ class Relay:
             if refusal is not None:
                 self.step(_REFUSED, refusal)
             elif self.pool.own_answers is None or not self._answered_by_ourselves():
-                self._choose()
+                self.way.choose()
             self.flush()
         except Exception:
             self.mistake()
@@ -176,9 +177,9 @@ class Relay:
     def take_over(self, attempt: Attempt, link: Link, exchange: int) -> None:
         """In place of `begin`: the request, which had no content, is at its server, on an idle link."""
         self.transaction.under_way(attempt)
-        self._attempt = attempt
-        self._use(link)
-        self._link_exchange = exchange
+        self.begun = attempt
+        self.use(link)
+        self.link_exchange = exchange
         link.relay = self
         self.upload.take_over(link, attempt, exchange)
 
@@ -198,7 +199,7 @@ class Relay:
             elif self.transaction.state is not DONE:
                 if self.tunnel and not cut:
                     if self.link is None and self.upload.stored.unsent_size:
-                        self._left = error  # as soon as there is a link, it has the client's last words
+                        self.gone = error  # as soon as there is a link, it has the client's last words
                         return
                     self._close_link()
                 self.step(_LOST, error)
@@ -225,8 +226,8 @@ class Relay:
     def link_event(self, link: Link, event: Event) -> None:
         """An event of the response. The link calls `flush` after the last one of a read."""
         if link is not self.link:
-            if self._kept is not None and link is self._kept.link:
-                self._kept.event(event)
+            if self.kept is not None and link is self.kept.link:
+                self.kept.event(event)
             return
         kind = type(event)
         event.exchange = self.exchange
@@ -258,8 +259,8 @@ class Relay:
     def link_failed(self, link: Link, error: AttemptError) -> None:
         """The link, or the server's answer on it, has failed."""
         if link is not self.link:
-            if self._kept is not None and link is self._kept.link:
-                self._kept.lose()
+            if self.kept is not None and link is self.kept.link:
+                self.kept.lose()
             return
         if self._answer_ended:
             self.step(_ENDED)  # after all that it had to say, the server wants no more to hear
@@ -281,13 +282,13 @@ class Relay:
 
     def linked(self, link: Link) -> None:
         """A link to the server of this try is ready."""
-        self._use(link)
-        self._link_exchange = link.begin(self)
+        self.use(link)
+        self.link_exchange = link.begin(self)
         if self.connection.full:
             link.pause()
         self.step(_LINKED, link.reused)
-        if self._left is not None:
-            self.client_lost(self._left, cut=False)
+        if self.gone is not None:
+            self.client_lost(self.gone, cut=False)
 
     def not_linked(self, error: AttemptError) -> None:
         """There is no link to it."""
@@ -319,7 +320,7 @@ class Relay:
         """
         failure = failure or Failure()
         _log.failure("A transaction of pool {pool} ended by a mistake", failure, pool=self.pool.name)
-        if self._over:
+        if self.over:
             return
         try:
             if self.transaction.state is not DONE:
@@ -332,11 +333,16 @@ class Relay:
             self.transaction.receive(_LOST, self.pool.now(), ClientGone("cut"))
         if self.hedge is not None:
             self.hedge.cancel()
-        self._drop()
-        self._cut()
-        self._finish()
+        actions.drop(self)
+        actions.cut(self)
+        actions.finish(self)
 
-    # --- what the state machine asks for ---
+    # --- small things ---
+
+    def use(self, link: Link) -> None:
+        """From now on this is the link to its server."""
+        self.link = link
+        self.link_kind = "secure" if link.secure else "plain"
 
     def _misdirected(self) -> BrokerError | None:
         """A request for a host with other rules for clients than the name that the connection asked for.
@@ -370,42 +376,6 @@ class Relay:
             error.detail = f"{error.detail}; {why_not}"
         self.step(_FAILED, error)
 
-    def _choose(self) -> None:
-        self.way.choose()
-
-    def _get_link(self) -> None:
-        self._attempt = attempt = self.transaction.attempt
-        tries.begins(self, attempt)
-        if self.hedge is not None:
-            self.hedge.watch()
-        self.way.link(attempt)
-
-    def _use(self, link: Link) -> None:
-        self.link = link
-        self.link_kind = "secure" if link.secure else "plain"
-
-    def _send(self) -> None:
-        link = self.link
-        assert link is not None
-        rules, request, exchange, upload = self.pool.rules, self.request, self._link_exchange, self.upload
-        transaction = self.transaction
-        attempt, replay = transaction.attempt, transaction.replay
-        member = attempt.member
-        wait = 0.0
-        if transaction.state is RESUME:
-            request = self.download.continuation()
-        else:
-            wait = rules.go_ahead_wait(request)
-        head = rules.to_server(request, self.origin, member.address, link.secure)
-        sent = link.codec.send(Upgraded(exchange, head) if self.stream else Head(exchange, head))
-        if replay is not _REPLAYABLE and (self.pool.judge.undone is None or replay is _PINNED):
-            upload.stored.give_up(replay)
-        elif transaction.last:
-            upload.stored.give_up(Replay.TRIES)
-        upload.start(link, attempt, exchange, sent, wait)
-        if not upload.sent:
-            member.excuse(attempt)  # it waits for the client, too
-
     def _judge(self, message: Any, upgraded: bool) -> None:
         assert self.link is not None
         resumes = self.transaction.state is RESUME
@@ -425,152 +395,3 @@ class Relay:
             self.tunnel = upgraded
             self.measured = self.measured and not upgraded
             self.step(_ANSWERED)
-
-    def _pass(self) -> None:
-        self._forget_kept()
-        self._forget_hedge()
-        attempt = self.transaction.attempt
-        tries.passed(self)
-        if attempt.outcome is not _OK:
-            self.download.begin(self.tunnel, self.transaction.tries, "")
-        else:
-            key = attempt.member.key
-            self.download.begin(self.tunnel, 0, "" if key == self.way.stuck else key)
-        if self.tunnel:
-            assert self.link is not None
-            self.link.tunnel()
-            if not self.stream:
-                self.upload.tunnel()
-            self.connection.tunnel()
-        else:
-            self.upload.answered()
-
-    def _answer(self) -> None:
-        error = self.transaction.error
-        if error is None:
-            best = self._kept.best if self._kept is not None else None
-            assert best is not None
-            self.download.kept(best.message, best.rest(self.exchange), self.transaction.tries)
-        elif self._left is None and not self.download.failure(error):
-            self._cut()
-
-    def _keep(self) -> None:
-        """The try is over, but what its server answers is read on, and kept until a better answer comes."""
-        link, self.link = self.link, None
-        attempt = self._attempt
-        assert link is not None
-        assert attempt is not None
-        message, self.download.response = self.download.response, None
-        self._keep_answer(attempt.member, message, link, self._link_exchange, self.upload.sent)
-        self.upload.stop()
-        self._attempt_over()
-
-    def _keep_answer(self, member: Member, message: Any, link: Link, exchange: int, sent: bool) -> None:
-        link.relay = self
-        stored, client = self.pool.storage.open(), self.connection
-        sent = sent and not link.full
-        before = self._kept.yields() if self._kept is not None else None
-        kept = KeptAnswer(member, message, stored, link, exchange, client, sent=sent, before=before)
-        self._kept = self.transaction.kept = kept
-
-    def _forget_kept(self) -> None:
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.close()
-
-    def _hedge(self) -> None:
-        hedge, attempt = self.hedge, self.transaction.beside
-        assert hedge is not None
-        assert attempt is not None
-        hedge.begin(attempt)
-
-    def _send_hedge(self) -> None:
-        assert self.hedge is not None
-        self.hedge.send()
-
-    def _swap(self) -> None:
-        """The other try is this one from now on."""
-        assert self.hedge is not None
-        self._attempt, way, link, exchange = self.hedge.won()
-        if link is None:
-            assert way is not None
-            self.way.close()
-            self.way, way.told = way, self
-        else:
-            self._use(link)
-            self._link_exchange = exchange
-            link.relay = self
-            self.upload.take_over(link, self._attempt, exchange)
-            if self.connection.full:
-                link.pause()
-
-    def _cancel(self) -> None:
-        assert self.hedge is not None
-        self.hedge.cancel()
-
-    def _keep_hedge(self) -> None:
-        assert self.hedge is not None
-        self._keep_answer(*self.hedge.yields(), True)
-
-    def _forget_hedge(self) -> None:
-        hedge, self.hedge = self.hedge, None
-        if hedge is not None:
-            hedge.close()
-
-    def _cut(self) -> None:
-        self.download.drop()
-        if self._left is None:
-            self.connection.cut()
-
-    def _drop(self) -> None:
-        """The try is over, and its link with it."""
-        self.upload.stop()
-        link, self.link = self.link, None
-        if link is not None:
-            link.drop()
-            if self.transaction.replay is _PINNED:
-                self.connection.pin_lost()
-        self.way.give_up()
-        self._attempt_over()
-
-    def _finish(self) -> None:
-        """The transaction is over: everything it held goes back, and its record is written."""
-        if self.upload.out or self.download.out:
-            self.flush()
-        link = self.link
-        if link is not None:
-            kept = link.leave(self._link_exchange, self.connection)
-            if not kept and self.transaction.replay is _PINNED:
-                self.connection.pin_lost()
-            self.link = None
-            self._attempt_over()
-        self._over = True
-        self._forget_kept()
-        self._forget_hedge()
-        tries.all_over(self)
-        self.upload.close()
-        self.way.close()
-        self.connection.exchange_over(self)
-
-    def _attempt_over(self) -> None:
-        attempt, self._attempt = self._attempt, None
-        if attempt is not None:
-            tries.is_over(self, attempt)
-
-
-_DO = {
-    Action.CHOOSE: Relay._choose,
-    Action.LINK: Relay._get_link,
-    Action.SEND: Relay._send,
-    Action.DROP: Relay._drop,
-    Action.KEEP: Relay._keep,
-    Action.HEDGE: Relay._hedge,
-    Action.SEND_HEDGE: Relay._send_hedge,
-    Action.SWAP: Relay._swap,
-    Action.CANCEL: Relay._cancel,
-    Action.KEEP_HEDGE: Relay._keep_hedge,
-    Action.PASS: Relay._pass,
-    Action.ANSWER: Relay._answer,
-    Action.CUT: Relay._cut,
-    Action.FINISH: Relay._finish,
-}

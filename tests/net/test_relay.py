@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
-
-from sslbroker.core.storage import Stored
-from sslbroker.core.transaction import Transaction
-from sslbroker.net.relay import Relay
-from sslbroker.net.upload import Upload
 from sslbroker.settings import Failover
 
 from ..memory import BrokerCase
@@ -123,69 +116,6 @@ class PlainTransactions(BrokerCase):
         self.assertFalse(client.takes().endswith(b"0\r\n\r\n"))
         self.assertTrue(client.closed)
         self.assertEqual(self.end, "relay:truncated")
-
-
-class Forgotten(BrokerCase):
-    def test_a_transaction_that_is_over_leaves_nothing_for_the_garbage_collector(self) -> None:
-        self.addCleanup(gc.enable)
-        gc.collect()
-        gc.disable()
-        before = self.alive()
-        self.start()
-        client = self.client()
-        client.sends(GET)
-        self.servers[0].link().resets()
-        self.servers[1].link().sends(ERROR)
-        self.servers[2].link().sends(OK)
-        client.sends(POST)
-        next(server for server in self.servers if server.links).link().sends(OK)
-        client.sends(GET)
-        client.resets()
-        self.assertEqual(len(self.records.all), 3)
-        self.assertEqual(self.alive() - before, set())
-
-    def test_neither_does_a_connection_or_a_link_that_is_closed(self) -> None:
-        self.addCleanup(gc.enable)
-        gc.disable()
-        self.start(servers=1)
-        client = self.client()
-        client.sends(GET)
-        link = self.servers[0].link()
-        link.sends(OK)
-        (connection,) = self.frontends["plain"].connections
-        (used,) = self.pool.links[self.pool.members[0]].idle
-        kept: list[weakref.ref[object]] = [weakref.ref(connection), weakref.ref(used)]
-        del connection, used
-        client.closes()
-        link.closes()
-        for end in self.network.ends:
-            end.protocol = None
-        self.assertEqual([one() for one in kept], [None, None])
-
-    def test_nor_one_that_was_answered_by_an_error(self) -> None:
-        self.addCleanup(gc.enable)
-        gc.disable()
-        for request in (GET, POST, b"GET / HTTP/1.1\r\nA b\r\n\r\n"):
-            self.start(servers=1)
-            client = self.client()
-            client.sends(GET)
-            self.servers[0].link().sends(OK)
-            self.pool.set_server(self.servers[0].address, "down")
-            (connection,) = self.frontends["plain"].connections
-            kept = weakref.ref(connection)
-            del connection
-            client.sends(request)
-            client.resets()
-            for end in self.network.ends:
-                if not end.connected:
-                    end.protocol = None
-            self.assertIs(kept(), None)
-            self.tearDown()
-
-    def alive(self) -> set[int]:
-        """The parts of transactions that there are; those of another test may go at any time."""
-        parts = (Relay, Upload, Transaction, Stored)
-        return {id(kept) for kept in gc.get_objects() if type(kept) in parts}
 
 
 class Upgrades(BrokerCase):
