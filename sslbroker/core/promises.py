@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import exp, inf
+from math import inf
 from typing import NamedTuple, Protocol
 
 from ..interfaces import Origin
@@ -23,6 +23,7 @@ from .figures import PoolFigures
 from .loads import Loads
 from .members import Member
 from .pacing import STEP, Pace
+from .plain_share import PlainShare
 from .standing import Standing
 from .thresholds import Thresholds
 from .transaction import Transaction
@@ -51,9 +52,6 @@ PLACES_LESS = 0.9
 
 #: What is known of a try: no answer yet, none though one was promised by now, one.
 WAITS, LATE, HEARD = range(3)
-
-#: Seconds for which it is remembered how many plain transactions came and began.
-SHARE_MEMORY = 5.0
 
 
 class Overload(Protocol):
@@ -98,21 +96,19 @@ class Promises:
     """The promises of one pool, and the pace of its plain traffic."""
 
     __slots__ = (
-        "_begun",
-        "_counted",
         "_due",
         "_figures",
         "_gap",
         "_lag",
         "_looked",
         "_narrow",
-        "_offered",
         "_pool",
         "_queued",
         "_secure_at",
         "_secure_until",
         "_servers",
         "_settings",
+        "_share",
         "_slow",
         "_watch",
         "overload",
@@ -152,8 +148,7 @@ class Promises:
         self._secure_until = -inf  # nothing is held back from then on
         self._looked = -inf
         self._narrow = False  # a server has a window
-        self._offered = self._begun = 0.0  # plain transactions lately, fading
-        self._counted = 0.0
+        self._share = PlainShare()
 
     # --- where may a transaction go? ---
 
@@ -230,8 +225,7 @@ class Promises:
 
     def arrived(self, now: float) -> None:
         """A plain transaction has come."""
-        self._fade(now)
-        self._offered += 1.0
+        self._share.arrived(now)
 
     def began(self, attempt: Attempt, origin: Origin, now: float) -> None:
         """A try begins that is to be measured; its server knows of it already."""
@@ -251,8 +245,7 @@ class Promises:
             self._pool.began(plain, self._under_way() - 1)
         if plain:
             self.plain += 1
-            self._fade(now)
-            self._begun += 1.0
+            self._share.began(now)
         elif group is not None:
             self._comes(now)
             due = self._due.get(group.name)
@@ -417,16 +410,8 @@ class Promises:
         lag = self._lag(now - seconds, now)
         return lag > OWN_SHARE * threshold and seconds - threshold <= OWN_TIMES * lag
 
-    def _fade(self, now: float) -> None:
-        left = exp((self._counted - now) / SHARE_MEMORY)
-        self._offered *= left
-        self._begun *= left
-        self._counted = now
-
     def _tell(self, now: float) -> None:
-        self._fade(now)
-        few = self._offered < 0.5
-        self._figures.plain_share = 1.0 if few else min(1.0, self._begun / self._offered)
+        self._figures.plain_share = self._share.share(now)
         for server in self._servers.values():
             figures, window = server.member.figures, server.pace.window
             figures.window = 0 if window == inf else int(window)
