@@ -146,9 +146,7 @@ class Choosing:
 
     @property
     def limited(self) -> bool:
-        """Does anybody wait here because all have as much to do as they may?"""
-        if self._stale:
-            self._look()
+        """May somebody have to wait because all have as much to do as they may? As of the last choice."""
         return self._limited or self._limit is not None
 
     @property

@@ -219,10 +219,10 @@ class Places:
         return not self._is_full(waiter) or self._last_below(waiter) is not None
 
     def _is_full(self, waiter: Waiter) -> bool:
-        """Of those who are held there may be so many, and of others so many beside them."""
+        """Those who are held come after all who wait; others do not wait for those who are held."""
         queue = self._queue
         if waiter.held:
-            return queue.held >= self._pacing.queue
+            return len(queue) >= self._pacing.queue
         return len(queue) - queue.held >= self._settings.length
 
     def _last_below(self, waiter: Waiter) -> Waiter | None:
