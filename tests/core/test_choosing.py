@@ -482,6 +482,18 @@ def test_a_balancer_of_ones_own_may_take_a_doubted_one_then() -> None:
     assert not case.choosing.takes(case.members[0])
 
 
+@pytest.mark.parametrize("limit", [0, 3])
+@pytest.mark.parametrize("places", [0, 1])
+def test_who_has_limits_may_have_waiters_as_long_as_somebody_with_one_is_open(
+    limit: int, places: int
+) -> None:
+    case = Case(2, limit, maximum_transactions=places)
+    assert case.choosing.limited is bool(limit or places)
+    for member in case.members:
+        member.bar("test")
+    assert case.choosing.limited is bool(limit)
+
+
 # --- a try beside one that takes long ---
 
 

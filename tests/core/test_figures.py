@@ -8,6 +8,7 @@ import pytest
 
 from sslbroker.core.figures import (
     OPEN,
+    PRIORITIES,
     TIME_BUCKETS,
     BrokerFigures,
     GroupFigures,
@@ -18,6 +19,9 @@ from sslbroker.core.figures import (
     StorageFigures,
     Times,
     WatchFigures,
+    WorkerFigures,
+    count,
+    count_status,
 )
 
 
@@ -90,6 +94,34 @@ def test_a_group_may_be_promised_what_the_pool_cannot_do() -> None:
     assert not nobody.too_low
 
 
+def test_words_are_counted_and_statuses_by_their_class() -> None:
+    counts: dict[str, int] = {}
+    for word in ("ok", "broken", "ok"):
+        count(counts, word)
+    assert counts == {"ok": 2, "broken": 1}
+    counts = {}
+    for status in (200, 204, 599, 0, 1234):
+        count_status(counts, status)
+    assert counts == {"2xx": 3, "5xx": 1}, "0 is of a protocol that has none; 1234 has a class, too"
+
+
+def test_the_links_of_a_server_are_all_that_are_open_or_being_made() -> None:
+    figures = ServerFigures("10.0.0.1:80", 1)
+    figures.links_connecting, figures.links_idle, figures.links_busy, figures.links_draining = (
+        1,
+        20,
+        300,
+        4000,
+    )
+    assert figures.links == 4321
+
+
+def test_a_worker_begins_without_a_process() -> None:
+    figures = WorkerFigures(2)
+    assert (figures.number, figures.state) == (2, "starting")
+    assert unused(figures, "number", "state")
+
+
 def test_every_figure_of_storage_but_its_size_starts_at_nothing() -> None:
     figures = StorageFigures(size=10, maximum=20)
     assert (figures.size, figures.maximum) == (10, 20)
@@ -101,7 +133,7 @@ def test_a_brokers_figures_are_those_of_its_parts() -> None:
     pool = PoolFigures("shop", "http", [server])
     assert unused(pool, "name", "protocol", "queues", "servers", "plain_share")
     assert pool.plain_share == 1.0  # nothing was held back
-    assert [queue.priority for queue in pool.queues] == [1, 2, 3, 4, 5]
+    assert [queue.priority for queue in pool.queues] == list(PRIORITIES) == [1, 2, 3, 4, 5]
     assert all(unused(queue, "priority") for queue in pool.queues)
     storage = StorageFigures(1, 2)
     figures = BrokerFigures([], [pool], storage, started=5.0)

@@ -279,6 +279,18 @@ def test_who_is_fast_on_average_is_not_given_up() -> None:
     assert pace.state(11.5) == "paced"
 
 
+@pytest.mark.parametrize(("part", "state"), [(0.96, "paced"), (1.0, "ineffective")])
+def test_nor_is_who_keeps_its_promise_on_average_though_it_did_so_nearly_before(
+    part: float, state: str
+) -> None:
+    pace = Pace(Pacing())
+    pace.breached(1.05, 10.0, 2, 10.1)
+    for number in range(30):
+        pace.kept(part, 10.5, 11.0)
+        pace.breached(1.01, 10.5, 1, 11.0 + number / 100)
+    assert pace.state(11.5) == state
+
+
 def test_each_time_it_is_given_up_for_longer_until_it_was_open() -> None:
     pace = Pace(Pacing())
     now, pauses = 10.0, []

@@ -16,6 +16,7 @@ from sslbroker.core.promises import GAPS, HEARD, LATE, LATELY, WAITS, Breach, Pr
 from sslbroker.core.thresholds import Thresholds
 from sslbroker.core.transaction import Transaction
 from sslbroker.core.warming import FIRST
+from sslbroker.core.watch import Watch
 from sslbroker.interfaces import Origin
 from sslbroker.settings import Group, Pacing, Server
 
@@ -44,14 +45,22 @@ class Room:
 class Case:
     """A pool of so many servers that are past their beginning, and its clock."""
 
-    def __init__(self, count: int = 3, *, warm: bool = True, settings: Pacing | None = None) -> None:
+    def __init__(
+        self, count: int = 3, *, warm: bool = True, settings: Pacing | None = None, watched: bool = False
+    ) -> None:
         self.now = 100.0
         self.lag = 0.0
         self.members = [Member(Server(f"10.0.0.{number}:80")) for number in range(1, count + 1)]
         self.figures = PoolFigures("pool", "http", [member.figures for member in self.members])
         self.thresholds = Thresholds((GOLD, SLOW), self.members)
+        self.watch = Watch((GOLD, SLOW), self.members, self.figures, self.thresholds) if watched else None
         self.promises = Promises(
-            self.members, settings or Pacing(), self.thresholds, self.figures, lambda since, now: self.lag
+            self.members,
+            settings or Pacing(),
+            self.thresholds,
+            self.figures,
+            lambda since, now: self.lag,
+            self.watch,
         )
         for member in self.members if warm else ():
             for _ in range(FIRST + 1):
@@ -437,6 +446,23 @@ def test_who_did_not_wait_and_has_its_only_answer_is_told_of_at_once() -> None:
 
 
 # --- figures ---
+
+
+def test_the_server_times_of_secure_ones_are_shown_for_each_group_and_server() -> None:
+    case = Case(2, watched=True)
+    for origin, number, seconds in ((SECURE, 1, 0.01), (SECURE, 1, 0.03), (OTHER, 2, 0.2), (PLAIN, 1, 0.1)):
+        case.whole(origin, seconds, number)
+    case.answer(case.begin(SECURE, 2), good=False)
+    assert case.watch is not None
+    for write in case.watch.parts():
+        write(case.now)
+    shown = {
+        (server.address, watch.group): (watch.count, round(watch.mean, 9))
+        for server in case.figures.servers
+        for watch in server.watches
+        if watch.count
+    }
+    assert shown == {("10.0.0.1:80", "gold"): (2, 0.02), ("10.0.0.2:80", ""): (1, 0.2)}
 
 
 def test_the_share_of_plain_ones_that_began_lately_is_shown() -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from sslbroker.core.states import DONE, RELAY
+from sslbroker.core.attempt import Attempt
+from sslbroker.core.states import DONE, RELAY, WATCH, Action, Input
 from sslbroker.outcome import Replay
 
-from .transcript import Play, error, play
+from .transcript import MEMBERS, Play, error, play
 
 # --- nothing fails ---
 
@@ -57,6 +58,29 @@ def test_the_time_of_a_server_begins_when_it_has_the_request() -> None:
     """
     )
     assert (one.transaction.attempt.began, one.transaction.attempt.sent) == (1001.0, 1003.0)
+
+
+def test_one_whose_request_went_without_it_stands_where_its_own_steps_would_have_led() -> None:
+    short = Play()
+    attempt = Attempt(MEMBERS["one"], 1002.0)
+    attempt.sent = 1002.0
+    transaction = short.transaction
+    transaction.under_way(attempt)
+    assert (transaction.state, transaction.attempts, transaction.now) == (WATCH, [attempt], 1002.0)
+    assert (transaction.attempt, transaction.member) == (attempt, MEMBERS["one"])
+    assert transaction.receive(Input.ANSWERED, 1003.5) == (Action.PASS,)
+    transaction.receive(Input.ENDED, 1004.0)
+    assert transaction.timings() == {"choose": 2000.0, "link": 0.0, "watch": 1500.0, "relay": 500.0}
+
+
+@pytest.mark.parametrize(("tries", "reused", "last"), [(1, False, True), (1, True, False), (2, False, False)])
+def test_the_last_permitted_try_is_known_unless_its_link_may_be_stale(
+    tries: int, reused: bool, last: bool
+) -> None:
+    played = Play(tries=tries)
+    played.happens("CHOSEN one")
+    played.happens("LINKED reused" if reused else "LINKED")
+    assert played.transaction.last is last
 
 
 def test_once_the_answer_has_begun_nothing_is_kept_for_another_try() -> None:
