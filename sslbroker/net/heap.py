@@ -20,8 +20,8 @@ THRESHOLDS = (700, 10, 1)
 #: As a rule no more than this is set aside by one look. To count takes long, to estimate does not.
 ONE_LOOK = 701 * 11 * 2
 
-#: With no more than this set aside, all are not looked at: their garbage is some 30 MB at most, and to look for
-#: it takes as long as a transaction that is served in time.
+#: With no more than this set aside, all are not looked at: their garbage is some 30 MB at most, and to look
+#: for it takes as long as a transaction that is served in time.
 FEW = 250_000
 
 #: Of a collection that looks at all that is not set aside.

@@ -115,13 +115,12 @@ class Cycle:
         Cycle.living -= 1
 
 settle()
-begun = gc.get_freeze_count()
 for _ in range(20):
-    kept = [Cycle() for _ in range(begun // 2)]
+    kept = [Cycle() for _ in range(30_000)]
     gc.collect()
     Cycle.most = max(Cycle.most, Cycle.living)
     del kept
-print(begun, Cycle.most)
+print(Cycle.most)
 """
 
 
@@ -129,9 +128,7 @@ class Real(SynchronousTestCase):
     def test_garbage_in_what_is_set_aside_is_bounded(self) -> None:
         argv = [sys.executable, "-c", PROGRAM]
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-        begun, most = map(int, done.stdout.split())
-        self.assertLess(most, FEW)
-        self.assertGreater(10 * begun, 1.2 * FEW)  # as many came
+        self.assertLess(int(done.stdout), FEW)  # of more than twice as many
 
     def test_it_happens_when_the_reactor_runs(self) -> None:
         begun: list[str] = []
