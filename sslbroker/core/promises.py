@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ..interfaces import Origin
 from ..settings import Group
 from ..settings import Pacing as PacingSettings
+from .account import Account, Breach
 from .attempt import Attempt
 from .figures import PoolFigures
-from .loads import Loads
 from .members import Member
 from .pacing import STEP, Pace
 from .plain_share import PlainShare
@@ -58,38 +58,6 @@ class Overload(Protocol):
     """The broker as a whole: may one more plain transaction begin, wherever?"""
 
     def has_room(self) -> bool: ...
-
-
-class Breach(NamedTuple):
-    """A promise that was broken, and for which a window was made smaller."""
-
-    group: str
-    threshold: float
-    seconds: float  # that it took at least
-    server: str  # which was too slow; "": none, it had waited
-
-
-class _Server:
-    """What is known of one member."""
-
-    __slots__ = ("loads", "member", "pace", "standings", "under_way")
-
-    def __init__(self, member: Member, settings: PacingSettings) -> None:
-        self.member = member
-        self.loads = Loads()
-        self.pace = Pace(settings, self.loads)
-        self.standings: dict[tuple[str, bool], Standing] = {}
-        self.under_way = 0  # tries that are measured: a tunnel that is open for hours is no load
-
-    def standing(self, group: Group | None, plain: bool) -> Standing:
-        """A new one."""
-        name = group.name if group is not None else ""
-        self.standings[name, plain] = standing = Standing(group, plain)
-        return standing
-
-    def has_room(self) -> bool:
-        """May another plain transaction begin there?"""
-        return self.under_way + 1 <= self.pace.window or self.pace.has_room(self.under_way)
 
 
 class Promises:
@@ -137,7 +105,7 @@ class Promises:
         self.overload: Overload | None = None
         self.plain = 0  # plain transactions under way
         self.reduced_for: Breach | None = None  # lately
-        self._servers = {member: _Server(member, settings) for member in members}
+        self._servers = {member: Account(member, settings) for member in members}
         self._pool = Pace(settings, less=PLACES_LESS)  # of all servers together, where the queue is the cause
         self._due: dict[str, deque[tuple[float, Attempt]]] = {}  # by group: when tries will be too slow
         #: By group: the servers that were too slow for it when they were last looked at.
@@ -229,18 +197,9 @@ class Promises:
 
     def began(self, attempt: Attempt, origin: Origin, now: float) -> None:
         """A try begins that is to be measured; its server knows of it already."""
-        member, group = attempt.member, origin.group
-        server = self._servers[member]
-        attempt.load = load = server.under_way
-        server.under_way = load + 1
+        group = origin.group
         plain = not origin.secure
-        standing = server.standings.get((group.name if group is not None else "", plain))
-        if standing is None:
-            standing = server.standing(group, plain)
-            if not plain and self._watch is not None:
-                standing.times = self._watch.times(member, group)
-        attempt.standing = standing
-        server.pace.began(plain, load)
+        self._servers[attempt.member].began(attempt, group, plain, self._watch)
         if self._pool.window != inf:
             self._pool.began(plain, self._under_way() - 1)
         if plain:
@@ -349,20 +308,17 @@ class Promises:
         assert standing.group is not None
         self._slow.setdefault(standing.group.name, {})[member] = standing
 
-    def _canary(self, server: _Server, attempt: Attempt, seconds: float, now: float) -> None:
+    def _canary(self, server: Account, attempt: Attempt, seconds: float, now: float) -> None:
         """While a group keeps away from a server, plain transactions show how it does."""
-        for standing in server.standings.values():
-            if not standing.plain and standing.group is not None and standing.over(now):
-                if seconds > self.thresholds.of(standing.group):
-                    self._breached(server, attempt, standing.group, seconds, now)
-                return
+        group = server.avoided_by(now)
+        if group is not None and seconds > self.thresholds.of(group):
+            self._breached(server, attempt, group, seconds, now)
 
-    def _breached(self, server: _Server, attempt: Attempt, group: Group, seconds: float, now: float) -> None:
-        threshold = self.thresholds.of(group)
-        if server.pace.breached(seconds / threshold, attempt.sent, attempt.load, now):
-            server.member.figures.reductions += 1
+    def _breached(self, server: Account, attempt: Attempt, group: Group, seconds: float, now: float) -> None:
+        breach = server.breached(attempt, group, self.thresholds.of(group), seconds, now)
+        if breach is not None:
             self._narrow = True
-            self.reduced_for = Breach(group.name, threshold, seconds, server.member.address)
+            self.reduced_for = breach
 
     # --- what time does ---
 
@@ -413,6 +369,4 @@ class Promises:
     def _tell(self, now: float) -> None:
         self._figures.plain_share = self._share.share(now)
         for server in self._servers.values():
-            figures, window = server.member.figures, server.pace.window
-            figures.window = 0 if window == inf else int(window)
-            figures.pacing = server.pace.state(now)
+            server.show(now)

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sslbroker.core.account import Breach
 from sslbroker.core.attempt import Attempt
 from sslbroker.core.figures import PoolFigures
 from sslbroker.core.members import Member
-from sslbroker.core.promises import GAPS, HEARD, LATE, LATELY, WAITS, Breach, Promises
+from sslbroker.core.promises import GAPS, HEARD, LATE, LATELY, WAITS, Promises
 from sslbroker.core.thresholds import Thresholds
 from sslbroker.core.transaction import Transaction
 from sslbroker.core.warming import FIRST

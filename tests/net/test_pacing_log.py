@@ -9,10 +9,11 @@ from typing import Any
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from sslbroker.core.account import Breach
 from sslbroker.core.attempt import Attempt
 from sslbroker.core.figures import INEFFECTIVE, OPEN, PoolFigures
 from sslbroker.core.members import Member
-from sslbroker.core.promises import Breach, Promises
+from sslbroker.core.promises import Promises
 from sslbroker.core.thresholds import Thresholds
 from sslbroker.net.pacing_log import QUIET, PacingLog
 from sslbroker.settings import Group, Pacing, Server
