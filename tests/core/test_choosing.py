@@ -488,9 +488,13 @@ def test_who_has_limits_may_have_waiters_as_long_as_somebody_with_one_is_open(
     limit: int, places: int
 ) -> None:
     case = Case(2, limit, maximum_transactions=places)
+    case.choose()
     assert case.choosing.limited is bool(limit or places)
     for member in case.members:
-        member.bar("test")
+        member.bar("down")
+    assert case.choosing.limited is bool(limit or places), "as of the last choice"
+    with pytest.raises(NoServer):
+        case.choose()
     assert case.choosing.limited is bool(limit)
 
 
