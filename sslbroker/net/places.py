@@ -1,8 +1,9 @@
 """Who of a pool waits: for a place at a server, for one that can be reached, or for a slow balancer.
 
 Decides when somebody waits, and for how long. Invariant: a transaction waits for a place only while every
-server that it may go to is at its limit, or none can be reached; of those whom a place suits, whose turn it
-is gets it (`core.queue`); nobody waits longer than `queue_timeout` of its group, or `queue.timeout` of the
+server that it may go to is at its limit or none can be reached, and a plain one also while none has room for
+it beside secure ones (`core.promises`), or others have just begun (`core.spreading`); of those whom a place
+suits, whose turn it is gets it (`core.queue`); nobody waits longer than `queue_timeout` of its group, or `queue.timeout` of the
 pool; where the queue is full, who matters most is in it. A mistake of a balancer is told to the one that it
 was asked for. Refuses to know by which law a server is chosen, and whose turn it is.
 """
