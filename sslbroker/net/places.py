@@ -3,9 +3,9 @@
 Decides when somebody waits, and for how long. Invariant: a transaction waits for a place only while every
 server that it may go to is at its limit or none can be reached, and a plain one also while none has room for
 it beside secure ones (`core.promises`), or others have just begun (`core.spreading`); of those whom a place
-suits, whose turn it is gets it (`core.queue`); nobody waits longer than `queue_timeout` of its group, or `queue.timeout` of the
-pool; where the queue is full, who matters most is in it. A mistake of a balancer is told to the one that it
-was asked for. Refuses to know by which law a server is chosen, and whose turn it is.
+suits, whose turn it is gets it (`core.queue`); nobody waits longer than `queue_timeout` of its group, or
+`queue.timeout` of the pool; where the queue is full, who matters most is in it. A mistake of a balancer is
+told to the one that it was asked for. Refuses to know by which law a server is chosen, and whose turn it is.
 """
 
 from __future__ import annotations
