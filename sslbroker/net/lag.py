@@ -65,7 +65,7 @@ class Lag:
         """Nothing is measured any more."""
         if self._tells:
             self._tells = False
-            self._reactor.watch_turns(None)
+            self._reactor.unwatch_turns(self._took)
         if self._call is not None:
             self._call.cancel()
             self._call = None

@@ -33,6 +33,9 @@ LONG_TURN = 0.001
 #: A wait is of whole milliseconds, rounded up: so much later than asked for is not late.
 ROUNDING = 0.001
 
+LongTurn = Callable[[float, float], object]
+"""Told when a long turn began and ended."""
+
 
 class DirectEPollReactor(EPollReactor):
     """An `EPollReactor` that calls selectables directly."""
@@ -45,27 +48,33 @@ class DirectEPollReactor(EPollReactor):
         self.later: list[Any] = []
         #: When the turn that is under way began, or should have; only while somebody hears of turns.
         self.turn_began = 0.0
-        self._long_turn: Callable[[float, float], object] | None = None
+        self._watchers: tuple[LongTurn, ...] = ()
 
-    def watch_turns(self, long_turn: Callable[[float, float], object] | None) -> None:
-        """Tell `long_turn` when each turn that was longer than `LONG_TURN` began and ended; None: nobody.
+    def watch_turns(self, long_turn: LongTurn) -> None:
+        """Tell `long_turn` when each turn that was longer than `LONG_TURN` began and ended.
 
         One that began later than the wait before it was to end counts from when it should have begun: what
         had become due waited since then, because the processor was with others.
         """
-        self.turn_began = self.seconds()
-        self._long_turn = long_turn
+        if not self._watchers:
+            self.turn_began = self.seconds()
+        self._watchers += (long_turn,)
+
+    def unwatch_turns(self, long_turn: LongTurn) -> None:
+        """Tell it no more; others, as of a second broker in the process, are told on."""
+        self._watchers = tuple(watcher for watcher in self._watchers if watcher != long_turn)
 
     def doPoll(self, timeout: float | None) -> None:
         turn, later = self.turn, self.later
         if turn or later:
             self._end_turn()  # of the calls that were due
         selectables: dict[int, Any] = self._selectables
-        long_turn, due = self._long_turn, inf
-        if long_turn is not None:
+        watchers, due = self._watchers, inf
+        if watchers:
             now = self.seconds()
             if now - self.turn_began > LONG_TURN:
-                long_turn(self.turn_began, now)
+                for long_turn in watchers:
+                    long_turn(self.turn_began, now)
             if timeout is not None:
                 due = now + timeout + ROUNDING
         try:
@@ -74,7 +83,7 @@ class DirectEPollReactor(EPollReactor):
             if error.errno != EINTR:
                 raise
             events = []
-        if long_turn is not None:
+        if watchers:
             now = self.seconds()
             self.turn_began = now if now < due else due
         find = selectables.get

@@ -71,6 +71,9 @@ class Loop:
     def watch_turns(self, long_turn: Any) -> None:
         self.long_turn = long_turn
 
+    def unwatch_turns(self, long_turn: Any) -> None:
+        self.long_turn = None
+
     def callLater(self, *_: object) -> Any:
         return self
 

@@ -31,9 +31,13 @@ class Telling(Clock):
         self.turn_began = 0.0
         self.long_turn: Callable[[float, float], object] | None = None
 
-    def watch_turns(self, long_turn: Callable[[float, float], object] | None) -> None:
+    def watch_turns(self, long_turn: Callable[[float, float], object]) -> None:
         self.long_turn = long_turn
         self.turn_began = self.seconds()
+
+    def unwatch_turns(self, long_turn: Callable[[float, float], object]) -> None:
+        assert self.long_turn == long_turn
+        self.long_turn = None
 
     def waits(self, seconds: float) -> None:
         self.rightNow += seconds

@@ -268,7 +268,10 @@ class TimedTurns(OfAReactor):
 
         self.reactor._poller = Slow(poller, 0)
         self.addCleanup(setattr, self.reactor, "_poller", poller)
-        self.reactor.watch_turns(lambda began, ended: self.told.append((began, round(ended - began, 6))))
+        self.reactor.watch_turns(self.hear)
+
+    def hear(self, began: float, ended: float) -> None:
+        self.told.append((began, round(ended - began, 6)))
 
     def takes(self, seconds: float) -> Callable[[], None]:
         def pass_time() -> None:
@@ -327,19 +330,33 @@ class TimedTurns(OfAReactor):
         self.reactor._poller = poller
 
     def test_nobody_is_told_any_more(self) -> None:
-        self.reactor.watch_turns(None)
+        self.reactor.unwatch_turns(self.hear)
         self.reads(read=self.takes(1.0))
         self.turn()
         self.turn()
         self.assertEqual(self.told, [])
 
+    def test_several_are_told_until_each_wants_no_more(self) -> None:
+        others: list[float] = []
+
+        def hear_too(began: float, ended: float) -> None:
+            others.append(round(ended - began, 6))
+
+        self.reactor.watch_turns(hear_too)
+        for _ in range(2):
+            self.takes(0.5)()
+            self.turn()
+            self.reactor.unwatch_turns(hear_too)
+        self.assertEqual(([told for _, told in self.told], others), ([0.5, 0.5], [0.5]))
+        self.assertEqual(self.reactor.turn_began, self.now, "it goes on to know when each turn began")
+
     def test_who_begins_to_hear_within_a_turn_hears_of_the_rest(self) -> None:
-        self.reactor.watch_turns(None)
+        self.reactor.unwatch_turns(self.hear)
         self.takes(1.0)()
 
         def begin() -> None:
             self.takes(1.0)()
-            self.reactor.watch_turns(lambda began, ended: self.told.append((began, ended - began)))
+            self.reactor.watch_turns(self.hear)
             self.takes(0.25)()
 
         self.reads(read=begin)
