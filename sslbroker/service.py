@@ -226,6 +226,7 @@ class BrokerService(OperatedService):
             self.admission.start()
         for pool in self.pools.values():
             pool.start()
+            pool.pace()
         if self._alone:
             self.checks.start()
         mine = self.addresses.slot(0)

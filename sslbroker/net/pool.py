@@ -195,6 +195,10 @@ class Pool:
         for links in self.links.values():
             links.start()
             links.mode.start()
+
+    def pace(self) -> None:
+        """Begin to look what time does to promises. For who serves transactions: in a parent of workers the
+        figures are the workers' sums, which nothing of its own may write."""
         if self._looking is not None:
             self._looking.start(STEP, now=False)
 

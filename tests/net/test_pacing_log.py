@@ -173,7 +173,7 @@ class OfAPool(BrokerCase):
         self.start(1, groups=[GOLD])
         promises, member, now = self.pool.promises, self.pool.members[0], self.clock.seconds()
         assert promises is not None
-        self.pool.start()
+        self.pool.pace()
         secure = self.client(secure=True, peer="192.0.2.1")
         secure.sends(GET)
         server = self.servers[0].link()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 
 from sslbroker.core.attempt import Attempt
+from sslbroker.core.figures import OPEN, PACED
 from sslbroker.errors import NoServer
 from sslbroker.interfaces import Origin
 from sslbroker.protocols.http.message import NONE, Request
-from sslbroker.settings import Failover, Sticky
+from sslbroker.settings import Failover, Group, Sticky
 
 from ..memory import BrokerCase, other_end
 
@@ -109,6 +111,24 @@ class Choosing(BrokerCase):
             self.assertIs(self.pool.takes_fast_path, not hedge)
             self.tearDown()
             self.setUp()
+
+
+class Figures(BrokerCase):
+    def test_who_serves_nobody_writes_no_figures_and_tells_nothing_of_pacing(self) -> None:
+        self.start(servers=1, groups=(Group("gold", (), 5),))
+        (server,) = self.pool.figures.servers
+        self.pool.start()  # as the parent of workers does, whose sums these are
+        for held_back in range(1, 9):
+            self.pool.figures.plain_share, self.pool.figures.held_back = 0.5, held_back
+            server.window, server.pacing = 8, PACED
+            with capturedLogs() as lines:
+                self.clock.advance(0.25)
+            self.assertEqual((self.pool.figures.plain_share, server.window, server.pacing), (0.5, 8, PACED))
+            self.assertEqual(lines, [])
+        self.pool.pace()  # as who serves does
+        self.clock.advance(0.25)
+        self.assertEqual((self.pool.figures.plain_share, server.window, server.pacing), (1.0, 0, OPEN))
+        self.pool.close()
 
 
 class Operated(BrokerCase):

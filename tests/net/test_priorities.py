@@ -107,7 +107,7 @@ class Prioritized(BrokerCase):
         self.shops = [Shop(self, server) for server in self.servers]
         for shop in self.shops:
             shop.seconds = seconds
-        self.pool.start()
+        self.pool.pace()
         assert self.pool.promises is not None
         self.promises: Promises = self.pool.promises
         if warm:
