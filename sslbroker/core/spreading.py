@@ -5,8 +5,8 @@ what began together ends together, and who needs a place in between waits for al
 anybody's makes more of them begin together, and nothing ever parts them again; so this does. Invariant:
 those that wait begin at most `FASTER` times as often as all did lately, so nothing is lost that lasts; who
 was late is made up for, as far as `SLACK`. Nothing is spread before it is known how often they begin, and
-that is learnt only while somebody waits. Refuses to know who waits. Times are seconds of the clock that `now`
-is of.
+that is learnt only while somebody waits; a halt, in which nobody can begin, tells little of it. Refuses to
+know who waits. Times are seconds of the clock that `now` is of.
 """
 
 from __future__ import annotations
@@ -19,6 +19,15 @@ SLACK = 2.0
 
 #: Beginnings that are enough to know how often there are some, and the weight of each one after that.
 ENOUGH, WEIGHT = 16, 1 / 64
+
+#: What took so many times as long as usual, and longer than these seconds, was a halt: it counts as no more.
+HALT, SHORTEST = 8.0, 0.01
+
+#: A halt of so many seconds, before it is known what is usual: it is learnt anew.
+LONG = 1.0
+
+#: Those that wait make up for no more than so many that began before it was their turn.
+AHEAD = 16.0
 
 
 class Spreading:
@@ -37,13 +46,17 @@ class Spreading:
         if not waits:
             self._known = -1
             return
-        self._known += 1
-        if self._known:
-            weight = 1.0 / self._known if self._known < ENOUGH else WEIGHT
-            self._usual += (now - self._last - self._usual) * weight
+        passed = now - self._last
         self._last = now
+        if self._known >= ENOUGH:
+            self._usual += (min(passed, max(HALT * self._usual, SHORTEST)) - self._usual) * WEIGHT
+        elif self._known < 0 or passed > LONG:
+            self._known = 0
+        else:
+            self._known += 1
+            self._usual += (passed - self._usual) / self._known
         gap = self._usual / FASTER
-        self._due = max(self._due, now - SLACK * gap) + gap
+        self._due = min(max(self._due, now - SLACK * gap) + gap, now + AHEAD * gap)
 
     def wait(self, now: float) -> float:
         """Seconds until the next one may begin that waits; 0.0: now."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslbroker.core.spreading import ENOUGH, FASTER, SLACK, Spreading
+from sslbroker.core.spreading import AHEAD, ENOUGH, FASTER, LONG, SLACK, Spreading
 
 USUAL = 0.002
 
@@ -68,3 +68,47 @@ def test_whoever_is_late_begins_as_often_as_before(lateness: list[float]) -> Non
             now += wait + late
         spreading.began(True, now)
     assert now - begin <= len(lateness) * USUAL * 1.02
+
+
+def rate(spreading: Spreading, now: float, seconds: float = 1.0) -> float:
+    """Of those who wait, how many begin in a second, if there is always a place."""
+    begun, end = 0, now + seconds
+    while now < end:
+        spreading.began(True, now)
+        begun += 1
+        now += max(spreading.wait(now), USUAL / 10)
+    return begun / seconds
+
+
+@pytest.mark.parametrize("halt", [0.1, 1.0, 30.0, 3600.0])
+def test_a_halt_does_not_make_them_begin_more_rarely(halt: float) -> None:
+    """Nobody could begin: all servers hung, or who waited had gone, and nobody came for long."""
+    spreading, now = known()
+    assert rate(spreading, now + halt) >= 0.9 / USUAL
+
+
+def test_a_halt_while_it_is_learnt_begins_that_anew() -> None:
+    spreading = Spreading()
+    spreading.began(True, 100.0)
+    for _ in range(ENOUGH):
+        spreading.began(True, 101.0 + LONG)
+        assert spreading.wait(101.0 + LONG) == 0.0
+    spreading.began(True, 101.0 + LONG)
+    assert spreading.wait(101.0 + LONG) == 0.0
+    assert rate(spreading, 101.0 + LONG) >= 0.9 / USUAL
+
+
+def test_those_that_wait_for_nobody_do_not_put_off_the_others_for_long() -> None:
+    spreading, now = known(1.0)
+    for _ in range(1000):  # each begins as it comes, and from now on they come often
+        now += USUAL
+        spreading.began(True, now)
+    assert spreading.wait(now) <= AHEAD * 1.1 * USUAL
+
+
+def test_what_becomes_slow_for_long_is_learnt() -> None:
+    spreading, now = known()
+    for _ in range(200):
+        now += 1.0
+        spreading.began(True, now)
+    assert spreading._usual == pytest.approx(1.0, rel=0.1)
