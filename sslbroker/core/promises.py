@@ -50,8 +50,8 @@ QUEUED_SHARE, QUEUED_WEIGHT = 0.1, 1 / 32
 #: What is then left of the transactions under way: places are left free, of which each is idle for a time.
 PLACES_LESS = 0.9
 
-#: What is known of a try: no answer yet, none though one was promised by now, one.
-WAITS, LATE, HEARD = range(3)
+#: What is known of a try: no answer yet, none though one was promised by now, one; its client is waited for.
+WAITS, LATE, HEARD, AWAITED = range(4)
 
 
 class Overload(Protocol):
@@ -207,10 +207,14 @@ class Promises:
             self._share.began(now)
         elif group is not None:
             self._comes(now)
-            due = self._due.get(group.name)
-            if due is None:
-                self._due[group.name] = due = deque()
-            due.append((now + self.thresholds.of(group), attempt))
+            self._watch_for(attempt, group, now)
+
+    def _watch_for(self, attempt: Attempt, group: Group, now: float) -> None:
+        """It is looked at when its answer is due."""
+        due = self._due.get(group.name)
+        if due is None:
+            self._due[group.name] = due = deque()
+        due.append((now + self.thresholds.of(group), attempt))
 
     def _comes(self, now: float) -> None:
         """A secure transaction of a group begins."""
@@ -221,8 +225,16 @@ class Promises:
         self._secure_at = now
         self._secure_until = now + (least if lately < least else lately if lately < most else most)
 
+    def asked(self, attempt: Attempt, now: float) -> None:
+        """All of the request went to the server of this try, for whose client had to be waited, perhaps."""
+        if attempt.stage == AWAITED and attempt.standing is not None:
+            assert attempt.standing.group is not None
+            attempt.stage = WAITS
+            self._watch_for(attempt, attempt.standing.group, now)
+
     def answered(self, attempt: Attempt, now: float, good: bool) -> None:
-        """The try has an answer. What failed tells nothing of how fast its server is."""
+        """The try has an answer. One that is not `good`, or that its client made late, tells nothing of how
+        fast its server is, and is told as not good."""
         standing, was = attempt.standing, attempt.stage
         if standing is None or was == HEARD:
             return
@@ -347,9 +359,10 @@ class Promises:
         assert standing.group is not None
         server, threshold = self._servers[attempt.member], self.thresholds.of(standing.group)
         seconds = now - attempt.sent
-        if (
+        if not attempt.member.waits_for(attempt):
+            attempt.stage = AWAITED
+        elif (
             attempt.sent
-            and attempt.member.waits_for(attempt)
             and seconds >= threshold
             and self.thresholds.warm(attempt.member)
             and not self._ours(seconds, threshold, now)
@@ -358,7 +371,7 @@ class Promises:
             standing.late += 1
             self._doubted(attempt.member, standing)
             self._breached(server, attempt, standing.group, seconds, now)
-        else:  # it waits for a link, its client, a server that has just begun, or for us
+        else:  # it waits for a link, a server that has just begun, or for us
             due.append((now + threshold, attempt))
 
     def _ours(self, seconds: float, threshold: float, now: float) -> bool:

@@ -37,6 +37,8 @@ def request_sent(relay: Relay) -> None:
     if not attempt.first_byte:  # it may answer earlier
         attempt.sent = now = relay.pool.now()
         attempt.member.asked(attempt, now)
+        if relay.promises is not None:
+            relay.promises.asked(attempt, now)
 
 
 def judged(relay: Relay, attempt: Attempt, link: Link, message: Any, upgraded: bool) -> AttemptError | None:
@@ -53,9 +55,10 @@ def judged(relay: Relay, attempt: Attempt, link: Link, message: Any, upgraded: b
     if error is not None and error.final:
         attempt.member.excuse(attempt)  # what no server could mend is no server's fault
     else:
+        awaited = attempt.member.waits_for(attempt)
         attempt.member.answered(attempt, now - attempt.sent, error is None)
         if relay.promises is not None:
-            _answered(relay, attempt, message, now, error is None)
+            _answered(relay, attempt, message, now, error is None, awaited)
     return error
 
 
@@ -95,12 +98,13 @@ def _tell_together(relay: Relay) -> None:
     relay.told = len(attempts)
 
 
-def _answered(relay: Relay, attempt: Attempt, message: Any, now: float, good: bool) -> None:
-    """Tell those who watch over response times."""
+def _answered(relay: Relay, attempt: Attempt, message: Any, now: float, good: bool, awaited: bool) -> None:
+    """Tell those who watch over response times. One that was not `awaited` from the server, since its client
+    had not sent all of the request, may have taken as long as that client chose."""
     promises, measured = relay.promises, relay.pool.measured
     assert promises is not None
     if measured is None or measured.measured_answer(message):
-        promises.answered(attempt, now, good)
+        promises.answered(attempt, now, good and awaited)
     else:
         promises.ended(attempt)
         relay.measured = not good

@@ -13,7 +13,7 @@ from sslbroker.core.account import Breach
 from sslbroker.core.attempt import Attempt
 from sslbroker.core.figures import PoolFigures
 from sslbroker.core.members import Member
-from sslbroker.core.promises import GAPS, HEARD, LATE, LATELY, WAITS, Promises
+from sslbroker.core.promises import AWAITED, GAPS, HEARD, LATE, LATELY, WAITS, Promises
 from sslbroker.core.thresholds import Thresholds
 from sslbroker.core.transaction import Transaction
 from sslbroker.core.warming import FIRST
@@ -74,6 +74,11 @@ class Case:
         attempt.member.began(attempt, self.now)
         self.promises.began(attempt, origin, self.now)
         return attempt
+
+    def ask(self, attempt: Attempt) -> None:
+        attempt.sent = self.now
+        attempt.member.asked(attempt, self.now)
+        self.promises.asked(attempt, self.now)
 
     def answer(self, attempt: Attempt, *, good: bool = True) -> None:
         attempt.member.answered(attempt, self.now - attempt.sent, good)
@@ -286,7 +291,30 @@ def test_nor_who_waits_for_its_client() -> None:
     case.members[0].excuse(attempt)
     case.now += 0.05
     case.look()
+    assert attempt.stage == AWAITED
+    case.now += 10.0
+    case.ask(attempt)
+    case.now += 0.039
+    case.look()
     assert attempt.stage == WAITS
+    case.now += 0.002
+    case.look()
+    assert attempt.stage == LATE
+    case.end(attempt)
+
+
+def test_thousands_that_wait_for_their_clients_are_not_looked_at_again_and_again() -> None:
+    case = Case(1)
+    attempts = [case.begin(SECURE) for _ in range(1000)]
+    for attempt in attempts:
+        case.members[0].excuse(attempt)
+    case.now += 0.05
+    case.look()
+    assert not any(case.promises._due.values())
+    for attempt in attempts[:3]:
+        case.end(attempt)
+        case.ask(attempt)
+    assert not any(case.promises._due.values()), "those that are over are not looked at either"
 
 
 def test_nor_one_at_a_server_in_its_beginning() -> None:
@@ -495,7 +523,8 @@ def test_a_look_soon_after_the_last_finds_late_ones_only() -> None:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["secure", "patient", "other", "plain", "link", "good", "bad", "end", "over", "look"]
+            ["secure", "patient", "other", "plain", "link", "upload", "ask", "good", "bad", "end", "over"]
+            + ["look"]
         ),
         st.integers(0, 1000),
         st.floats(0.0, 0.5),
@@ -517,11 +546,16 @@ def test_whatever_happens_secure_ones_are_never_held_back_and_nothing_is_left_be
         case.lag = 0.1 if lags else 0.0
         if what in origins:
             under_way.append(case.begin(origins[what], number % 3 + 1, sent=what != "link"))
+        elif what == "upload":
+            under_way.append(case.begin(SECURE, number % 3 + 1))
+            under_way[-1].member.excuse(under_way[-1])
         elif what == "look":
             case.look()
         elif under_way:
             attempt = under_way[number % len(under_way)]
-            if what in ("good", "bad"):
+            if what == "ask" and attempt.stage != HEARD:
+                case.ask(attempt)
+            elif what in ("good", "bad"):
                 attempt.sent = attempt.sent or attempt.began
                 case.answer(attempt, good=what == "good")
             else:

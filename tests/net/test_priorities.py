@@ -25,6 +25,7 @@ GROUPS: Sequence[Group] = (
 )
 GOLD, SILVER, NOBODY = "192.0.2.1", "203.0.113.1", "198.51.100.1"
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
+UPLOAD = b"PUT /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NO = b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"
 EVENTS = OK.replace(b"\r\n\r\n", b"\r\nContent-Type: text/event-stream\r\n\r\n")
@@ -313,6 +314,39 @@ class Breaches(Prioritized):
         record = next(record for record in self.records.all if record["secure"])
         self.assertEqual((record["group"], record["threshold"], record["breach"]), ("gold", 40.0, True))
         self.assertEqual(self.pool.members[0].figures.reductions, 1, "its answer is no second one")
+
+    def test_an_answer_before_the_request_is_whole_is_none(self) -> None:
+        """Its client may have taken as long as it liked: it must not hold plain traffic back by that."""
+        self.begin(1)
+        (shop,) = self.shops
+        shop.stalls()
+        self.plain(7)
+        client = self.secure(data=UPLOAD)
+        self.wait(1.0)
+        client.sends(b"1")
+        self.wait(0.1)
+        shop.is_well()
+        self.wait(0)
+        self.assertTrue(client.received.endswith(b"ok"))
+        self.assertEqual(self.windows(), [float("inf")])
+        self.assertEqual(self.promises._slow, {})
+
+    def test_one_after_it_is_whole_is_measured_from_then_on(self) -> None:
+        self.begin(1)
+        (shop,) = self.shops
+        shop.stalls()
+        self.plain(7)
+        client = self.secure(data=UPLOAD)
+        self.wait(1.0)
+        client.sends(b"12")
+        self.wait(0.039)
+        self.promises.look(self.clock.seconds())
+        self.assertEqual(self.windows(), [float("inf")])
+        self.wait(0.002)
+        self.promises.look(self.clock.seconds())
+        self.assertEqual(self.windows(), [6.0])
+        shop.is_well()
+        self.wait(0)
 
     def test_nobody_else_can_breach(self) -> None:
         for secure, peer in ((True, NOBODY), (False, NOBODY), (False, GOLD)):
