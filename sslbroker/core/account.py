@@ -32,13 +32,14 @@ class Breach(NamedTuple):
 class Account:
     """Made for each member of a pool in which groups are promised something."""
 
-    __slots__ = ("loads", "member", "pace", "standings", "under_way")
+    __slots__ = ("_slow", "loads", "member", "pace", "standings", "under_way")
 
     def __init__(self, member: Member, settings: PacingSettings) -> None:
         self.member = member
         self.loads = Loads()
         self.pace = Pace(settings, self.loads)
         self.standings: dict[tuple[str, bool], Standing] = {}
+        self._slow: dict[Standing, None] = {}  # those of them that were over when they were last looked at
         self.under_way = 0  # tries that are measured: a tunnel that is open for hours is no load
 
     def standing(self, group: Group | None, plain: bool) -> Standing:
@@ -63,11 +64,18 @@ class Account:
         attempt.standing = standing
         self.pace.began(plain, load)
 
+    def doubted(self, standing: Standing) -> None:
+        """With its secure transactions this group may keep away from now on."""
+        self._slow[standing] = None
+
     def avoided_by(self, now: float) -> Group | None:
         """A group that keeps away with its secure transactions; None: none does."""
-        for standing in self.standings.values():
-            if not standing.plain and standing.group is not None and standing.over(now):
+        slow = self._slow
+        while slow:
+            standing = next(iter(slow))
+            if standing.over(now):
                 return standing.group
+            del slow[standing]
         return None
 
     def breached(

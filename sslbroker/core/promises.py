@@ -259,7 +259,7 @@ class Promises:
                 standing.answered(seconds, threshold, now)
             elif not self._ours(seconds, threshold, now):
                 standing.answered(seconds, threshold, now)
-                self._doubted(attempt.member, standing)
+                self._doubted(server, standing)
                 if was != LATE:
                     self._breached(server, attempt, standing.group, seconds, now)
 
@@ -316,9 +316,10 @@ class Promises:
             if self._pool.breached(part, now - client_time, under_way, now):
                 self.reduced_for = Breach(name, threshold, client_time, "")
 
-    def _doubted(self, member: Member, standing: Standing) -> None:
+    def _doubted(self, server: Account, standing: Standing) -> None:
         assert standing.group is not None
-        self._slow.setdefault(standing.group.name, {})[member] = standing
+        server.doubted(standing)
+        self._slow.setdefault(standing.group.name, {})[server.member] = standing
 
     def _canary(self, server: Account, attempt: Attempt, seconds: float, now: float) -> None:
         """While a group keeps away from a server, plain transactions show how it does."""
@@ -369,7 +370,7 @@ class Promises:
         ):
             attempt.stage = LATE
             standing.late += 1
-            self._doubted(attempt.member, standing)
+            self._doubted(server, standing)
             self._breached(server, attempt, standing.group, seconds, now)
         else:  # it waits for a link, a server that has just begun, or for us
             due.append((now + threshold, attempt))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from unittest.mock import patch
 
 import pytest
 
@@ -67,11 +68,23 @@ def test_it_is_avoided_by_a_group_that_is_too_slow_there_with_secure_tries(accou
         begin(account, group, plain=True)
         begin(account, group, plain=False)
     assert account.avoided_by(10.0) is None
-    for group, plain in ((GOLD, True), (None, False)):
-        account.standings["" if group is None else group.name, plain].late = 1
-    assert account.avoided_by(10.0) is None
-    account.standings["slow", False].late = 1
+    gold, slow = account.standings["gold", False], account.standings["slow", False]
+    for standing in (gold, slow):
+        standing.late = 1
+        account.doubted(standing)
+    assert account.avoided_by(10.0) is GOLD
+    gold.late = 0
     assert account.avoided_by(10.0) is SLOW
+    slow.late = 0
+    assert account.avoided_by(10.0) is None
+
+
+def test_who_keeps_away_is_not_looked_for_among_all_groups(account: Account) -> None:
+    """It is asked at each answer to a plain transaction."""
+    for number in range(100):
+        begin(account, Group(f"group {number}", (), 3), plain=False)
+    with patch.object(Standing, "over", side_effect=AssertionError):
+        assert account.avoided_by(10.0) is None
 
 
 def test_a_breach_makes_its_window_smaller_and_is_told_and_shown(account: Account) -> None:
