@@ -192,8 +192,12 @@ class Promises:
     # --- what becomes of transactions ---
 
     def arrived(self, now: float) -> None:
-        """A plain transaction has come."""
+        """A plain transaction has come, whether it is to be measured or not."""
         self._share.arrived(now)
+
+    def placed(self, now: float) -> None:
+        """One that had come has a server for its first try."""
+        self._share.began(now)
 
     def began(self, attempt: Attempt, origin: Origin, now: float) -> None:
         """A try begins that is to be measured; its server knows of it already."""
@@ -204,7 +208,6 @@ class Promises:
             self._pool.began(plain, self._under_way() - 1)
         if plain:
             self.plain += 1
-            self._share.began(now)
         elif group is not None:
             self._comes(now)
             self._watch_for(attempt, group, now)

@@ -98,8 +98,9 @@ class Places:
         `patience` seconds, and at the time `until` of the clock; it may be cancelled.
         """
         promises = self._promises
-        if promises is not None and not (origin.secure or used):
-            promises.arrived(self._clock.seconds())
+        counted = promises if not (origin.secure or used) else None
+        if counted is not None:
+            counted.arrived(self._clock.seconds())
         behind = self._serving  # it would get ahead of those who wait
         if promises is not None and not origin.secure and self._queue and not behind:
             self.freed()  # time alone may have made room, which is for those who have waited for it
@@ -109,6 +110,8 @@ class Places:
             # The others have got the places that suit them, so a place that is free suits none of them.
             chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
             if type(chosen) is Member:
+                if counted is not None:
+                    counted.placed(self._clock.seconds())
                 if self._queue:
                     self._spreading.began(True, self._clock.seconds())
                 return chosen
@@ -268,6 +271,8 @@ class Places:
 
     def _served(self, waiter: Waiter, member: Member, now: float) -> None:
         self._queue.served(waiter, now)
+        if self._promises is not None and not (waiter.origin.secure or waiter.used):
+            self._promises.placed(now)
         self._spreading.began(len(self._queue) > 0, now)
         self._over(waiter)
         waiter.deferred.callback(member)

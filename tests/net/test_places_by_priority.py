@@ -229,6 +229,8 @@ class Holding:
 
     def arrived(self, now: float) -> None: ...
 
+    def placed(self, now: float) -> None: ...
+
     def holding(self, now: float) -> bool:
         return True
 

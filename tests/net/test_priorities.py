@@ -241,6 +241,12 @@ class Story(Prioritized):
         self.assertEqual((figures.pacing, figures.window, self.windows()), (OPEN, 0, [float("inf")]))
         self.assertEqual(self.pool.figures.plain_share, 1.0)
 
+    def test_whoever_is_not_measured_is_not_held_back_either(self) -> None:
+        self.begin(1, warm=False, pacing=Pacing(exclude=("/a",)))
+        self.assertEqual(self.answered(self.plain(3)), 3)
+        self.wait(2 * STEP)
+        self.assertEqual(self.pool.figures.plain_share, 1.0)
+
     def test_a_window_grows_while_somebody_is_held_back_and_secure_ones_are_fast(self) -> None:
         self.begin(1, pacing=Pacing(floor=0.0, timeout=60.0), queue=Queue(timeout=60.0))
         (shop,) = self.shops
