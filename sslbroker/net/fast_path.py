@@ -35,7 +35,17 @@ _OK = Cause.OK
 class FastTransaction:
     """One that is under way: its request is at the server. Made by `begin`."""
 
-    __slots__ = ("attempt", "connection", "exchange", "link", "link_exchange", "origin", "pool", "request")
+    __slots__ = (
+        "attempt",
+        "connection",
+        "exchange",
+        "link",
+        "link_exchange",
+        "origin",
+        "pool",
+        "promises",
+        "request",
+    )
 
     tunnel = False
 
@@ -48,6 +58,7 @@ class FastTransaction:
         origin: Origin,
         attempt: Attempt,
         link: Link,
+        counts: bool,
     ) -> None:
         self.connection = connection
         self.pool = pool
@@ -57,6 +68,8 @@ class FastTransaction:
         self.attempt = attempt
         self.link = link
         self.link_exchange = 0
+        #: Who watches over its response times, if anybody does.
+        self.promises = pool.promises if counts else None
 
     @property
     def answer_time(self) -> float:
@@ -66,9 +79,8 @@ class FastTransaction:
         """The request goes to the server."""
         attempt, link, member = self.attempt, self.link, self.attempt.member
         member.began(attempt, attempt.began)
-        promises = self.pool.promises
-        if promises is not None and self.pool.counts(self.request, False):
-            promises.began(attempt, self.origin, attempt.began)
+        if self.promises is not None:
+            self.promises.began(attempt, self.origin, attempt.began)
         self.pool.budget.first_tries += 1
         attempt.reused = link.exchanges > 0
         self.link_exchange = exchange = link.begin(self)
@@ -109,8 +121,8 @@ class FastTransaction:
         status = judge.status(response)
         if judge.failing(response):
             return False
-        promises, measured = pool.promises, pool.measured
-        counts = measured is None or measured.measured_answer(response)
+        promises, measured = self.promises, pool.measured
+        counts = promises is not None and (measured is None or measured.measured_answer(response))
         connection, member = self.connection, attempt.member
         now = pool.now()
         data = pool.short_cuts.send_response(
@@ -146,7 +158,8 @@ class FastTransaction:
         connection = self.connection
         connection.fast = None
         began = self.attempt.began
-        relay = Relay(connection, self.exchange, self.request, False, began, self.origin)
+        counts = self.promises is not None
+        relay = Relay(connection, self.exchange, self.request, False, began, self.origin, counts)
         connection.relays[self.exchange] = relay
         relay.take_over(self.attempt, self.link, self.link_exchange)
         return relay
@@ -166,6 +179,7 @@ def begin(connection: ClientConnection, events: Sequence[Event]) -> bool:
     pool, request, exchange = connection.frontend.pool, head.message, head.exchange
     try:
         origin = pool.short_cuts.carried(request, connection.origin)
+        counts = pool.watched and pool.counts(request, False)
     except Exception:
         return False  # the relay meets it, too, and says what comes of it
     if origin is None:
@@ -184,7 +198,7 @@ def begin(connection: ClientConnection, events: Sequence[Event]) -> bool:
     now = pool.now()
     attempt = Attempt(chosen, now)
     attempt.sent = now
-    transaction = FastTransaction(connection, pool, exchange, request, origin, attempt, link)
+    transaction = FastTransaction(connection, pool, exchange, request, origin, attempt, link, counts)
     connection.begin_fast(transaction)
     try:
         transaction.send()

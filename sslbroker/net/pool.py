@@ -137,8 +137,9 @@ class Pool:
                 self.members, settings.pacing, self.thresholds, self.figures, self.busy, watch
             )
             monitor.gauges.watch(settings.name, watch)
-        watched = self.promises is not None or self.hedges
-        self.measured = rules if watched and IMeasured.providedBy(rules) else None
+        #: Does anything follow from how long a request takes?
+        self.watched = self.promises is not None or self.hedges
+        self.measured = rules if self.watched and IMeasured.providedBy(rules) else None
         most = settings.maximum_transactions
         #: Of all its servers together; None: there is none.
         self.limit = PoolLimit(self.members, most) if most else None

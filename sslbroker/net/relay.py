@@ -94,8 +94,10 @@ class Relay:
         stream: bool,
         now: float,
         carried: Origin | None = None,
+        counts: bool | None = None,
     ) -> None:
-        """`carried` is what the short cuts said, if they were asked: the rules need not be asked again."""
+        """`carried` is what the short cuts said, if they were asked: the rules need not be asked again. Nor
+        whether the transaction `counts`, if that is known."""
         pool = connection.frontend.pool
         self.connection = connection
         self.exchange = exchange
@@ -111,8 +113,10 @@ class Relay:
         self.transaction = Transaction(replay, stored, pool.allowance, now)
         self.stream = stream  # from its beginning
         self.tunnel = stream  # or since the final answer
+        if counts is None:
+            counts = pool.watched and pool.counts(request, stream)
         #: Who watches over its response times, if anybody does.
-        self.promises = pool.promises if pool.promises is None or pool.counts(request, stream) else None
+        self.promises = pool.promises if counts else None
         #: Does what its client waits for tell anything of what groups get?
         self.measured = self.promises is not None
         within = pool.answer_times.answer_within(request) if pool.answer_times is not None else None
@@ -123,12 +127,7 @@ class Relay:
         self.link_kind: str | None = None  # of the last try: "plain" or "secure"
         self.link_exchange = 0
         self.begun: Attempt | None = None  # the one that counts as outstanding
-        hedged = (
-            pool.hedges
-            and self.origin.secure
-            and pool.counts(request, stream)
-            and pool.rules.hedgeable(request)
-        )
+        hedged = pool.hedges and counts and self.origin.secure and pool.rules.hedgeable(request)
         #: What makes a try beside one that takes long; None: nothing does, or no more.
         self.hedge = Hedge(self) if hedged else None
         self.kept: KeptAnswer | None = None  # the failing answer of an earlier try

@@ -20,7 +20,7 @@ from sslbroker.outcome import After
 from sslbroker.protocols.http.client_codec import ClientCodec
 from sslbroker.protocols.http.rules import HTTPRules, StatusClassifier
 from sslbroker.protocols.http.server_codec import ServerCodec
-from sslbroker.settings import Failover, Group, Limits
+from sslbroker.settings import Failover, Group, Limits, Pacing
 
 from ..memory import BrokerCase, Peer
 from .test_fuzz import MOVES as ALL_MOVES
@@ -68,7 +68,16 @@ def promised(promises: Promises | None) -> Any:
         )
         for server in promises._servers.values()
     ]
-    return promises.plain, promises._pool.window, promises._queued, servers
+    whole = promises.whole
+    return (
+        promises.plain,
+        whole.window,
+        whole._mean,
+        whole._heard_of,
+        whole._fine_at,
+        promises._queued,
+        servers,
+    )
 
 
 def figures(of: Any) -> Any:
@@ -176,6 +185,21 @@ class OfGroups(Both):
         ((watch, _),) = [member["watches"] for member in saw["members"]]
         self.assertEqual(watch["count"], 12)
         self.assertLess(abs(watch["p99"] - 0.03), 0.0015)
+
+    def test_what_is_not_measured_is_the_same(self) -> None:
+        def script() -> None:
+            client = self.client(True)
+            for path in (b"/one", b"/two") * 7:
+                client.sends(GET.replace(b"/one", path))
+                link = self.link()
+                self.clock.advance(0.03)
+                link.sends(OK)
+
+        saw = self.both(script, 13, groups=(self.group,), pacing=Pacing(exclude=("/two",)))
+        golden, _ = saw["pool"]["groups"]
+        self.assertEqual((golden["transactions"], golden["breaches"]), (7, 7))
+        _, _, _, heard_of, _, _, _ = saw["promises"]
+        self.assertEqual(heard_of, 7)
 
     def test_each_client_of_a_proxy_has_its_own_group_on_one_connection(self) -> None:
         fields = [
@@ -566,8 +590,10 @@ class Begun(Both):
 class Mistakes(Both):
     """What a plugin raises ends the transaction that met it, and is told; others go on."""
 
-    def meets(self, owner: Any, name: str) -> Peer:
-        self.begin()
+    def meets(self, owner: Any, name: str, **settings: Any) -> Peer:
+        self.setUp()
+        self.start(servers=1, **settings)
+        self.links = []
         client = self.warm()
         right = getattr(owner or self.pool.judge, name)
         self.patch(owner or type(self.pool.judge), name, wrong)
@@ -595,8 +621,13 @@ class Mistakes(Both):
             received = self.meets(owner, name).received
             self.assertIn(b"HTTP/1.1 502 ", received, name)
 
+    def test_about_what_is_measured(self) -> None:
+        for name in ("measured", "measured_answer"):
+            received = self.meets(HTTPRules, name, groups=(OfGroups.group,)).received
+            self.assertIn(b"HTTP/1.1 502 ", received, name)
+
     def test_what_was_asked_before_is_not_asked_again(self) -> None:
-        for name in ("origin", "replay", "admit", "go_ahead_wait"):
+        for name in ("origin", "replay", "admit", "go_ahead_wait", "measured"):
             right = getattr(HTTPRules, name)
 
             def script(name: str = name, right: Any = right) -> None:
@@ -607,7 +638,7 @@ class Mistakes(Both):
                 self.patch(HTTPRules, name, right)
                 self.assertEqual(self.pool.members[0].outstanding, 0)
 
-            self.both(script, 0)
+            self.both(script, 0, groups=(OfGroups.group,))
 
     def test_in_the_answer_the_client_is_cut(self) -> None:
         client = self.meets(ClientCodec, "_send_head")
