@@ -132,9 +132,16 @@ class Promises:
             return self._roomy(members, now) if self.pacing(now) else members
         group = origin.group
         slow = self._slow.get(group.name) if group is not None else None
-        if not slow or now - since > self.thresholds.of(group):
+        if not slow or now >= since + self.thresholds.of(group):
             return members  # any server is better than to wait for longer
         return self._faster(members, slow, now)
+
+    def choosy_until(self, origin: Origin, since: float) -> float:
+        """Until when a transaction that waits since then keeps away from servers that have a place, perhaps."""
+        group = origin.group
+        if group is None or not (origin.secure and self._slow.get(group.name)):
+            return since
+        return since + self.thresholds.of(group)
 
     def _faster(
         self, members: Sequence[Member], slow: dict[Member, Standing], now: float

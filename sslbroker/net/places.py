@@ -74,7 +74,7 @@ class Places:
         self._pacing = pacing
         self._promises = promises
         self._spreading = Spreading()
-        self._woken: IDelayedCall | None = None  # when the next plain one may begin
+        self._woken: IDelayedCall | None = None  # when time alone may give somebody a place
         self._figures = figures
         self._clock = clock
         #: Called when a place may have become free, before who waits is served.
@@ -171,6 +171,7 @@ class Places:
                 if self._again or not waiter.number:
                     break  # somebody else's turn may have come
                 hopeless.add(waiter.kind)
+                self._remind(waiter, now)
             else:
                 return
             if self._again:
@@ -185,9 +186,23 @@ class Places:
         seconds = self._spreading.wait(now)
         if seconds <= 0.0:
             return False
-        if self._woken is None:
-            self._woken = self._clock.callLater(seconds, self._wake)
+        self._wake_in(seconds)
         return True
+
+    def _remind(self, waiter: Waiter, now: float) -> None:
+        """Time alone may give it a place: when it has waited for so long that any server will do."""
+        if self._promises is not None and waiter.came is not None:
+            until = self._promises.choosy_until(waiter.origin, waiter.came)
+            if until > now:
+                self._wake_in(until - now)
+
+    def _wake_in(self, seconds: float) -> None:
+        """Whoever waits is asked for then, or before."""
+        woken = self._woken
+        if woken is None:
+            self._woken = self._clock.callLater(seconds, self._wake)
+        elif woken.getTime() > self._clock.seconds() + seconds:
+            woken.reset(seconds)
 
     def _wake(self) -> None:
         self._woken = None
@@ -240,6 +255,7 @@ class Places:
         if last is not None:
             self._over(last)
         self._queue.push(waiter, now)
+        self._remind(waiter, now)
         if last is not None:  # told at the end: it may do anything, at once
             last.deferred.errback(self._full(last))
 

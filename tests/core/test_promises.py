@@ -148,6 +148,17 @@ def test_who_has_waited_for_longer_than_promised_goes_anywhere() -> None:
     assert case.about(SECURE, waited=0.041) == "1 2 3"
 
 
+def test_it_is_known_when_that_will_be() -> None:
+    case = Case()
+    since = case.now
+    case.whole(SECURE, 0.05)
+    assert case.promises.choosy_until(SECURE, since) == since + 0.04
+    for origin in (PATIENT, OTHER, PLAIN, client(GOLD, secure=False)):
+        assert case.promises.choosy_until(origin, since) == since
+    case.now = since + 0.04
+    assert case.promises.suitable(case.members, SECURE, case.now, since) is case.members
+
+
 def test_where_all_are_too_slow_all_are_suitable() -> None:
     case = Case(2)
     case.begin(SECURE, 1)

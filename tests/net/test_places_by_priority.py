@@ -231,6 +231,9 @@ class Holding:
 
     def placed(self, now: float) -> None: ...
 
+    def choosy_until(self, origin: Origin, since: float) -> float:
+        return since
+
     def holding(self, now: float) -> bool:
         return True
 

@@ -546,6 +546,29 @@ class Steering(Prioritized):
             shop.is_well()
         self.wait(0)
 
+    def test_who_waits_longer_than_promised_goes_to_a_slow_server_at_once(self) -> None:
+        self.begin(2, limits_of_servers={"maximum_transactions": 1})
+        self.too_slow(others=0)
+        slow, other = self.shops
+        slow.is_well()
+        self.wait(0)
+        other.stalls()
+        self.secure()
+        self.assertEqual(self.outstanding(), [0, 1])
+        self.wait(0.001)
+        slow.stalls()
+        waits = [self.secure(), self.secure(SILVER)]
+        self.assertEqual(self.outstanding(), [1, 1], "one who does not care for its slowness takes it")
+        slow.answer()
+        self.assertEqual((waits[1].received[-2:], self.pool.figures.queued), (b"ok", 1))
+        self.wait(0.038)
+        self.assertEqual((self.outstanding(), self.pool.figures.queued), ([0, 1], 1))
+        self.wait(0.0021)
+        self.assertEqual((self.outstanding(), self.pool.figures.queued), ([1, 1], 0))
+        for shop in self.shops:
+            shop.is_well()
+        self.wait(0)
+
 
 class Floor(Prioritized):
     """Plain traffic never dies altogether, where the operator says so."""
