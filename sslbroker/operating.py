@@ -136,14 +136,19 @@ class OperatedService(MultiService):
 
         Fires when all clients that are connected are in the groups that they belong to now; transactions
         under way go on as they began. With a mistake in any file all groups keep what they had: then it
-        fails with a `StartError`, with every mistake. Asked for again meanwhile, it begins again.
+        fails with a `StartError`, with every mistake. Asked for again meanwhile, it begins again, and whoever
+        has asked waits for that. It fires, too, when the broker stops.
         """
         if self.regrouping is None or not self.regrouping.needed:
             return succeed(None)
-        return self.regrouping.start().addCallback(self.regrouped)
+        return self.regrouping.start().addCallback(self._regrouped)
 
-    def regrouped(self, _: object) -> None:
-        """The files of networks have been read."""
+    def _regrouped(self, done: bool) -> None:
+        if done:
+            self.regrouped()
+
+    def regrouped(self) -> None:
+        """The files of networks have been read, for all who have asked until now."""
         _log.info("networks of groups are read anew")
 
     def reload_certificates(self) -> None:

@@ -155,8 +155,8 @@ class Several(OperatedService):
         finally:
             self._workers.reload(quiet=quiet)
 
-    def regrouped(self, _: object) -> None:
-        super().regrouped(_)
+    def regrouped(self) -> None:
+        super().regrouped()
         self._workers.regroup()  # only now, for what is wrong has been told here
 
     def reopen_logs(self) -> None:
@@ -284,7 +284,7 @@ class _Serving:
         pool, *said = values
         CHANGES[name](self.pools[pool], *said)
 
-    def regroup(self) -> Deferred[None]:
+    def regroup(self) -> Deferred[Any]:
         regrouping = self._broker.regrouping
         return succeed(None) if regrouping is None else regrouping.start()
 

@@ -32,22 +32,25 @@ class Regrouping:
         self._frontends = frontends
         self._clock = clock
         self._task: CooperativeTask[Iterator[None]] | None = None
+        self._waiting: list[Deferred[bool]] = []  # those who have asked since the last end
 
     @property
     def needed(self) -> bool:
         """Is there anything that could have changed?"""
         return any(group.files for group in self._groups)
 
-    def start(self) -> Deferred[None]:
-        """Fires when it is done, or when another one was begun, or it was stopped; fails with a `StartError`
-        that has every mistake."""
+    def start(self) -> Deferred[bool]:
+        """Fires with True when it is done; with False when one that was begun meanwhile has done it, or when
+        it was stopped. Fails with a `StartError` that has every mistake."""
         if not self.needed:
-            return succeed(None)
-        self.stop()
+            return succeed(False)
+        self._halt()
+        done: Deferred[bool] = Deferred()
+        self._waiting.append(done)
         turns = Cooperator(terminationPredicateFactory=lambda: lambda: True, scheduler=self._soon)
-        self._task = task = turns.cooperate(self._steps())
-        done: Deferred[Any] = task.whenDone()
-        return done.addBoth(lambda result: self._over(task, result))
+        self._task = turns.cooperate(self._steps())
+        self._task.whenDone().addCallbacks(self._done, self._failed)
+        return done
 
     def now(self) -> None:
         """All at once, where nobody is served. `StartError` with every mistake."""
@@ -55,15 +58,31 @@ class Regrouping:
             pass
 
     def stop(self) -> None:
+        self._halt()
+        for done in self._waited():
+            done.callback(False)
+
+    def _halt(self) -> None:
         task, self._task = self._task, None
         if task is not None:
             task.stop()
 
-    def _over(self, task: CooperativeTask[Iterator[None]], result: object) -> Any:
-        if self._task is task:
+    def _waited(self) -> Sequence[Deferred[bool]]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _done(self, _: object) -> None:
+        self._task = None
+        *others, last = self._waited()
+        last.callback(True)
+        for done in others:
+            done.callback(False)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(TaskStopped) is None:
             self._task = None
-        stopped = isinstance(result, Failure) and result.check(TaskStopped)
-        return result if isinstance(result, Failure) and not stopped else None
+            for done in self._waited():
+                done.errback(failure)
 
     def _steps(self) -> Iterator[None]:
         self._grouping.networks = yield from group_files.read(self._groups)

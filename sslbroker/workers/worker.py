@@ -82,7 +82,7 @@ class IServing(Protocol):
     def read_certificates(self) -> Sequence[str]:
         """Anew; the problems."""
 
-    def regroup(self) -> Deferred[None]:
+    def regroup(self) -> Deferred[Any]:
         """Read the files of groups anew; fails with the problems."""
 
     def reopen_logs(self) -> None: ...

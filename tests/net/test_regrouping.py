@@ -9,6 +9,7 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from zope.interface import implementer
 
 from sslbroker.errors import StartError
@@ -195,17 +196,34 @@ class Anew(Case):
     def test_what_is_asked_for_last_is_read_last(self) -> None:
         self.begin()
         first = self.broker.reload_groups()
-        self.assertNoResult(first)
-        self.successResultOf(self.reload("10.2.0.0/16"))
-        self.successResultOf(first)
+        with capturedLogs() as lines:
+            second = self.broker.reload_groups()
+            self.assertNoResult(first)
+            self.assertEqual(lines, [], "it has not been read yet")
+            self.successResultOf(self.reload("10.2.0.0/16"))
+        for earlier in (first, second):
+            self.successResultOf(earlier)
+        self.assertEqual([formatEvent(line) for line in lines], ["networks of groups are read anew"])
         self.assertEqual(self.ask(self.client(peer="10.2.1.1"))[0], "silver")
 
-    def test_nothing_is_left_of_a_reading_that_a_stop_meets(self) -> None:
+    def test_whoever_asked_is_told_of_the_mistakes_that_the_last_reading_found(self) -> None:
+        self.begin()
+        first = self.broker.reload_groups()
+        with capturedLogs() as lines:
+            self.failureResultOf(self.reload("what"), StartError)
+            self.failureResultOf(first, StartError)
+        self.assertEqual(lines, [])
+        self.successResultOf(self.reload("10.2.0.0/16"))
+
+    def test_nothing_is_left_of_a_reading_that_a_stop_meets_and_it_is_not_told_as_done(self) -> None:
         self.begin()
         reading = self.broker.reload_groups()
         assert self.broker.regrouping is not None
-        self.broker.regrouping.stop()
+        with capturedLogs() as lines:
+            self.broker.regrouping.stop()
         self.successResultOf(reading)
+        self.assertEqual(lines, [])
+        self.broker.regrouping.stop()
 
     def test_many_connections_are_asked_for_in_steps(self) -> None:
         self.begin()
