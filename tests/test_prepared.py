@@ -96,9 +96,9 @@ class Preparing(SynchronousTestCase):
     def test_what_stands_in_a_whole_subject_is_compared_as_certificates_tell_it(self) -> None:
         groups = (Group("gold", (), 5, certificates=(r"CN=J\C3\B6rg,O=A\, B", "ann")),)
         names = prepare(configuration(groups=groups)).groups.names
-        self.assertIs(names.of(r"CN=J\C3\B6rg,O=A\, B", ()), groups[0])
-        self.assertIs(names.of("CN=x", ("ann",)), groups[0])
-        self.assertIs(names.of("CN=x", ()), None)
+        self.assertIs(names.of(r"CN=J\C3\B6rg,O=A\, B", (), ()), groups[0])
+        self.assertIs(names.of("CN=x", ("ann",), ()), groups[0])
+        self.assertIs(names.of("CN=x", (), ()), None)
 
     def test_only_pools_whose_links_may_be_secure_need_anything(self) -> None:
         servers = (

@@ -105,12 +105,14 @@ class GroupNames:
     def __bool__(self) -> bool:
         return bool(self._groups)
 
-    def of(self, subject: str, names: Sequence[str]) -> Group | None:
-        """`subject` is as RFC 4514 writes it, `names` are all that the certificate has beside it."""
+    def of(self, subject: str, names: Sequence[str], uris: Sequence[str]) -> Group | None:
+        """What the certificate has: its subject, as RFC 4514 writes it, common names and those of hosts, and
+        URIs. Each is compared with entries of its own kind only, for who asks for a certificate may be free
+        to choose some of them, and an authority vouches for each in the sense of its kind."""
         hosts = [_host(name) for name in names]
         for kind, texts in (
             (self._subjects, [subject]),
-            (self._uris, names),
+            (self._uris, uris),
             (self._names, hosts),
             (self._below, [name.partition(".")[2] for name in hosts]),
         ):

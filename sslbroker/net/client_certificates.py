@@ -176,19 +176,18 @@ def proved(certificate: x509.Certificate) -> ClientCertificate:
 
 
 @lru_cache(maxsize=128)  # a client comes back with the certificate that it has
-def names_of(certificate: ClientCertificate) -> tuple[str, ...]:
-    """What it names beside its whole subject: common names, then hosts and URIs; as they stand there."""
+def names_of(certificate: ClientCertificate) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What it names beside its whole subject, as it stands there: common names, then hosts; and URIs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         parsed = x509.load_der_x509_certificate(certificate.der)
-        found = [name.value for name in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        names = tuple(str(name.value) for name in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
         try:
             beside = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except Exception:  # there is none, or a parser cannot read what somebody's CA has signed
-            return tuple(str(name) for name in found)
-        found += beside.get_values_for_type(x509.DNSName)
-        found += beside.get_values_for_type(x509.UniformResourceIdentifier)
-    return tuple(str(name) for name in found)
+            return names, ()
+        hosts = beside.get_values_for_type(x509.DNSName)
+        return (*names, *hosts), tuple(beside.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def whole_subject(text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from twisted.logger import Logger
+from twisted.python.reflect import safe_str
 
 from ..config.report import shown
 from ..core.groups import GroupNames, GroupNetworks
@@ -53,7 +54,7 @@ class Grouping:
         if group is None and self._plugins:
             group = self._ask(origin)
         if group is None and origin.certificate is not None and self._names:
-            group = self._names.of(origin.certificate.subject, names_of(origin.certificate))
+            group = self._names.of(origin.certificate.subject, *names_of(origin.certificate))
         return self.networks.of(origin.address) if group is None else group
 
     def _ask(self, origin: Origin) -> Group | None:
@@ -64,7 +65,7 @@ class Grouping:
                     continue
                 group = self._groups.get(found)
             except Exception as error:
-                complaints.add(origin, f"{type(error).__name__}: {error}")
+                complaints.add(origin, f"{type(error).__name__}: {safe_str(error)}")
                 continue
             if group is not None:
                 return group

@@ -165,30 +165,38 @@ ALL = names(
 
 
 @pytest.mark.parametrize(
-    ("subject", "certified", "group"),
+    ("subject", "certified", "uris", "group"),
     [
-        ("CN=api.partners.test,O=Partners", ["api.partners.test", "spiffe://partners.test/api"], IRON),
-        ("CN=x", ["api.partners.test", "spiffe://partners.test/api"], SILVER),
-        ("CN=x", ["other.partners.test", "API.Partners.test."], GOLD),
-        ("CN=x", ["other.partners.test"], SILVER),
-        ("CN=x", ["*.partners.test"], SILVER),
-        ("CN=x", ["a.b.partners.test"], None),
-        ("CN=x", ["partners.test"], None),
-        ("CN=the crawler", ["the crawler"], GOLD),
-        ("CN=api.partners.test,o=Partners", [], None),
-        ("CN=x", ["SPIFFE://partners.test/api"], None),
-        ("", [], None),
+        ("CN=api.partners.test,O=Partners", ["api.partners.test"], ["spiffe://partners.test/api"], IRON),
+        ("CN=x", ["api.partners.test"], ["spiffe://partners.test/api"], SILVER),
+        ("CN=x", ["other.partners.test", "API.Partners.test."], [], GOLD),
+        ("CN=x", ["other.partners.test"], [], SILVER),
+        ("CN=x", ["*.partners.test"], [], SILVER),
+        ("CN=x", ["a.b.partners.test"], [], None),
+        ("CN=x", ["partners.test"], [], None),
+        ("CN=the crawler", ["the crawler"], [], GOLD),
+        ("CN=api.partners.test,o=Partners", [], [], None),
+        ("CN=x", [], ["SPIFFE://partners.test/api"], None),
+        ("", [], [], None),
     ],
 )
-def test_the_most_exact_name_wins(subject: str, certified: list[str], group: Group | None) -> None:
-    assert ALL.of(subject, certified) is group
+def test_the_most_exact_name_wins(
+    subject: str, certified: list[str], uris: list[str], group: Group | None
+) -> None:
+    assert ALL.of(subject, certified, uris) is group
+
+
+def test_a_uri_is_no_name_and_a_name_is_no_uri() -> None:
+    assert ALL.of("CN=x", [], ["http://localhost/a.partners.test"]) is None
+    assert ALL.of("CN=x", [], ["the crawler"]) is None
+    assert ALL.of("CN=x", ["spiffe://partners.test/api"], []) is None
 
 
 def test_of_several_groups_the_one_of_the_highest_priority_wins_then_the_first() -> None:
     other = Group("other", (), 3)
-    assert names((SILVER, "a"), (GOLD, "b"), (other, "a")).of("", ["a", "b"]) is GOLD
-    assert names((SILVER, "a"), (other, "b")).of("", ["b", "a"]) is SILVER
-    assert names((SILVER, "a"), (other, "a")).of("", ["a"]) is SILVER
+    assert names((SILVER, "a"), (GOLD, "b"), (other, "a")).of("", ["a", "b"], []) is GOLD
+    assert names((SILVER, "a"), (other, "b")).of("", ["b", "a"], []) is SILVER
+    assert names((SILVER, "a"), (other, "a")).of("", ["a"], []) is SILVER
 
 
 def test_whether_there_is_anything_to_compare() -> None:

@@ -84,6 +84,15 @@ class Asked(SynchronousTestCase):
         (said,) = map(formatEvent, logs)
         self.assertEqual(said, r"plugin 0 failed for 1 clients; last 192.0.2.1: ValueError: no\0Away")
 
+    def test_so_is_one_whose_mistake_cannot_be_told(self) -> None:
+        class Silent(Exception):
+            def __str__(self) -> str:
+                raise ValueError
+
+        with capturedLogs() as logs:
+            self.assertIs(self.grouping(Says(Silent()))(self.origin(), ""), GOLD)
+        self.assertEqual(len(logs), 1)
+
     def test_so_is_one_that_gives_what_is_no_group(self) -> None:
         several: list[Any] = ["platinum", 5, [], b"gold"]
         for wrong in several:
