@@ -167,7 +167,7 @@ class BrokerService(OperatedService):
         configuration, pools = self.configuration, self.pools.values()
         promises = [pool.promises for pool in pools if pool.promises is not None]
         floor = max(pool.pacing.floor for pool in configuration.pools)
-        return Admission(lag, promises, configuration.groups, floor, self.figures, self.reactor)
+        return Admission(lag, promises, floor, self.figures, self.reactor)
 
     def _grouping(self) -> Grouping:
         parts = self.prepared.groups

@@ -63,13 +63,15 @@ class IdleTimes:
 class Thresholds:
     """The promises of one pool to these groups."""
 
-    __slots__ = ("_auto", "_due", "_idle", "_seconds")
+    __slots__ = ("_auto", "_due", "_idle", "_seconds", "least")
 
     def __init__(self, groups: Sequence[Group] = (), members: Sequence[Member] = ()) -> None:
         self._seconds = {group.name: _promised(group) for group in groups}
         self._auto = [group for group in groups if group.threshold == "auto"]
         self._idle = {member: IdleTimes(member) for member in members}
         self._due = 0.0  # when "auto" is looked at again
+        #: Of all groups; 0.0: there are none.
+        self.least = min(self._seconds.values(), default=0.0)
 
     def of(self, group: Group | None) -> float:
         """Seconds."""
@@ -118,6 +120,7 @@ class Thresholds:
             held, fits = self._seconds[group.name], max(_promised(group), MULTIPLE * idle)
             if abs(fits - held) > STEP * held:
                 self._seconds[group.name] = fits
+        self.least = min(self._seconds.values())
 
 
 def _promised(group: Group) -> float:

@@ -16,7 +16,6 @@ from twisted.logger import Logger
 from ..core.figures import BrokerFigures
 from ..core.overload import Overload, enters_at
 from ..core.promises import Promises
-from ..settings import Group
 from .lag import Lag
 
 #: Seconds between two looks.
@@ -32,7 +31,6 @@ class Admission:
         self,
         lag: Lag,
         promises: Sequence[Promises],
-        groups: Sequence[Group],
         floor: float,
         figures: BrokerFigures,
         clock: Any,
@@ -40,7 +38,6 @@ class Admission:
         """`promises` are those of all pools; `floor` is the share of plain traffic that always has room."""
         self._lag = lag
         self._promises = promises
-        self._groups = groups
         self._figures = figures
         self._clock = clock
         self.overload = Overload(0.0, floor)
@@ -74,9 +71,7 @@ class Admission:
         now, overload = self._clock.seconds(), self.overload
         lag, plain, was = self._lag.mean(now), self.plain, overload.overloaded
         # What fits may be learnt, so a promise can change.
-        overload.enter = enters_at(
-            promises.thresholds.of(group) for promises in self._promises for group in self._groups
-        )
+        overload.enter = enters_at(promises.thresholds.least for promises in self._promises)
         overload.note(lag, plain, now)
         if overload.overloaded:
             if not was:

@@ -37,6 +37,15 @@ def test_clients_in_no_group_are_promised_what_priority_1_is() -> None:
     assert Thresholds().of(None) == 0.050
 
 
+def test_the_least_of_all_is_known() -> None:
+    assert Thresholds().least == 0.0
+    assert Thresholds([GOLD, Group("slow", (), 1)]).least == 0.010
+    pool = Pool()
+    assert pool.thresholds.least == 0.010
+    pool.answers(pool.members[0], [0.03] * ENOUGH)
+    assert pool.thresholds.least == 0.06, "also of one that is learnt"
+
+
 # --- what a pool takes when it is idle ---
 
 

@@ -32,7 +32,7 @@ class AnAdmission(SynchronousTestCase):
         self.figures = BrokerFigures([], [], StorageFigures(1, 1), 0.0)
         self.members = [[Member(Server("a:1"))] for _ in range(2)]
         self.promises = [self.pool(members) for members in self.members]
-        self.admission = Admission(self.lag, self.promises, self.groups, 0.1, self.figures, self.clock)
+        self.admission = Admission(self.lag, self.promises, 0.1, self.figures, self.clock)
         self.admission.start()
         self.said: list[Any] = []
 
