@@ -80,16 +80,17 @@ def claimed(fields: list[Field], origin: Origin) -> Origin:
         told = _from_x_forwarded(addresses, schemes, origin)
     elif forwarded := values_of(fields, FORWARDED):
         told = _from_forwarded(forwarded, origin)
-    group = "" if origin.group_fields is None else _group(fields, origin.group_fields.believed)
+    known = origin.group_fields
+    group = "" if known is None else named_group(fields, known.believed).decode("latin-1")
     if told is None and not group:
         return origin
     return ClaimedOrigin(origin, *(told or (origin.address, origin.port, origin.secure)), group)
 
 
-def _group(fields: list[Field], name: bytes) -> str:
+def named_group(fields: list[Field], name: bytes) -> bytes:
     """The last member of the last field: the peer's own word, if it adds to what its client wrote."""
     values = values_of(fields, name) if name else []
-    return values[-1].rpartition(b",")[2].strip(b" \t").decode("latin-1") if values else ""
+    return values[-1].rpartition(b",")[2].strip(b" \t") if values else b""
 
 
 def _from_x_forwarded(addresses: list[bytes], schemes: list[bytes], origin: Origin) -> _Client | None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from ...interfaces import GroupFields, Origin
 from ...settings import Pool
 from .certified import certified
-from .claims import SCHEMES, ClaimedOrigin, agrees, claimed
+from .claims import SCHEMES, ClaimedOrigin, agrees, claimed, named_group
 from .fields import (
     CLAIMS,
     FORWARDED,
@@ -163,6 +163,8 @@ class Forwarding:
         if trusted:
             origin = origin if isinstance(origin, ClaimedOrigin) else claimed(request.fields, origin)
             fields = _with_one_scheme(fields, origin.secure)
+            if groups is not None:
+                fields = _with_one_group(fields, groups.believed)
         if request.method in _MAX_FORWARDS_METHODS:
             fields = [_one_fewer(field) if field[0] == b"max-forwards" else field for field in fields]
         if request.framing is CHUNKED:
@@ -299,6 +301,16 @@ def _with_one_scheme(fields: list[Field], secure: bool) -> list[Field]:
     if SCHEMES.get(words.lower()) is secure:
         return fields
     return [field for field in fields if field[0] != X_FORWARDED_PROTO]
+
+
+def _with_one_group(fields: list[Field], name: bytes) -> list[Field]:
+    """The fields with that word only which the broker believed of several in the field that names a group."""
+    values = values_of(fields, name)
+    if len(values) < 2 and b"," not in b"".join(values):
+        return fields
+    word, spelt = named_group(fields, name), next(field[1] for field in fields if field[0] == name)
+    kept = [field for field in fields if field[0] != name]
+    return [*kept, (name, spelt, word)] if word else kept
 
 
 def _one_fewer(field: Field) -> Field:

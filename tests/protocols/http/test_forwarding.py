@@ -469,6 +469,21 @@ def test_a_field_that_names_groups_goes_on_from_whom_it_is_believed(origin: Orig
     assert [line for line in lines(on) if line in NAMED] == kept
 
 
+@pytest.mark.parametrize(
+    ("came", "goes"),
+    [
+        (["x-group: gold", "X-Group: silver"], ["silver"]),
+        (["X-Group: gold, silver"], ["silver"]),
+        (["X-Group: gold,"], []),
+        (["X-Group: gold", "X-Group: "], []),
+        (["X-Group: "], [""]),
+    ],
+)
+def test_the_server_sees_that_word_only_which_the_broker_believes(came: list[str], goes: list[str]) -> None:
+    on = sent(request("GET /", *came), naming(PROXY))
+    assert line(on, "X-Group") == goes
+
+
 def test_connection_cannot_take_away_a_group() -> None:
     on = sent(request("GET /", "Connection: X-Group", "X-Group: gold"), naming(PROXY))
     assert line(on, "X-Group") == ["gold"]
