@@ -137,7 +137,7 @@ class Promises:
         return self._faster(members, slow, now)
 
     def choosy_until(self, origin: Origin, since: float) -> float:
-        """Until when a transaction that waits since then keeps away from servers that have a place, perhaps."""
+        """Until when a transaction that waits since then keeps away, perhaps, from servers with a place."""
         group = origin.group
         if group is None or not (origin.secure and self._slow.get(group.name)):
             return since

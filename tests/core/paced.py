@@ -149,6 +149,8 @@ def play(
         member.began(attempt, now)
         if promises is not None:
             promises.began(attempt, origin, now)
+            if not origin.secure:
+                promises.placed(now)
         played.begun.append(origin.secure)
         number = members.index(member)
         if busy[number] < places:

@@ -552,12 +552,12 @@ class Promised(Promises):
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.suits: Sequence[Member] = members
-        self.asked: list[tuple[str, float, float]] = []
+        self.heard: list[tuple[str, float, float]] = []
 
     def suitable(
         self, members: Sequence[Member], origin: Origin, now: float, since: float
     ) -> Sequence[Member]:
-        self.asked.append((names(members), now, since))
+        self.heard.append((names(members), now, since))
         return [member for member in members if member in self.suits]
 
 
@@ -573,14 +573,14 @@ def test_the_law_is_asked_about_those_that_are_suitable() -> None:
     case.promised.suits = case.members[1:]
     assert case.about() == "2 3"
     assert case.about(2) == "3"
-    assert [asked[0] for asked in case.promised.asked] == ["1 2 3", "1 3"]
+    assert [asked[0] for asked in case.promised.heard] == ["1 2 3", "1 3"]
 
 
 def test_it_is_known_since_when_a_transaction_waits() -> None:
     case = PromisedCase(1)
     case.choose()
     case.choosing.choose((), ORIGIN, b"key", "", 1.0, 0.25)
-    assert case.promised.asked == [("1", 1.0, 1.0), ("1", 1.0, 0.25)]
+    assert case.promised.heard == [("1", 1.0, 1.0), ("1", 1.0, 0.25)]
 
 
 def test_where_nobody_is_suitable_or_has_a_place_waiting_helps() -> None:

@@ -536,8 +536,20 @@ def test_a_look_soon_after_the_last_finds_late_ones_only() -> None:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["secure", "patient", "other", "plain", "link", "upload", "ask", "good", "bad", "end", "over"]
-            + ["look"]
+            [
+                "secure",
+                "patient",
+                "other",
+                "plain",
+                "link",
+                "upload",
+                "ask",
+                "good",
+                "bad",
+                "end",
+                "over",
+                "look",
+            ]
         ),
         st.integers(0, 1000),
         st.floats(0.0, 0.5),

@@ -59,9 +59,10 @@ class InGroups(BrokerCase):
         self.start(3, groups=GROUPS, failover=Failover(hedge=True, tries=2))
         promises = self.pool.promises
         assert promises is not None
-        standing = promises._servers[self.pool.members[1]].standing(GROUPS[0], False)
+        account = promises._servers[self.pool.members[1]]
+        standing = account.standing(GROUPS[0], False)
         standing.late = 1
-        promises._doubted(self.pool.members[1], standing)
+        promises._doubted(account, standing)
         client = self.client(secure=True)
         client.sends(GET)
         self.servers[0].link()
