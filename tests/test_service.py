@@ -30,7 +30,18 @@ from sslbroker.net.tls import ListenerContexts
 from sslbroker.net.transports import StockTransports
 from sslbroker.protocols.http.backend import HTTPProtocol
 from sslbroker.service import BrokerService, broker, demo
-from sslbroker.settings import Admin, Broker, Configuration, Health, Listener, ListenerTLS, Log, Pool, Server
+from sslbroker.settings import (
+    Admin,
+    Broker,
+    Configuration,
+    Group,
+    Health,
+    Listener,
+    ListenerTLS,
+    Log,
+    Pool,
+    Server,
+)
 
 from .files import folder
 
@@ -240,6 +251,14 @@ class Running(TestCase):
         servers = [f"demo server-{number}" for number in (1, 2, 3)]
         listeners = ["listener https (TLS)", "listener http", "admin pages"]
         self.assertEqual(names, [*servers, "demo control site", *listeners])
+
+    async def test_with_groups_time_is_looked_at_until_the_stop(self) -> None:
+        service = self.start(configuration(self.serve(), groups=(Group("gold", (), 5),)))
+        (pool,) = service.pools.values()
+        pool.figures.plain_share = 0.0
+        while pool.figures.plain_share != 1.0:
+            await deferLater(reactor, 0.01)
+        await service.stopService()  # no timer is left, else this fails
 
     async def test_a_stop_waits_for_what_is_under_way(self) -> None:
         asked: list[Answering] = []
