@@ -42,6 +42,7 @@ class Prepared:
     links: Mapping[str, Mapping[str, LinkContexts]]  # by pool and by server; none where all links are plain
     pins: Pins
     groups: Groups
+    without_effect: Sequence[str]  # what of the groups is
 
     def warnings(self) -> Iterator[str]:
         """What works but should be looked at, each line once, with its path in the configuration."""
@@ -50,6 +51,7 @@ class Prepared:
         ]
         for pool, servers in self.links.items():
             lines += [f"pools.{pool}: {line}" for one in servers.values() for line in one.warnings]
+        lines += self.without_effect
         return iter(dict.fromkeys(lines))
 
 
@@ -94,7 +96,8 @@ def prepare(configuration: Configuration, known: Extensions | None = None) -> Pr
         problems += _lines("broker.state_directory", error)
     if problems:
         raise StartError("\n".join(problems))
-    return Prepared(pools, heard, listeners, links, pins, Groups(networks, names, asked))
+    without_effect = list(_without_effect(configuration, bool(asked)))
+    return Prepared(pools, heard, listeners, links, pins, Groups(networks, names, asked), without_effect)
 
 
 def _certificates(groups: Sequence[Group], problems: list[str]) -> list[tuple[Group, str]]:
@@ -111,6 +114,24 @@ def _certificates(groups: Sequence[Group], problems: list[str]) -> list[tuple[Gr
                     "the commas"
                 )
     return entries
+
+
+def _without_effect(configuration: Configuration, asked: bool) -> Iterator[str]:
+    """Groups that nobody is in, or that are promised something in vain; `asked`: plugins may know others."""
+    listeners, groups = configuration.listeners, configuration.groups
+    if groups and not any(listener.secure or listener.trusted for listener in listeners):
+        yield (
+            "groups: no listener is secure or trusts a proxy, so nothing is promised, and plain traffic "
+            "gives way to nobody: priorities count only where transactions wait for a server with a limit"
+        )
+    if asked or any(listener.group_header for listener in listeners):
+        return
+    for group in groups:
+        if not (group.networks or group.files or group.certificates):
+            yield (
+                f"{steps('groups', group.name)}: nobody is in it: it has no networks, files or certificates, "
+                "no listener has a group_header, and no plugin is asked"
+            )
 
 
 def _may_be_secure(pool: Pool) -> bool:

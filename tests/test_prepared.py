@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,20 @@ class Preparing(SynchronousTestCase):
         listener = Listener("web", "tcp:0", "shop", tls=ListenerTLS((THROWAWAY,)))
         lines = list(prepare(configuration(trusting, listeners=(listener,))).warnings())
         self.assertEqual([line.partition(": ")[0] for line in lines], ["listeners.web.tls", "pools.shop"])
+
+    def test_groups_without_effect_are_warned_of(self) -> None:
+        listener = Listener("web", "tcp:0", "shop")
+        networks = (ip_network("192.0.2.0/24"),)
+        gold, none = Group("gold", networks, 5), Group("none", ())
+        for listeners, groups, places in (
+            ((listener,), (), []),
+            ((listener,), (gold, none), ["groups", "groups.none"]),
+            ((replace(listener, trusted=networks),), (gold, none), ["groups.none"]),
+            ((replace(listener, trusted=networks, group_header="X-G"),), (gold, none), []),
+            ((replace(listener, tls=ListenerTLS((THROWAWAY,))),), (gold,), ["listeners.web.tls"]),
+        ):
+            lines = prepare(configuration(listeners=listeners, groups=groups)).warnings()
+            self.assertEqual([line.partition(": ")[0] for line in lines], places)
 
     def test_findings_of_before_are_there(self) -> None:
         settings = configuration(broker=Broker(state_directory=folder(self)))
