@@ -91,7 +91,8 @@ class Gauges:
     def _tell(self, pool: str, watch: Watch) -> None:
         now = self._clock.seconds()
         for name, group in watch.groups.items():
-            if group.too_low and now >= self._quiet.get(group, now):
+            # Of many groups and pools most never meet, and a promise to nobody is no news.
+            if group.too_low and group.breaches and now >= self._quiet.get(group, now):
                 self._quiet[group] = now + QUIET
                 _log.warn(
                     "pool {pool}: group {group} is promised {threshold:.3g} ms, but the pool takes "

@@ -125,6 +125,14 @@ class Written(SynchronousTestCase):
         self.clock.advance(INTERVAL)
         self.assertEqual(len(self.said), 2)
 
+    def test_nor_is_one_told_that_nobody_has_asked_for(self) -> None:
+        watch = self.watch(groups=(Group("gold", (), 5), Group("iron", (), 4)))
+        self.gauges.start()
+        self.learns(watch, 0.0315)
+        self.clock.advance(INTERVAL)
+        self.assertTrue(self.figures.groups[1].too_low)
+        self.assertEqual([line.partition(" is promised")[0] for line in self.said], ["pool shop: group gold"])
+
     def test_clients_in_no_group_are_promised_nothing_that_is_told(self) -> None:
         watch = self.watch(groups=(Group("gold", (), 5, 0.5),))
         self.gauges.start()
