@@ -8,6 +8,7 @@ Refuses to parse certificates, to resolve names and to bind.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -32,7 +33,15 @@ TAKEN = {
 
 
 #: Header fields that mean something to the broker, or to everybody.
-_MEANT = {"authorization", "client-cert", "cookie", "date", "forwarded", "range", "via", "x-real-ip"}
+_MEANT = re.compile(
+    "(?:accept|access-control|client-cert|content|if|proxy|sec|sslbroker|x-forwarded)(?:-.*)?"
+    "|x-client-(?:subject|issuer|serial|fingerprint)|x-real-ip|x-request-id|x-requested-with"
+    "|authorization|cache-control|cookie|date|early-data|forwarded|from|idempotency-key|max-forwards|origin"
+    "|pragma|priority|range|referer|user-agent|via|warning"
+)
+
+#: Other signs are not told apart from ``-`` by many servers, which would believe what is none of these.
+_DASHED = re.compile("[a-z0-9-]+")
 
 
 class Extension(Kind):
@@ -219,7 +228,9 @@ class GroupHeader(HeaderName):
             return
         super().hold(value, at)
         assert isinstance(value, str)
-        if value.lower() in _MEANT or value.lower().startswith("x-forwarded-"):
+        if not _DASHED.fullmatch(value.lower()):
+            raise Unfit('a name of letters, digits and - such as "X-Client-Group"')
+        if _MEANT.fullmatch(value.lower()):
             raise Unfit('a field such as "X-Client-Group" that has no other meaning', f"{value} has one")
 
 

@@ -126,6 +126,11 @@ def group_headers_are_believed(configuration: Configuration, reading: Reading) -
         if listener.group_header and not listener.trusted and reading.sound(header, trusted):
             expected = f"{trusted} to say from whom it is believed"
             yield Problem(header, shown(listener.group_header), expected)
+        for pool in configuration.pools:  # the field is taken away at every listener
+            key = f"{steps('pools', pool.name, 'failover')}.idempotency_header"
+            same_field = listener.group_header.lower() == pool.failover.idempotency_header.lower()
+            if listener.group_header and same_field and reading.sound(header, key):
+                yield Problem(header, shown(listener.group_header), f"another field than {key}")
 
 
 def plugins_differ(configuration: Configuration, reading: Reading) -> Iterator[Problem]:

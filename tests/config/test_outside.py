@@ -245,7 +245,13 @@ def test_a_field_that_names_groups(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["X Group", 3, "Host", "Via", "x-forwarded-group", "FORWARDED", "Cookie", "TE"]
+    "name",
+    [
+        *("X Group", 3, "Host", "Via", "x-forwarded-group", "FORWARDED", "Cookie", "TE", "X_Client_Group"),
+        *("Idempotency-Key", "If-Match", "Origin", "Accept", "Content-Type", "Sec-WebSocket-Key"),
+        *(name.decode() for name in sorted(fields.CLAIMS | fields.HOP_BY_HOP | fields.WRITTEN)),
+        *(name.decode() for name in sorted(fields.NEVER_SENT | {fields.TRIES, fields.LOOPED})),
+    ],
 )
 def test_a_field_with_another_meaning_names_no_groups(name: object) -> None:
     assert "expected" in str(read(GroupHeader(), name))

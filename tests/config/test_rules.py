@@ -182,6 +182,14 @@ def test_a_field_that_names_groups_is_believed_from_somebody() -> None:
     assert told(header.replace("group_header", 'trusted = ["192.0.2.1"]\ngroup_header')) == []
 
 
+def test_a_field_that_names_groups_is_none_by_which_requests_are_repeated() -> None:
+    header = MINIMAL.replace('"shop"', '"shop"\ntrusted = ["192.0.2.1"]\ngroup_header = "X-Key"', 1)
+    assert told(header + '[pools.shop.failover]\nidempotency_header = "x-key"') == [
+        "listeners.web.group_header: found 'X-Key', expected another field than "
+        "pools.shop.failover.idempotency_header"
+    ]
+
+
 def test_a_plugin_is_asked_once() -> None:
     known = config.Extensions(grouping=("a", "b"))
     problem = only(problems(MINIMAL + '[grouping]\nplugins = ["a", "b", "b"]', extensions=known))
