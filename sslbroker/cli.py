@@ -72,6 +72,7 @@ def _summary(configuration: Configuration) -> str:
         (len(configuration.listeners), "listener"),
         (len(configuration.pools), "pool"),
         (servers, "server"),
+        *([(len(configuration.groups), "group")] if configuration.groups else []),
     )
     return ", ".join(f"{count} {noun}" if count == 1 else f"{count} {noun}s" for count, noun in counts)
 

@@ -30,6 +30,14 @@ def test_a_good_configuration_is_counted(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr() == (f"{path}: ok: 1 listener, 1 pool, 1 server\n", "")
 
 
+def test_groups_are_counted_where_there_are_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, MINIMAL + '[groups.gold]\nnetworks = ["192.0.2.0/24"]\n')
+    assert cli.main(["check", path]) == 0
+    answer = capsys.readouterr()
+    assert answer.out == f"{path}: ok: 1 listener, 1 pool, 1 server, 1 group\n"
+    assert answer.err.startswith(f"{path}: warning: groups: no listener is secure")
+
+
 def test_several_are_counted_in_the_plural(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = LISTENER.replace("web", "other").replace("8080", "8081")
     text = LISTENER + other + '[pools.shop]\nservers = ["a:1", "b:1"]\n[pools.spare]\nservers = ["c:1"]'
