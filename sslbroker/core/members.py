@@ -218,7 +218,8 @@ class Member:
         """
         if not self._failed and not self._failed_now:
             return self.figures.outstanding
-        left = self._failed * exp((self._failed_at - now) / LINGERS) + self._failed_now
+        # A clock that was put back is not to make more of them, nor too much for `exp`.
+        left = self._failed * exp(min(0.0, self._failed_at - now) / LINGERS) + self._failed_now
         self._failed = left if left > 0.01 else 0.0
         self._failed_at = now
         self._failed_now = 0

@@ -46,7 +46,7 @@ class PlainShare:
         return 1.0 if self._offered < FEW else min(1.0, self._begun / self._offered)
 
     def _fade(self, now: float) -> None:
-        left = exp((self._faded - now) / MEMORY)
+        left = exp(min(0.0, self._faded - now) / MEMORY)  # a clock may be put back
         self._offered *= left
         self._begun *= left
         self._faded = now

@@ -1,9 +1,10 @@
 """One group of clients at one server: is it as fast there as the group is promised?
 
 Decides whether the group's next transactions shall rather go elsewhere (R17). Invariant: one slow answer
-alone sends nobody away, but a try that is slower than promised and has no answer does, as long as that lasts;
-who was sent away comes back after a time that grows only while nothing gets better. Refuses to know what the
-group is promised, and to count. Times are seconds of the clock that `now` is of.
+among fast ones sends nobody away, but the first after a silence does, and a try that is slower than promised
+and has no answer, as long as that lasts; who was sent away comes back after a time that grows only while
+nothing gets better. Refuses to know what the group is promised, and to count. Times are seconds of the clock
+that `now` is of.
 """
 
 from __future__ import annotations

@@ -425,3 +425,13 @@ def test_no_try_that_was_outrun_makes_a_server_look_faster(tries: list[tuple[str
         if how == "outrun":
             assert time_of(one, now) >= (before or 0.0)
         assert one.load(now) == 0
+
+
+def test_a_clock_that_is_put_back_makes_no_more_of_failed_tries() -> None:
+    one = Member(Server("10.0.0.1:80"))
+    attempt = object()
+    one.began(attempt, 100_000.0)
+    one.ended(attempt)
+    assert one.load(100_000.0) == 1.0
+    assert one.load(10.0) == 1.0
+    assert one.load(12.0) < 0.2

@@ -50,6 +50,12 @@ def test_those_that_waited_do_not_make_it_more_than_whole() -> None:
     assert share.share(120.0) == 1.0
 
 
+def test_a_clock_that_is_put_back_changes_nothing() -> None:
+    share = PlainShare()
+    come(share, 100_000.0, 10, 5)
+    assert share.share(10.0) == 0.5
+
+
 def test_they_fade_at_most_once_in_each_step() -> None:
     share = PlainShare()
     come(share, 100.0, 10, 5)
