@@ -137,9 +137,10 @@ class Promises:
         return self._faster(members, slow, now)
 
     def choosy_until(self, origin: Origin, since: float) -> float:
-        """Until when a transaction that waits since then keeps away, perhaps, from servers with a place."""
+        """Until when a secure transaction that waits since then keeps away, perhaps, from servers with a
+        place."""
         group = origin.group
-        if group is None or not (origin.secure and self._slow.get(group.name)):
+        if group is None or not self._slow.get(group.name):
             return since
         return since + self.thresholds.of(group)
 

@@ -191,7 +191,7 @@ class Places:
 
     def _remind(self, waiter: Waiter, now: float) -> None:
         """Time alone may give it a place: when it has waited for so long that any server will do."""
-        if self._promises is not None and waiter.came is not None:
+        if self._promises is not None and waiter.origin.secure and waiter.came is not None:
             until = self._promises.choosy_until(waiter.origin, waiter.came)
             if until > now:
                 self._wake_in(until - now)

@@ -153,7 +153,7 @@ def test_it_is_known_when_that_will_be() -> None:
     since = case.now
     case.whole(SECURE, 0.05)
     assert case.promises.choosy_until(SECURE, since) == since + 0.04
-    for origin in (PATIENT, OTHER, PLAIN, client(GOLD, secure=False)):
+    for origin in (PATIENT, OTHER):
         assert case.promises.choosy_until(origin, since) == since
     case.now = since + 0.04
     assert case.promises.suitable(case.members, SECURE, case.now, since) is case.members
@@ -435,6 +435,8 @@ def test_where_the_queue_is_often_the_cause_the_pool_as_a_whole_gives_way() -> N
     assert [member.figures.reductions for member in case.members] == [0, 0]
     assert case.promises.reduced_for == Breach("gold", 0.04, 0.05, "")
     assert case.promises.whole.window == 10.0
+    case.promises.waited(GOLD, 0.06, 0.03, case.now)
+    assert case.promises.reduced_for == Breach("gold", 0.04, 0.05, ""), "one that began before tells nothing"
 
 
 def test_the_floor_of_the_pool_is_paid_for() -> None:
