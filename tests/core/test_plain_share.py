@@ -42,6 +42,13 @@ def test_it_is_whole_again_when_too_few_are_remembered() -> None:
     assert share.share(130.0) == 1.0
 
 
+def test_it_is_whole_again_when_none_has_come_for_a_while_however_many_were_refused() -> None:
+    share = PlainShare()
+    come(share, 100.0, 100_000, 0)
+    assert share.share(110.0) == 0.0
+    assert share.share(110.1) == 1.0
+
+
 def test_those_that_waited_do_not_make_it_more_than_whole() -> None:
     share = PlainShare()
     come(share, 100.0, 10, 0)
