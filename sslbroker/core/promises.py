@@ -75,7 +75,6 @@ class Promises:
         "_secure_at",
         "_secure_until",
         "_servers",
-        "_settings",
         "_share",
         "_slow",
         "_watch",
@@ -96,7 +95,6 @@ class Promises:
     ) -> None:
         """`lag` says for how many seconds at most the event loop was busy at once between two times. `watch`
         shows the server times of secure transactions, if anybody does."""
-        self._settings = settings
         self._figures = figures
         self._lag = lag
         self._watch = watch

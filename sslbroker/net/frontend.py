@@ -25,6 +25,7 @@ from ..core.figures import ListenerFigures, count, count_status
 from ..core.groups import SLICE
 from ..core.networks import Networks
 from ..core.promises import HEARD
+from ..core.watch import Promise
 from ..errors import BrokerError
 from ..interfaces import GroupFields, IObserver, Origin
 from ..outcome import Replay
@@ -187,13 +188,7 @@ class Frontend(Factory):
             for attempt in transaction.attempts[:-1]:
                 if attempt.reason is not None and attempt.reason in _AGAIN:
                     count(self.pool.figures.failovers, attempt.reason.value)
-        watch = self.pool.watch
-        if watch is None:
-            promise = None
-        elif relay.measured:
-            promise = watch.ended(relay.origin, waited)
-        else:
-            promise = watch.promise(relay.origin)
+        promise = self._promise(relay.origin, relay.measured, waited)
         if self._observers:
             began = time.time() - (transaction.now - transaction.began)
             self._tell(record(relay, self._identities(), began, promise))
@@ -221,16 +216,18 @@ class Frontend(Factory):
         waited = attempt.first_byte - attempt.began
         figures.client_times.add(waited)
         count_status(figures.statuses, attempt.status)
-        watch = self.pool.watch
-        if watch is None:
-            promise = None
-        elif attempt.stage == HEARD:
-            promise = watch.ended(transaction.origin, waited)
-        else:
-            promise = watch.promise(transaction.origin)
+        promise = self._promise(transaction.origin, attempt.stage == HEARD, waited)
         if self._observers:
             began = now - (attempt.ended - attempt.began)
             self._tell(fast_record(transaction, response, size, self._identities(), began, promise))
+
+    def _promise(self, origin: Origin, measured: bool, waited: float) -> Promise | None:
+        """What the group of a transaction that is over was promised, and whether that was kept: counted, if
+        it was `measured`. None where there are no groups."""
+        watch = self.pool.watch
+        if watch is None:
+            return None
+        return watch.ended(origin, waited) if measured else watch.promise(origin)
 
     def refused(self, origin: Origin, error: BrokerError, answer: Any) -> None:
         """Something came that is no request; it is logged like one. `answer` is the message of its

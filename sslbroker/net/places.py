@@ -97,25 +97,25 @@ class Places:
         Raises `NoServer`, of which `QueueFull` is one, or the Deferred fails with it, at the latest after
         `patience` seconds, and at the time `until` of the clock; it may be cancelled.
         """
+        now = self._clock.seconds()
         promises = self._promises
         counted = promises if not (origin.secure or used) else None
         if counted is not None:
-            counted.arrived(self._clock.seconds())
+            counted.arrived(now)
         behind = self._serving  # it would get ahead of those who wait
         if promises is not None and not origin.secure and self._queue and not behind:
             self.freed()  # time alone may have made room, which is for those who have waited for it
-            behind = len(self._queue) > 0 and self._must_wait(origin, self._clock.seconds())
+            behind = len(self._queue) > 0 and self._must_wait(origin, now)
         chosen: Any = None
         if not behind:
             # The others have got the places that suit them, so a place that is free suits none of them.
-            chosen = self._choosing.choose(used, origin, key, stuck, self._clock.seconds())
+            chosen = self._choosing.choose(used, origin, key, stuck, now)
             if type(chosen) is Member:
                 if counted is not None:
-                    counted.placed(self._clock.seconds())
+                    counted.placed(now)
                 if self._queue:
-                    self._spreading.began(True, self._clock.seconds())
+                    self._spreading.began(True, now)
                 return chosen
-        now = self._clock.seconds()
         seconds = self.patience(origin)
         if until is not None:
             seconds = max(0.0, min(seconds, until - now))
