@@ -11,7 +11,6 @@ import http.client
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -21,6 +20,7 @@ from typing import Any
 from ..measuring import cost
 from ..programs import CannotRun, find
 from ..site import Site
+from ..watching import repeated
 from . import reasons, servers
 from .arriving import AFTER, BEFORE, DURING, SETTLED, Order
 from .fronts import DOOR, Front, Situation
@@ -96,16 +96,5 @@ def asked_of(ports: Sequence[int]) -> int:
 def memory(pid: int) -> Iterator[list[int]]:
     """What the process and those below it hold, ten times a second: bytes."""
     found = [cost(pid).resident]
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.1):
-            found.append(cost(pid).resident)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with repeated(0.1, lambda: found.append(cost(pid).resident)):
         yield found
-    finally:
-        over.set()
-        thread.join()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..watching import repeated
 from .shares import turns
 
 EVERY = 1.0
@@ -28,22 +28,13 @@ def watched(settings: Path, every: float = EVERY) -> Iterator[list[Mapping[str, 
         yield found
         return
     port = int(tomllib.loads(settings.read_text())["admin"]["endpoint"].split(":")[1])
-    over = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(every):
-            try:
-                found.append(pool(port))
-            except (OSError, http.client.HTTPException, ValueError):
-                continue
+    def look() -> None:
+        with suppress(OSError, http.client.HTTPException, ValueError):
+            found.append(pool(port))
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with repeated(every, look):
         yield found
-    finally:
-        over.set()
-        thread.join()
 
 
 def pool(port: int) -> Mapping[str, Any]:

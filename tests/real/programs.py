@@ -40,6 +40,12 @@ def find(name: str) -> str:
     return path
 
 
+def curl_words(*words: str, patience: int = 20) -> list[str]:
+    """What runs curl, without the settings and proxies of whoever runs the tests; seconds of patience."""
+    quiet = ["-q", "--noproxy", "*", "--silent", "--show-error", "--max-time", str(patience)]
+    return [find("curl"), *quiet, *words]
+
+
 def client_python() -> str:
     """The Python that has requests, aiohttp and websockets; skips the test when there is none."""
     path = os.environ.get("REAL_PYTHON") or str(ROOT / ".cache" / "venv-real" / "bin" / "python")

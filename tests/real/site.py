@@ -52,6 +52,13 @@ ca = "{authority}"
 LINKS = {"plain": "false", "secure": "true", "auto": '"auto"'}
 
 
+def doors(https: int, http: int, certificate: Path, more: str = "") -> str:
+    """The listeners "http" and "https" of the pool "shop"; `more` is what both have beside that."""
+    both = (("http", http), ("https", https))
+    listeners = [LISTENER.format(name=name, port=port, pool="shop") + more for name, port in both]
+    return "".join(listeners) + TLS.format(name="https", certificate=certificate)
+
+
 @dataclass(frozen=True)
 class Certificates:
     authority: Path  # what clients trust

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .programs import Program, find, free_ports, until
-from .site import DIRECT, LISTENER, TLS, Certificates, start_broker
+from .site import DIRECT, Certificates, doors, start_broker
 from .traffic import Client, expected, state, traffic
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that checks")
@@ -82,11 +82,7 @@ class Checked:
                 self.folder(number).mkdir(mode=0o755)
                 self.is_well(number, True)
                 self.begin(number)
-            text = "".join(
-                LISTENER.format(name=name, port=port, pool="shop")
-                for name, port in (("http", self.http), ("https", self.https))
-            )
-            text += TLS.format(name="https", certificate=certificates.server)
+            text = doors(self.https, self.http, certificates.server)
             text += BROKER.format(
                 servers=", ".join(f'"127.0.0.1:{port}"' for port in self.ports),
                 secure="true" if secure else "false",

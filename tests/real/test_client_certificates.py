@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .programs import HERE, ROOT, Program, find, free_ports
+from .programs import HERE, ROOT, Program, curl_words, find, free_ports
 from .site import DIRECT, LISTENER, TLS, Certificates, start_broker
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that asks for certificates here")
@@ -38,8 +38,7 @@ class Broker:
 
     def curl(self, name: str, who: str = "", *more: str) -> tuple[int, str]:
         """Exit code and body (or what curl complained of) of a request to this name."""
-        words = [find("curl"), "-q", "--noproxy", "*", "--silent", "--show-error", "--max-time", "20"]
-        words += ["--insecure", "--resolve", f"*:{self.port}:127.0.0.1", *more]
+        words = curl_words("--insecure", "--resolve", f"*:{self.port}:127.0.0.1", *more)
         if who:
             words += ["--cert", f"{who}.pem", "--key", f"{who}.key"]
         done = self.run([*words, f"https://{name}:{self.port}/"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .nginx import BIG
-from .programs import find
+from .programs import curl_words
 from .site import Front, Site
 
 NOISE = hashlib.shake_256(b"upload").digest(BIG)
@@ -26,8 +26,8 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def curl(front: Front, *argv: str | Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     """Run curl, verifying the broker's certificate; the test fails when curl does."""
-    words = [find("curl"), "-q", "--noproxy", "*", "--silent", "--show-error", "--max-time", "120"]
-    words += ["--cacert", str(front.certificates.authority), *map(str, argv)]
+    authority = str(front.certificates.authority)
+    words = curl_words("--cacert", authority, *map(str, argv), patience=120)
     done = subprocess.run(words, input=stdin, capture_output=True, check=False)
     assert done.returncode == 0, (done.stderr[-2000:], done.stdout[:500])
     return done

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .programs import find, free_ports, until
-from .site import DIRECT, LISTENER, TLS, Certificates, start_broker
+from .programs import curl_words, free_ports, until
+from .site import DIRECT, Certificates, doors, start_broker
 from .traffic import counting, log_of
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that has groups")
@@ -53,11 +53,7 @@ class Grouped:
         server, self.https, self.http, self.admin = free_ports(4)
         try:
             self._programs.enter_context(counting("server", directory, server, certificates.server))
-            text = "".join(
-                LISTENER.format(name=name, port=port, pool="shop") + BELIEVED
-                for name, port in (("http", self.http), ("https", self.https))
-            )
-            text += TLS.format(name="https", certificate=certificates.server)
+            text = doors(self.https, self.http, certificates.server, BELIEVED)
             text += CONFIGURATION.format(server=server, admin=self.admin)
             self.broker = start_broker(directory, text, [self.https, self.http, self.admin])
             self._programs.enter_context(self.broker)
@@ -81,18 +77,8 @@ class Grouped:
     ) -> set[tuple[str | None, int]]:
         """In which groups the log has clients who come from this address, each on a connection of its own."""
         url = f"https://localhost:{self.https}/1" if secure else f"http://127.0.0.1:{self.http}/1"
-        words = [
-            find("curl"),
-            "-q",
-            "--noproxy",
-            "*",
-            "--silent",
-            "--show-error",
-            "--fail",
-            "--max-time",
-            "20",
-        ]
-        words += ["--cacert", str(self.certificates.authority), "--ipv4", "--interface", source, *argv, url]
+        where = ["--cacert", str(self.certificates.authority), "--ipv4", "--interface", source]
+        words = curl_words("--fail", *where, *argv, url)
         for _ in range(times):
             subprocess.run(words, check=True, capture_output=True)
         self.asked += times

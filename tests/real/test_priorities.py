@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from .programs import ROOT, Program, find, free_ports, until
-from .site import DIRECT, LISTENER, TLS, Certificates, start_broker
+from .programs import ROOT, Program, curl_words, free_ports, until
+from .site import DIRECT, Certificates, doors, start_broker
 from .traffic import Client, Job, log_of, traffic
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that has groups")
@@ -59,11 +59,7 @@ class Shop:
                 env = {"PYTHONPATH": str(ROOT)}
                 program = Program(f"server-{port}", argv, directory, ports=[port], env=env)
                 self._programs.enter_context(program)
-            text = "".join(
-                LISTENER.format(name=name, port=port, pool="shop")
-                for name, port in (("http", self.http), ("https", self.https))
-            )
-            text += TLS.format(name="https", certificate=certificates.server)
+            text = doors(self.https, self.http, certificates.server)
             addresses = ", ".join(f'"127.0.0.1:{port}"' for port in servers)
             text += CONFIGURATION.format(servers=addresses, admin=self.admin)
             self.broker = start_broker(directory, text, [self.https, self.http, self.admin])
@@ -88,9 +84,8 @@ class Shop:
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
     def curl(self) -> subprocess.CompletedProcess[str]:
-        words = [find("curl"), "-q", "--noproxy", "*", "--silent", "--show-error", "--max-time", "20"]
-        words += ["--cacert", str(self.certificates.authority), "--ipv4", "--interface", GOLD, "--fail"]
-        words.append(f"https://localhost:{self.https}/secure")
+        where = ["--cacert", str(self.certificates.authority), "--ipv4", "--interface", GOLD]
+        words = curl_words("--fail", *where, f"https://localhost:{self.https}/secure")
         return subprocess.run(words, check=False, capture_output=True, text=True)
 
 

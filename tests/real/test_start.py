@@ -16,7 +16,7 @@ import pytest
 
 from . import nginx
 from .nginx import Files
-from .programs import ROOT, Program, find, free_ports, listens, until
+from .programs import ROOT, Program, curl_words, free_ports, listens, until
 from .site import DIRECT, LISTENER, POOL, TLS, TWISTD, Certificates, issue, plugin_problem, start_broker
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="it is the broker that is started here")
@@ -119,7 +119,7 @@ def shop(setup: Setup, files: Files, certificates: Certificates) -> Iterator[Pro
 
 
 def download(setup: Setup, *words: str) -> subprocess.Popen[bytes]:
-    argv = [find("curl"), "-q", "--noproxy", "*", "--silent", "--show-error", "--max-time", "60", *words]
+    argv = curl_words(*words, patience=60)
     return subprocess.Popen([*argv, f"http://127.0.0.1:{setup.plain_port}/big.bin"], stderr=subprocess.PIPE)
 
 

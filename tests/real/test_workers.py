@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from .programs import free_ports, until
-from .site import DIRECT, LISTENER, TLS, Certificates, start_broker
+from .site import DIRECT, Certificates, doors, start_broker
 from .traffic import TIMEOUT, Client, counting, log_of, state, told, traffic
 from .traffic import get as same
 
@@ -69,11 +69,7 @@ class Crew:
             for number, port in enumerate(self.servers):
                 program = counting(f"server-{number}", directory, port, certificates.server)
                 self._programs.enter_context(program)
-            text = "".join(
-                LISTENER.format(name=name, port=port, pool="shop")
-                for name, port in (("http", self.http), ("https", self.https))
-            )
-            text += TLS.format(name="https", certificate=certificates.server)
+            text = doors(self.https, self.http, certificates.server)
             servers = ", ".join(f'{{ address = "127.0.0.1:{port}"{limit} }}' for port in self.servers)
             text += CONFIGURATION.format(
                 servers=servers,
